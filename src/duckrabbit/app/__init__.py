@@ -1,0 +1,1 @@
+"""The command line, the gallery and the studio."""

@@ -1,0 +1,1 @@
+"""The gallery: every experiment of Part A on one page."""

@@ -1,0 +1,1 @@
+"""Levels, plans, predictions, solvers and the loop: diffusion without a network."""

@@ -1,0 +1,179 @@
+"""Noise levels, and the schedules they lie on.
+
+A *noise level* says how much picture and how much noise a noisy picture holds,
+
+    x_t = alpha x_0 + sigma eps,    eps ~ N(0, I),                                        (1)
+
+and a *schedule* gives the level that belongs to a time t. Levels are Python floats, computed once
+in double precision: they cost no device synchronisation, carry no dtype, and serve variance
+preserving (alpha^2 + sigma^2 = 1), variance exploding (alpha = 1) and flow (alpha = 1 - t,
+sigma = t) processes with the same formulas.
+
+Sources: Ho, Jain, Abbeel 2020 (arXiv 2006.11239), eq. 4; Nichol and Dhariwal 2021 (2102.09672),
+eq. 17; Lipman et al. 2023 (2210.02747); Lin et al. 2024 (2305.08891), algorithm 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from operator import mul
+from typing import Literal, NamedTuple, Protocol
+
+from torch import Tensor
+
+from duckrabbit.errors import UserError
+
+Spacing = Literal["leading", "trailing", "linspace"]
+
+
+class NoiseLevel(NamedTuple):
+    """A point on a schedule: x_t = alpha x_0 + sigma eps.
+
+    `t` is what the network is told; it has no other meaning. `alpha` and `sigma` are at least 0.
+    """
+
+    t: float
+    alpha: float
+    sigma: float
+
+    @property
+    def noise_to_signal(self) -> float:
+        """Sigma / alpha, the "sigma" of Karras et al. 2022; infinite where no picture is left."""
+        return self.sigma / self.alpha if self.alpha > 0 else math.inf
+
+    @property
+    def half_log_snr(self) -> float:
+        """Lambda = log(alpha / sigma) (Lu et al. 2022); +inf without noise, -inf without picture."""
+        if self.sigma == 0:
+            return math.inf
+        return math.log(self.alpha / self.sigma) if self.alpha > 0 else -math.inf
+
+
+CLEAN = NoiseLevel(-1.0, 1.0, 0.0)
+"""The level of a picture without noise, one step below t = 0."""
+
+
+def add_noise(x0: Tensor, at: NoiseLevel, eps: Tensor) -> Tensor:
+    """The forward process, x_t = alpha x_0 + sigma eps (eq. 1); any shape, `eps` like `x0`."""
+    return at.alpha * x0 + at.sigma * eps
+
+
+class Schedule(Protocol):
+    """What a model was trained on: a level for every time, and the times of a run of n steps."""
+
+    def level(self, t: float) -> NoiseLevel:
+        """The level at time t. Raises UserError where the schedule has no such time."""
+        ...
+
+    def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
+        """`steps` times from noise towards the picture, the clean end left out."""
+        ...
+
+
+@dataclass(frozen=True)
+class DiscreteSchedule:
+    """A variance preserving chain of T levels, alpha = sqrt(abar_t), sigma = sqrt(1 - abar_t).
+
+    `alphas_cumprod` holds abar_0 > abar_1 > ... > abar_{T-1}, each in [0, 1]. The time -1 is CLEAN.
+    """
+
+    alphas_cumprod: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        abar = self.alphas_cumprod
+        if not abar:
+            raise UserError("A schedule needs at least one level; alphas_cumprod is empty.")
+        if not all(0 <= a <= 1 for a in abar) or any(b >= a for a, b in pairwise(abar)):
+            raise UserError("alphas_cumprod must fall strictly from level to level and lie in [0, 1].")
+
+    def level(self, t: float) -> NoiseLevel:
+        """The level of the integer time t in -1 ... T - 1."""
+        if t == CLEAN.t:
+            return CLEAN
+        last = len(self.alphas_cumprod) - 1
+        if t != int(t) or not 0 <= t <= last:
+            raise UserError(f"t = {t:g} is outside this schedule; choose a whole number from 0 to {last}.")
+        abar = self.alphas_cumprod[int(t)]
+        return NoiseLevel(float(t), math.sqrt(abar), math.sqrt(1 - abar))
+
+    def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
+        """`steps` times in falling order, spaced as diffusers spaces them (Lin et al. 2024, table 2)."""
+        total = len(self.alphas_cumprod)
+        if not 1 <= steps <= total:
+            raise UserError(f"{steps} steps do not fit this schedule; choose from 1 to {total}.")
+        if spacing == "leading":
+            times = [i * (total // steps) + offset for i in range(steps)]
+        elif spacing == "trailing":
+            times = [round(total * (steps - i) / steps) - 1 for i in range(steps)][::-1]
+        elif spacing == "linspace":
+            times = [round(i * (total - 1) / max(steps - 1, 1)) for i in range(steps)]
+        else:
+            raise UserError(f"Unknown spacing '{spacing}'; choose leading, trailing or linspace.")
+        return tuple(float(t) for t in reversed(times))
+
+
+@dataclass(frozen=True)
+class FlowSchedule:
+    """The straight path between picture and noise: alpha = 1 - t, sigma = t, t in [0, 1].
+
+    t = 1 is noise. The course writes tau = 1 - t (Lipman et al. 2023 has noise at 0).
+    """
+
+    def level(self, t: float) -> NoiseLevel:
+        """The level at time t in [0, 1]; t = -1 is CLEAN."""
+        if t == CLEAN.t:
+            return CLEAN
+        if not 0 <= t <= 1:
+            raise UserError(f"t = {t:g} is outside a flow schedule; choose from 0 to 1.")
+        return NoiseLevel(float(t), 1.0 - t, float(t))
+
+    def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
+        """1, 1 - 1/n, ..., 1/n; a flow has one spacing, and no offset."""
+        if steps < 1:
+            raise UserError(f"{steps} steps do not make a path; choose 1 or more.")
+        return tuple(1 - i / steps for i in range(steps))
+
+
+def from_betas(betas: Sequence[float]) -> DiscreteSchedule:
+    """abar_t = prod_{s <= t} (1 - beta_s) (Ho et al. 2020, below eq. 4)."""
+    return DiscreteSchedule(tuple(accumulate((1 - b for b in betas), mul)))
+
+
+def linear(steps: int = 1000, beta_start: float = 1e-4, beta_end: float = 0.02) -> DiscreteSchedule:
+    """beta_t on a straight line (Ho et al. 2020, section 4)."""
+    return from_betas(_line(beta_start, beta_end, steps))
+
+
+def scaled_linear(steps: int = 1000, beta_start: float = 8.5e-4, beta_end: float = 0.012) -> DiscreteSchedule:
+    """sqrt(beta_t) on a straight line (Rombach et al. 2022, their released configuration)."""
+    return from_betas([r * r for r in _line(math.sqrt(beta_start), math.sqrt(beta_end), steps)])
+
+
+def squaredcos_cap_v2(steps: int = 1000, max_beta: float = 0.999) -> DiscreteSchedule:
+    """beta_i = min(1 - f((i + 1) / T) / f(i / T), max_beta), f(u) = cos^2((u + .008) / 1.008 pi / 2).
+
+    Nichol and Dhariwal 2021, eq. 17; the schedule of DeepFloyd IF.
+    """
+
+    def f(u: float) -> float:
+        return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    return from_betas([min(1 - f((i + 1) / steps) / f(i / steps), max_beta) for i in range(steps)])
+
+
+def rescale_zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
+    """Shift and scale sqrt(abar_t) so that the last level is pure noise (Lin et al. 2024, alg. 1).
+
+    The first level stays as it is. A network of the noise says nothing about the picture there, so
+    a model trained on the result predicts v or x_0.
+    """
+    root = [math.sqrt(a) for a in schedule.alphas_cumprod]
+    first, last = root[0], root[-1]
+    return DiscreteSchedule(tuple(((r - last) * first / (first - last)) ** 2 for r in root))
+
+
+def _line(start: float, end: float, steps: int) -> list[float]:
+    return [start + (end - start) * i / max(steps - 1, 1) for i in range(steps)]

@@ -1,0 +1,1 @@
+"""Guidance trees, views and filters, and the laws they obey."""

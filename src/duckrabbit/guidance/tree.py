@@ -1,0 +1,90 @@
+"""Guidance as data, and the one function that runs it.
+
+A guidance is a small tree of frozen dataclasses. Its `ask` is a generator: it yields the questions
+it has, is sent their answers, and returns one prediction. `ask_all` runs several in lockstep, so
+that their questions meet in one round, and `lower` turns a round into one network call in which no
+question stands twice. Every linear guidance is of the form
+
+    eps_hat(x, t) = sum_k W_k eps_theta(V_k x, t, c_k)    with    sum_k W_k V_k = I,               (1)
+
+which is what laws.py checks.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+
+from torch import Tensor
+
+from duckrabbit.diffusion.levels import NoiseLevel
+from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View
+
+Ask = Generator[list[Query], list[Prediction], Prediction]
+"""A guidance at work: yields rounds of questions, is sent the answers, returns a prediction."""
+
+
+class Guidance(ABC):
+    """A rule for which estimates to ask for, and how to combine them. Subclasses are final."""
+
+    @abstractmethod
+    def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
+        """Ask about x (B, C, H, W) at a level; `views` are those x has gone through already."""
+
+
+def ask_all(asks: Sequence[Ask]) -> Generator[list[Query], list[Prediction], list[Prediction]]:
+    """Run guidances in lockstep: each round is the union of what they ask; returns all results."""
+    results: dict[int, Prediction] = {}
+    pending: dict[int, list[Query]] = {}
+
+    def advance(k: int, answers: list[Prediction] | None) -> None:
+        try:
+            pending[k] = next(asks[k]) if answers is None else asks[k].send(answers)
+        except StopIteration as done:
+            results[k] = done.value
+
+    for k in range(len(asks)):
+        advance(k, None)
+    while pending:
+        asked, pending = pending, {}
+        answers = iter((yield [query for queries in asked.values() for query in queries]))
+        for k, queries in asked.items():
+            advance(k, [next(answers) for _ in queries])
+    return [results[k] for k in range(len(asks))]
+
+
+def lower(guidance: Guidance, network: Network) -> Denoiser:
+    """Bind a guidance to a network: the waist, (x, level) -> Prediction.
+
+    Each round of questions is one call of `network` with the questions not yet answered; questions
+    of equal key are answered once. A tree of the nodes in nodes.py takes exactly one round.
+    """
+
+    def denoise(x: Tensor, at: NoiseLevel) -> Prediction:
+        answered: dict[tuple[object, ...], Prediction] = {}
+        ask = guidance.ask(x, at)
+        try:
+            queries = next(ask)
+            while True:
+                new = {q.key: q for q in queries if q.key not in answered}
+                if new:
+                    answered.update(zip(new, network(list(new.values()), at), strict=True))
+                queries = ask.send([answered[q.key] for q in queries])
+        except StopIteration as done:
+            result: Prediction = done.value
+            return result
+
+    return denoise
+
+
+def count_questions(guidance: Guidance, like: Tensor, at: NoiseLevel) -> int:
+    """How many pictures one evaluation of `guidance` at this level sends through the network."""
+    asked = 0
+
+    def echo(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        nonlocal asked
+        asked += len(queries)
+        return [Prediction(q.x, q.x, q.x) for q in queries]
+
+    lower(guidance, echo)(like, at)
+    return asked

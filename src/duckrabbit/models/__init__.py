@@ -1,0 +1,1 @@
+"""Models: cards, weights, text, and the stages of a cascade."""

@@ -1,0 +1,101 @@
+"""What the tasks know of a model: facts about its stages, and a network for each on demand.
+
+A model is light until it is used: its facts are read from configuration files, its weights are
+loaded when a stage first runs. Researchers add a model by giving `load` an object with these
+members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
+from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
+
+
+@dataclass(frozen=True)
+class Limiter:
+    """How x0 is kept in range at the root of a guidance: clip (ratio None) or dynamic threshold."""
+
+    ratio: float | None
+    max_value: float
+
+
+@dataclass(frozen=True)
+class StageFacts:
+    """What a run has to know about one stage before its weights are there.
+
+    size: width and height in pixels. `limiter` is what the stage's scheduler configuration asks
+    for, None for nothing. `noising`: the schedule that noises the low resolution picture, None for
+    a stage that takes none. `lambda_min`: where DPM-Solver++ starts, a half log SNR (-inf: anywhere).
+    `gflop`: multiply-adds x 2 of one forward on one picture, in 1e9; None where unknown.
+    """
+
+    size: int
+    channels: int
+    schedule: Schedule
+    prediction_type: Parameterisation
+    learned_variance: bool
+    variance: str
+    limiter: Limiter | None
+    spacing: Spacing
+    offset: int
+    steps: int
+    noising: DiscreteSchedule | None = None
+    noise_level: int = 0
+    lambda_min: float = float("-inf")
+    gflop: float | None = None
+    value_range: tuple[float, float] = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Card:
+    """What cards.toml says of a model: where it comes from, its licence, its habits.
+
+    `roles` gives the prompts and other settings that the gallery plays each experiment with;
+    `sha256` the hash of each weight file, by its path in the folder.
+    """
+
+    name: str
+    title: str
+    source: str
+    licence: str
+    licence_url: str = ""
+    attribution: str = ""
+    guidance_scale: float = 7.0
+    solver: str = "ddpm"
+    null_prompt: str = ""
+    gated: bool = False
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[str, object] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A cascade of one stage or more. `device` and `dtype` are where and in what it computes."""
+
+    card: Card
+    stages: tuple[StageFacts, ...]
+    device: str
+    dtype: str
+
+    def condition(self, text: str) -> Condition:
+        """The condition that `text` names. Raises UserError where the model has none of that kind."""
+        ...
+
+    def prepare(self, conditions: Iterable[Condition]) -> None:
+        """Make conditions ready (encode prompts), before any stage is loaded."""
+        ...
+
+    def network(
+        self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
+    ) -> Network:
+        """The network of a stage, its weights loaded; `low_res` (B, C, H, W) enlarged and noised."""
+        ...
+
+    def weight_hash(self) -> Mapping[str, str]:
+        """sha256 of every weight file, by its path."""
+        ...

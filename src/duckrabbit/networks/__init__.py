@@ -1,0 +1,1 @@
+"""Networks: from a module to answers."""

@@ -1,0 +1,59 @@
+"""From a module to a network: the only place that stacks pictures and splits them again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import reduce
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.levels import NoiseLevel
+from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation, Prediction, Query, read_output
+
+Forward = Callable[[Tensor, NoiseLevel, list[Condition], Tensor | None], Tensor]
+"""forward(x, at, conditions, low_res): one call of a module on N pictures.
+
+x (N, C, H, W) float32; `conditions` one for each of the N; `low_res` (N, C, H, W), already enlarged
+and noised, or None. Returns (N, C, H, W), or (N, 2 C, H, W) with the variance channels last, in
+any floating dtype.
+"""
+
+
+def batched(
+    forward: Forward,
+    prediction_type: Parameterisation = "epsilon",
+    *,
+    learned_variance: bool = False,
+    low_res: Tensor | None = None,
+    micro_batch: int | None = None,
+) -> Network:
+    """A network that asks all questions of a round in one `forward`.
+
+    With `micro_batch`, at most so many pictures go at once. `low_res` (B, C, H, W) belongs to the
+    loop's x; it goes through the views of each question, as x did. The answers are float32 (or
+    wider, if x is): combining and stepping happen there whatever the network computes in.
+    """
+
+    @torch.no_grad()
+    def network(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        counts = [len(q.x) for q in queries]
+        x = torch.cat([q.x for q in queries])
+        conditions = [q.condition for q, n in zip(queries, counts, strict=True) for _ in range(n)]
+        low = None if low_res is None else torch.cat([_look(low_res, q) for q in queries])
+        rows = micro_batch or len(x)
+        outputs = [
+            forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
+            for i in range(0, len(x), rows)
+        ]
+        output = torch.cat(outputs).to(x.dtype)
+        value, var_interp = output.chunk(2, dim=1) if learned_variance else (output, None)
+        p = read_output(prediction_type, x, at, value, var_interp)
+        vars_ = [None] * len(queries) if var_interp is None else var_interp.split(counts)
+        return [Prediction(*parts) for parts in zip(p.x0.split(counts), p.eps.split(counts), vars_, strict=True)]
+
+    return network
+
+
+def _look(low_res: Tensor, query: Query) -> Tensor:
+    return reduce(lambda picture, view: view(picture), query.views, low_res)

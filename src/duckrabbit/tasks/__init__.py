@@ -1,0 +1,1 @@
+"""Tasks: what people ask for, as jobs."""
