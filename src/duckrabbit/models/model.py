@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -40,7 +40,7 @@ class StageFacts:
     schedule: Schedule
     prediction_type: Parameterisation
     learned_variance: bool
-    variance: str
+    variance: Literal["learned", "small", "large"]
     limiter: Limiter | None
     spacing: Spacing
     offset: int
@@ -67,6 +67,7 @@ class Card:
     licence_url: str = ""
     attribution: str = ""
     guidance_scale: float = 7.0
+    guidance_scale_stage2: float = 4.0
     solver: str = "ddpm"
     null_prompt: str = ""
     gated: bool = False
