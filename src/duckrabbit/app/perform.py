@@ -117,7 +117,8 @@ def tell(jobs: Sequence[Job], count: int) -> None:
         typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
             facts = job.model.stages[stage.index]
-            levels = f"t = {stage.plan[0].at.t:g} to {'clean' if stage.plan[-1].to.sigma == 0 else f'{stage.plan[-1].to.t:g}'}"
+            end = stage.plan[-1].to
+            levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
             typer.echo(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
             typer.echo(draw(stage.guidance, 2))
             typer.echo(
