@@ -78,7 +78,7 @@ def lower(guidance: Guidance, network: Network) -> Denoiser:
 
 
 def count_questions(guidance: Guidance, like: Tensor, at: NoiseLevel) -> int:
-    """How many pictures one evaluation of `guidance` at this level sends through the network."""
+    """How many questions one evaluation of `guidance` at this level asks: forwards per picture of the batch."""
     asked = 0
 
     def echo(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
