@@ -5,6 +5,7 @@ regression, and the probability flow keeps (x_t - alpha M) / sqrt(alpha^2 V + si
 a monotone map between two Gaussians keeps their quantiles.
 """
 
+import itertools
 import math
 
 import torch
@@ -40,7 +41,7 @@ def path(kind, steps, high=1.0, low=0.02, to_clean=False):
     levels = [KINDS[kind](high + (low - high) * k / steps) for k in range(steps + 1)]
     if to_clean:
         levels.append(CLEAN)
-    return tuple(Move(a, b) for a, b in zip(levels, levels[1:], strict=False))
+    return tuple(Move(a, b) for a, b in itertools.pairwise(levels))
 
 
 def marginal(at):

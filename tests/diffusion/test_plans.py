@@ -1,5 +1,7 @@
 """Plans: the course's times, where editing starts, and RePaint's way back up."""
 
+import itertools
+
 import pytest
 from diffusers import IFImg2ImgPipeline
 from hypothesis import given
@@ -16,7 +18,7 @@ def plan_of(moves):
 
 
 def chained(plan):
-    return all(a.to == b.at for a, b in zip(plan, plan[1:], strict=False))
+    return all(a.to == b.at for a, b in itertools.pairwise(plan))
 
 
 def test_the_course_walks_34_times_from_990_to_0():
@@ -123,8 +125,8 @@ def official_repaint_schedule(total, jump, resample):
 def test_time_travel_costs_what_the_authors_repaint_costs():
     """jump 10, resample 10 over 250 steps: 2410 questions; their 2160 unit steps up are our 216 jumps of 10."""
     visited = official_repaint_schedule(250, 10, 10)
-    their_down = sum(b < a for a, b in zip(visited, visited[1:], strict=False))
-    their_up = sum(b > a for a, b in zip(visited, visited[1:], strict=False))
+    their_down = sum(b < a for a, b in itertools.pairwise(visited))
+    their_up = sum(b > a for a, b in itertools.pairwise(visited))
     assert (their_down, their_up) == (2410, 2160)
     travelled = time_travel(plan_through(linear(250), range(249, -1, -1)), 10, 10)
     up = [m for m in travelled if m.is_up]
