@@ -1,6 +1,7 @@
 """The picture in docs/architecture.md, read off the source: who may import whom, and how large things may grow."""
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,9 +74,8 @@ def test_imports_follow_the_arrows(path):
 )
 def test_an_import_against_the_arrows_is_found(line):
     assert trespasses(line, ROOT / "guidance" / "nodes.py")
-    assert not trespasses(
-        "from ..diffusion import plans\nfrom duckrabbit.errors import UserError", ROOT / "guidance" / "x.py"
-    )
+    allowed = "from ..diffusion import plans\nfrom duckrabbit.errors import UserError\nimport duckrabbit.guidance.tree"
+    assert not trespasses(allowed, ROOT / "guidance" / "nodes.py")
 
 
 def test_every_package_has_its_arrows():
@@ -84,21 +84,18 @@ def test_every_package_has_its_arrows():
 
 
 def batch_calls(source):
-    """Calls that join or part batches: torch.cat, torch.split and torch.chunk, or the methods on a tensor."""
+    """Calls that join or part batches: torch.cat, torch.split and torch.chunk, or the methods of a tensor."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            method, on = node.func.attr, node.func.value
-            of_torch = isinstance(on, ast.Name) and on.id == "torch"
-            of_text = not of_torch and (
-                not node.args or (isinstance(node.args[0], ast.Constant) and isinstance(node.args[0].value, str))
-            )
-            if method in {"cat", "concat", "concatenate", "split", "chunk", "tensor_split"} and not of_text:
+            arguments = [a.value if isinstance(a, ast.Constant) else a for a in node.args]
+            parts_text = node.func.attr == "split" and all(isinstance(a, str) for a in arguments)
+            if node.func.attr in {"cat", "concat", "concatenate", "split", "chunk", "tensor_split"} and not parts_text:
                 yield f"line {node.lineno}: {ast.unparse(node.func)}"
 
 
 @pytest.mark.parametrize("path", [p for p in FILES if p.parent.name == "guidance"], ids=name)
 def test_guidance_never_joins_or_parts_a_batch(path):
-    """Only networks/batching.py knows which row belongs to which question. (What each query holds is tested on trees.)"""
+    """Only networks/batching.py knows which row belongs to which question; a U-Net joins channels, not pictures."""
     assert list(batch_calls(path.read_text())) == []
 
 
@@ -131,6 +128,6 @@ def test_importing_the_package_loads_nothing_heavy():
     """`duckrabbit --help` must not wait for torch."""
     heavy = "torch diffusers transformers kornia matplotlib skimage gradio"
     script = f"import sys, duckrabbit; print([m for m in '{heavy}'.split() if m in sys.modules])"
-    environment = {"PYTHONPATH": str(ROOT.parent), "PATH": ""}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT.parent)}
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert run.stdout.strip() == "[]"
