@@ -1,0 +1,24 @@
+"""What all tests share."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # so that tests import tests/tiny.py as `tiny`
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory, monkeypatch):
+    """Tests never touch the user's cache."""
+    monkeypatch.setenv("DUCKRABBIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(scope="session")
+def cascade_folder(tmp_path_factory):
+    """A tiny cascade of two stages (16 and 32 px) in the diffusers format; do not change it."""
+    import tiny
+
+    return tiny.save_cascade(tmp_path_factory.mktemp("cascade"))
