@@ -71,7 +71,7 @@ def main() -> None:
         if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _MEMORY):
             raise
         _complain(
-            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or use a smaller model."
+            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or take a smaller model."
         )
 
 

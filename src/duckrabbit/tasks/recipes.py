@@ -1,7 +1,8 @@
 """Recipes: jobs as plain data, and back.
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
-its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes, with the tensor itself beside. Reading never imports
+its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
+with the tensor itself beside. Reading never imports
 or runs anything: a kind is looked up among the ones below, and among guidances and views that the
 program has already defined.
 """

@@ -220,7 +220,7 @@ def _name(told: dict[str, Any]) -> str:
     if name in cards():
         return name
     if source in (LOCAL, "pipeline", "None"):
-        raise UserError(f"The record's model '{name}' came from a folder or a program; say where it is: --model FOLDER.")
+        raise UserError(f"The record's model '{name}' lay in a folder of its own; say where it is: --model FOLDER.")
     return source
 
 

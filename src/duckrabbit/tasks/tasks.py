@@ -136,7 +136,7 @@ def inpaint(
         small = (resize(white, facts.size) > 0.5).float()
         if small.min() == small.max():
             raise UserError(
-                f"At the model's {facts.size} x {facts.size} pixels nothing is left of the mask's white (or black) part; "
+                f"At the model's {facts.size} x {facts.size} pixels nothing is left of the mask's white or black part; "
                 "make it larger."
             )
         return KnownPixels(_at(picture, facts), small, how)
@@ -214,7 +214,7 @@ def _tree(model: Model, subject: Subject, settings: Settings, stage: int) -> Gui
     if isinstance(subject, str):
         return _guided(model, subject, settings, stage)
     facts = model.stages[0]
-    viewed = []
+    viewed: list[Viewed] = []
     for spec, prompt in subject.items():
         view = parse_view(spec, facts.size)
         if any(view == other.view for other in viewed):
