@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, pictures, study
+from duckrabbit.app.commands import catalogue, checking, pictures, study
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -33,6 +33,7 @@ app = typer.Typer(
 pictures.register(app)
 study.register(app)
 catalogue.register(app)
+checking.register(app)
 
 
 def _version(wanted: bool) -> None:
@@ -71,7 +72,7 @@ def main() -> None:
         if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _MEMORY):
             raise
         _complain(
-            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or take a smaller model."
+            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or a smaller model."
         )
 
 
