@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import add_noise
+from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
+from duckrabbit.errors import UserError
 from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
@@ -70,10 +71,18 @@ def forward_process(model: Model, source: Source, times: Sequence[float], seed: 
     eps = Noise((seed,), "stage1")(x0, "start", 0)
     cells = [Cell(array(picture), "the picture")]
     for t in times:
-        at = facts.schedule.level(t)
+        at = noisy_level(model, t)
         pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
         cells.append(Cell(pixels, f"t = {t:g}\nalpha = {at.alpha:.3f}, sigma = {at.sigma:.3f}"))
     return Figure(Sheet((Row(tuple(cells)),), "The forward process"))
+
+
+def noisy_level(model: Model, t: float) -> NoiseLevel:
+    """The level at time t. Raises UserError outside the schedule, and at -1, which is the picture itself."""
+    at = model.stages[0].schedule.level(t)
+    if at.sigma == 0:
+        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
+    return at
 
 
 def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:

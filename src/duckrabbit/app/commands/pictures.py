@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.app.options import Common, command, numbers
+from duckrabbit.app.options import Common, command, numbers, refuse_empty
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def generate(
 
     model = common.load()
     for prompt in prompts_:
-        _refuse_empty(prompt)
+        refuse_empty(prompt)
     jobs = []
     for prompt in prompts_:
         for words, options in common.variants():
@@ -136,7 +136,7 @@ def inpaint(
             raise UserError(f"--box takes four numbers, x0,y0,x1,y1, not '{box}'.")
         white = box_mask((corners[0], corners[1], corners[2], corners[3]), picture.shape[-1])
     job = task(
-        common.load(), picture, white.expand(-1, 3, -1, -1), subject_of(prompt, view),
+        common.load(), picture, white, subject_of(prompt, view),
         jump=jump, resample=resample, how="clean" if clean_known else "renoised", **common.options(),
     )  # fmt: skip
     hole = Cell(array(picture * (1 - white) + white * 0.5), "grey is made anew")
@@ -187,9 +187,11 @@ def hybrid(
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import hybrid as task
 
-    _refuse_empty(high)
+    for words in (low, high):
+        if words is not None:
+            refuse_empty(words)
     job = task(common.load(), low, high, image=image, kernel=kernel, sigma=sigma, **common.options())
-    far = low or f"{image}"
+    far = low or (image.name if image else "")
     perform(common, [job], lambda run: near_and_far(run, job, high, far, common.seeds, "Hybrid image"))
 
 
@@ -220,13 +222,16 @@ def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | 
         if views:
             raise UserError("--view shows a further prompt; give two prompts or more with it.")
         return None
-    return prompts[0] if len(prompts) == 1 and not views else views_of(prompts, views or [])
+    if len(prompts) == 1 and not views:
+        refuse_empty(prompts[0])
+        return prompts[0]
+    return views_of(prompts, views or [])
 
 
 def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     """The first prompt upright, each further one in its view. Raises UserError where they do not fit."""
     for prompt in prompts:
-        _refuse_empty(prompt)
+        refuse_empty(prompt)
     if len(prompts) != len(views) + 1:
         raise UserError(
             f"{len(prompts)} prompts need {len(prompts) - 1} views, one for each prompt after the first; "
@@ -236,8 +241,3 @@ def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     if len(paired) < len(prompts):
         raise UserError("Each view of an anagram shows one prompt; name no view twice.")
     return paired
-
-
-def _refuse_empty(prompt: str) -> None:
-    if not prompt.strip():
-        raise UserError("A prompt is empty; say in a few words what the picture is to be.")
