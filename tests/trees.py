@@ -7,6 +7,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Masked, Mean, Prompt, Viewed, Weighted
+from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views import Flip, Identity, Negate, Permute, Rotate, Sequence
 
 SIZE = 8
@@ -77,6 +78,13 @@ class Counting:
     def __call__(self, queries, at):
         self.calls.append(list(queries))
         return [answer(q.x, q.condition, self.with_var) for q in queries]
+
+
+def count_questions(guidance, x, at):
+    """How many different questions one evaluation asks."""
+    network = Counting()
+    lower(guidance, network)(x, at)
+    return sum(map(len, network.calls))
 
 
 def terms(guidance):

@@ -10,9 +10,9 @@ from duckrabbit.diffusion.prediction import Prediction, Query
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
-from duckrabbit.guidance.tree import Guidance, ask_all, count_questions, lower
+from duckrabbit.guidance.tree import Guidance, ask_all, lower
 from duckrabbit.guidance.views import Flip, Rotate
-from trees import AT, CONDITIONS, Counting, answer, meant, meant_variance, picture, trees
+from trees import AT, CONDITIONS, Counting, answer, count_questions, meant, meant_variance, picture, trees
 
 
 def close(a, b, tolerance=1e-9):
