@@ -11,9 +11,7 @@ from typing import Any
 from duckrabbit.diffusion.levels import DiscreteSchedule
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import StageFacts
-from duckrabbit.models.scheduler import SchedulerFacts, read_scheduler
-
-FLOAT = ("float32", "float16", "bfloat16")
+from duckrabbit.models.scheduler import SchedulerFacts, Variance, read_scheduler
 
 
 @dataclass(frozen=True)
@@ -119,7 +117,7 @@ def stage_facts(config: StageConfig, where: str, *, steps: int = 100, noise_leve
     )
 
 
-def _variance(scheduler: SchedulerFacts, learned: bool, where: str) -> str:
+def _variance(scheduler: SchedulerFacts, learned: bool, where: str) -> Variance:
     if scheduler.variance == "learned" and not learned:
         raise UserError(
             f"{where}: the scheduler asks for a learned variance, but the U-Net has no channels for it; "

@@ -12,12 +12,15 @@ import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT, cards
+from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade import Cascade, encoder_hash
-from duckrabbit.models.folder import StageConfig, check_index, stage_facts
+from duckrabbit.models.folder import StageConfig, check_index, read_json, stage_facts
+from duckrabbit.models.hub import Hub, Repository, is_repository
 from duckrabbit.models.memory import Part, Policy
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle
 from duckrabbit.models.parts import Folder, Source, object_part, text_part, unet_part
+from duckrabbit.models.scheduler import read_scheduler
 from duckrabbit.models.text import PromptTable, TextEncoder, read_prompts
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
@@ -32,6 +35,7 @@ def load(
     prompts: str | Path | PromptTable | None = None,
     memory: Policy = "auto",
     revision: str | None = None,
+    hub: Hub | None = None,
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
@@ -40,18 +44,28 @@ def load(
     the first; False for none. device: "cpu", "cuda", "cuda:1" or "mps"; by default the best there
     is. dtype: float32, float16 or bfloat16; by default float16 on a GPU, float32 on the CPU.
     prompts: a prompt file to use instead of the text encoder. memory: see models.memory. revision: a
-    commit, tag or branch of the hub.
+    commit, tag or branch of the hub; hub: how to reach it (models.hub).
 
     Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
     """
-    if hasattr(source, "unet") and hasattr(source, "scheduler"):
+    if _is_pipeline(source):
         return _from_pipeline(source, stage2, device, dtype, memory)
+    if _is_pipeline(stage2):
+        raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     name = str(source)
     if name == "oracle":
+        if stage2 or prompts:
+            raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+        if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
+            raise UserError("The oracle computes in float32; leave out the dtype.")
         return Oracle(cards()[name], pick_device(device))
-    card, first, second = _find(name, stage2, revision)
+    card, first, second = find_sources(name, stage2, revision, hub or Hub())
     where = pick_device(device)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def _is_pipeline(thing: Any) -> bool:
+    return hasattr(thing, "unet") and hasattr(thing, "scheduler")
 
 
 def pick_device(device: str | None) -> str:
@@ -79,35 +93,41 @@ def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:
     return name
 
 
-def _find(name: str, stage2: Any, revision: str | None) -> tuple[Card, Source, Source | None]:
+def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tuple[Card, Source, Source | None]:
     """The card and the sources of a named model, a folder or a hub id."""
-    if name in cards():
-        card = cards()[name]
-        first = _source(card.source, card, revision, "")
-        wanted = stage2 if stage2 is not None else card.stage2 or None
-    elif Path(name).expanduser().is_dir():
-        path = Path(name).expanduser()
-        card = Card(name=path.name, title=str(path), source=str(path), licence="unknown")
-        first, wanted = Folder(path), stage2 if stage2 is not None else _subfolder(path)
+    by_source = {card.source: card for card in cards().values()}
+    folder = Path(name).expanduser()
+    if name in cards() or name in by_source:
+        card = cards().get(name) or by_source[name]
+    elif folder.is_dir():
+        card = Card(name=folder.name, title=name, source=name, licence="unknown")
+        stage2 = _subfolder(folder) if stage2 is None else stage2
+    elif is_repository(name):
+        url = f"https://huggingface.co/{name}"
+        card = Card(name=name, title=name, source=name, licence="unknown", licence_url=url, variant="fp16")
     else:
-        raise UserError(f"There is no model '{name}'. Models: {', '.join(cards())}; or give a folder.")
-    second = _source(str(wanted), card, None, "stage2/") if wanted else None
-    return card, first, second
+        card = known_card(name)  # which it is not: says so, with the names there are
+    first = _source(card.source, card, revision, card.sha256, hub)
+    if stage2 is None and card.stage2:
+        mine = {p.removeprefix("stage2/"): h for p, h in card.sha256.items() if p.startswith("stage2/")}
+        return card, first, _source(card.stage2, card, None, mine, hub)
+    return card, first, _source(str(stage2), card, None, {}, hub) if stage2 else None
 
 
-def _source(where: str, card: Card, revision: str | None, prefix: str) -> Source:
-    hashes = {p.removeprefix(prefix): h for p, h in card.sha256.items() if p.startswith("stage2/") == bool(prefix)}
+def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
     if where.startswith("package:"):
         folder = files("duckrabbit.models").joinpath("weights", where.removeprefix("package:"))
         return Folder(Path(str(folder)), card.variant, hashes)
     if Path(where).expanduser().is_dir():
         return Folder(Path(where).expanduser(), card.variant, hashes)
-    raise UserError(f"There is no folder {where}.")
+    if is_repository(where):
+        return Repository(where, revision, card.variant, hashes, hub)
+    raise UserError(f"There is no folder {where}; give the folder of a second stage, or its hub id.")
 
 
 def _subfolder(path: Path) -> Path | None:
     """The subfolder that holds a second stage, if there is one."""
-    found = sorted(p.parent for p in path.glob("*/model_index.json") if Folder(p.parent).config().is_second)
+    found = sorted(p.parent for p in path.glob("*/model_index.json") if read_json(p).get("image_noising_scheduler"))
     if len(found) > 1:
         raise UserError(f"{path} holds several second stages ({', '.join(p.name for p in found)}); name one as stage2.")
     return found[0] if found else None
@@ -130,13 +150,14 @@ def _from_sources(
         unet_part(source, f"U-Net of stage {i}", dtype, last, "stage2/" if i else "")
         for i, source in enumerate(sources)
     )
-    text = text_part(first, dtype) if configs[0].index.get("text_encoder", [None])[0] else None
-    table, text = _table(prompts, text, configs[0], first.name)
+    text = text_part(first, dtype) if (configs[0].index.get("text_encoder") or [None])[0] else None
+    encoder = encoder_hash(text.hashes()) if prompts and text and isinstance(first, Folder) else ""
+    table, text = _table(prompts, text, configs[0], first.name, encoder)
     return Cascade(_completed(card, configs[0]), stages, unets, text, device, dtype, table, memory)
 
 
 def _table(
-    prompts: str | Path | PromptTable | None, text: Part | None, config: StageConfig, where: str
+    prompts: str | Path | PromptTable | None, text: Part | None, config: StageConfig, where: str, encoder: str = ""
 ) -> tuple[PromptTable, Part | None]:
     """The prompts given, checked against the model; with them the text encoder is not used."""
     if prompts is None:
@@ -149,6 +170,8 @@ def _table(
             f"The prompts are {table.width} numbers wide, but {where} takes {config.condition_width}: "
             "they were encoded for another model."
         )
+    if encoder and table.encoder and encoder != table.encoder:
+        raise UserError(f"The prompts were encoded with another text encoder than that of {where}; encode them again.")
     return table, None
 
 
@@ -174,8 +197,6 @@ def _stages(card: Card, configs: list[StageConfig], names: list[str]) -> tuple[S
 
 def _completed(card: Card, config: StageConfig) -> Card:
     """The card of a folder, with the solver that its scheduler names."""
-    from duckrabbit.models.scheduler import read_scheduler
-
     return card if card.name in cards() else replace(card, solver=read_scheduler(config.scheduler).solver)
 
 
@@ -214,4 +235,4 @@ def _pipeline_config(pipeline: Any) -> StageConfig:
     return StageConfig(index, pipeline.unet.config, named(pipeline.scheduler), named(noising) if noising else None)
 
 
-__all__ = ["encoder_hash", "load", "pick_device", "pick_dtype"]
+__all__ = ["encoder_hash", "find_sources", "load", "pick_device", "pick_dtype"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 from duckrabbit.diffusion.levels import (
     DiscreteSchedule,
@@ -24,6 +24,8 @@ from duckrabbit.diffusion.prediction import Parameterisation
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Limiter
 
+Variance = Literal["learned", "small", "large"]
+
 
 @dataclass(frozen=True)
 class SchedulerFacts:
@@ -34,7 +36,7 @@ class SchedulerFacts:
 
     schedule: DiscreteSchedule
     prediction_type: Parameterisation
-    variance: str | None
+    variance: Variance | None
     limiter: Limiter | None
     spacing: Spacing
     offset: int
@@ -85,7 +87,12 @@ _ONLY: dict[str, tuple[Any, ...]] = {
 _HARMLESS = {"lower_order_final", "euler_at_final", "flow_shift", "time_shift_type"}
 """Fields without effect once those of _ONLY have their values; so is every name that begins with _."""
 
-_VARIANCES = {"learned_range": "learned", "fixed_small": "small", "fixed_small_log": "small", "fixed_large": "large"}
+_VARIANCES: dict[str, Variance] = {
+    "learned_range": "learned",
+    "fixed_small": "small",
+    "fixed_small_log": "small",
+    "fixed_large": "large",
+}
 
 
 def read_scheduler(config: Mapping[str, Any]) -> SchedulerFacts:
@@ -125,7 +132,7 @@ def _one_of(config: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> s
     return str(value)
 
 
-def _variance(config: Mapping[str, Any]) -> str | None:
+def _variance(config: Mapping[str, Any]) -> Variance | None:
     if config["variance_type"] is None:
         return None
     return _VARIANCES[_one_of(config, "variance_type", tuple(_VARIANCES))]

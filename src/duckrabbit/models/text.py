@@ -84,8 +84,13 @@ class PromptTable:
         metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as f:
-            f.write(save(tensors, metadata))
-        os.replace(f.name, path)
+            try:
+                f.write(save(tensors, metadata))
+                f.flush()
+                os.replace(f.name, path)
+            except BaseException:
+                os.unlink(f.name)
+                raise
 
 
 def read_prompts(path: str | Path) -> PromptTable:
