@@ -149,7 +149,8 @@ def _from_sources(
         for i, source in enumerate(sources)
     )
     text = text_part(first, dtype) if (configs[0].index.get("text_encoder") or [None])[0] else None
-    encoder = encoder_hash(text.hashes()) if prompts and text and isinstance(first, Folder) else ""
+    has_encoder = text is not None and isinstance(first, Folder) and first.folder("text_encoder").is_dir()
+    encoder = encoder_hash(text.hashes()) if prompts and text and has_encoder else ""
     table, text = _table(prompts, text, configs[0], first.name, encoder)
     return Cascade(_completed(card, configs[0]), stages, unets, text, device, dtype, table, memory)
 
@@ -208,8 +209,9 @@ def _from_pipeline(
     card = Card(name=names[0], title=names[0], source="pipeline", licence="unknown")
     where = pick_device(device or str(pipeline.unet.device))
     kind = pick_dtype(dtype or pipeline.unet.dtype, where)
-    for pipe in pipes:
-        pipe.unet.to(getattr(torch, kind)).eval()
+    for unet in (pipe.unet.eval() for pipe in pipes):
+        if unet.dtype != getattr(torch, kind):
+            unet.to(getattr(torch, kind))
     unets = tuple(
         object_part(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
     )

@@ -91,7 +91,7 @@ def unet_part(source: Source, name: str, dtype: str, channels_last: bool, prefix
 
         variant, paths = weight_paths(source, "unet")
         _check_files(source, paths)
-        with _quiet():
+        with _quiet(), _sentence(f"{source.name}/unet"):
             module, info = UNet2DConditionModel.from_pretrained(
                 source.folder("unet"),
                 torch_dtype=getattr(torch, dtype),
@@ -113,7 +113,7 @@ def text_part(source: Source, dtype: str) -> Part:
         index = source.config().index
         variant, paths = weight_paths(source, "text_encoder")
         _check_files(source, paths)
-        with _quiet():
+        with _quiet(), _sentence(f"{source.name}/text_encoder"):
             tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
                 source.folder("tokenizer"), local_files_only=True
             )
@@ -149,7 +149,7 @@ def object_part(name: str, thing: Any, module: Any, path: str) -> Part:
     def size() -> int:
         return sum(p.numel() * p.element_size() for p in module.parameters())
 
-    return Part(name, lambda: thing, size, hashes)
+    return Part(name, lambda: thing, size, hashes, is_held=True)
 
 
 def _hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
@@ -188,6 +188,20 @@ def _transformers_class(index: Mapping[str, Any], part: str, where: str) -> Any:
             "install a newer transformers, or give prompts encoded elsewhere (load(..., prompts=FILE))."
         )
     return getattr(transformers, str(name))
+
+
+@contextmanager
+def _sentence(where: str) -> Iterator[None]:
+    """What diffusers and transformers refuse, in one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError) as error:
+        if "out of memory" in str(error).lower():
+            raise
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise UserError(f"{where} cannot be loaded: {reason} Get the model again, or newer libraries.") from None
 
 
 @contextmanager
