@@ -86,6 +86,7 @@ class _Trap:
         return (setattr, (_Trap, "ran", True))
 
 
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
 def test_a_pickle_that_runs_code_is_refused_and_does_not_run(tmp_path):
     (tmp_path / "trap.pth").write_bytes(pickle.dumps({"a": _Trap()}))
     torch.save({"a": _Trap()}, tmp_path / "trap2.pth")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, pictures, study
+from duckrabbit.app.commands import catalogue, gallery, pictures, study
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -33,6 +33,7 @@ app = typer.Typer(
 pictures.register(app)
 study.register(app)
 catalogue.register(app)
+gallery.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,8 @@ from duckrabbit.tasks.recipes import draw
 from duckrabbit.tasks.records import save_result
 
 console = Console(stderr=True, highlight=False)
+STOPPED = 130
+"""The exit code of a run that ctrl-C has stopped."""
 
 
 def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]) -> None:
@@ -34,13 +35,16 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     folder = prepare_folder(common)
     moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
     try:
-        with progress(moves) as advance:
+        with progress(moves, quiet=common.quiet) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
     except KeyboardInterrupt:
-        console.print(f"Stopped. What was finished is in {folder}.")
-        sys.exit(130)
+        if not common.quiet:
+            console.print(f"Stopped. What was finished is in {folder}.")
+        raise typer.Exit(STOPPED) from None
     write_films(made, folder)
     write_png(draw_sheet(made.sheet), folder / "sheet.png")
+    if common.quiet:
+        return
     seconds = sum(r.seconds for r in made.results)
     pictures = sum(len(r.seeds) for r in made.results)
     console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
@@ -70,7 +74,7 @@ def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[str], None]]:
+def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """A bar over so many moves; call what it yields with a word after each."""
     columns = (
         TextColumn("{task.description}"),
@@ -79,7 +83,7 @@ def progress(total: int) -> Iterator[Callable[[str], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=total)
 
         def advance(word: str) -> None:
@@ -117,7 +121,8 @@ def tell(jobs: Sequence[Job], count: int) -> None:
         typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
             facts = job.model.stages[stage.index]
-            levels = f"t = {stage.plan[0].at.t:g} to {'clean' if stage.plan[-1].to.sigma == 0 else f'{stage.plan[-1].to.t:g}'}"
+            end = stage.plan[-1].to
+            levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
             typer.echo(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
             typer.echo(draw(stage.guidance, 2))
             typer.echo(

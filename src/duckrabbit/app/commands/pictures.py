@@ -135,10 +135,9 @@ def inpaint(
         if len(corners) != 4:
             raise UserError(f"--box takes four numbers, x0,y0,x1,y1, not '{box}'.")
         white = box_mask((corners[0], corners[1], corners[2], corners[3]), picture.shape[-1])
-    how = "clean" if clean_known else "renoised"
     job = task(
         common.load(), picture, white.expand(-1, 3, -1, -1), subject_of(prompt, view),
-        jump=jump, resample=resample, how=how, **common.options(),
+        jump=jump, resample=resample, how="clean" if clean_known else "renoised", **common.options(),
     )  # fmt: skip
     hole = Cell(array(picture * (1 - white) + white * 0.5), "grey is made anew")
     perform(common, [job], lambda run: beside_source(run, picture, [job], common.seeds, "Inpainting", [hole]))
