@@ -135,10 +135,3 @@ def meant_variance(g, x):
             var = var if isinstance(view, Negate) else view.inverse(var)
         return var
     return sum(meant_variance(child, x) for child in g.children) / len(g.children)
-
-
-def count_questions(guidance, like, at):
-    """How many questions one evaluation of `guidance` sends through the network."""
-    network = Counting()
-    lower(guidance, network)(like, at)
-    return sum(len(call) for call in network.calls)
