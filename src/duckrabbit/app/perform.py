@@ -37,6 +37,8 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
         with progress(moves) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
         write_films(made, folder)
+        for name, pixels in made.pictures.items():
+            write_png(Image.fromarray(pixels), folder / f"{name}.png")
         write_png(draw_sheet(made.sheet), folder / "sheet.png")
     except KeyboardInterrupt:
         console.print(f"Stopped. What was finished is in {folder}.")
@@ -45,7 +47,7 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
         with suppress(OSError):
             folder.rmdir()  # where nothing was written; a folder with files in it stays
     seconds = sum(r.seconds for r in made.results)
-    pictures = sum(len(r.seeds) for r in made.results)
+    pictures = sum(len(r.seeds) for r in made.results) + len(made.pictures)
     console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
     typer.echo(str(folder / "sheet.png"))
 
