@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, checking, pictures, study
+from duckrabbit.app.commands import catalogue, checking, gallery, pictures, study
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -34,6 +34,7 @@ pictures.register(app)
 study.register(app)
 catalogue.register(app)
 checking.register(app)
+gallery.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -10,7 +10,8 @@ import inspect
 import math
 import re
 from collections.abc import Callable
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -79,13 +80,12 @@ class Common:
     dry_run: Annotated[
         bool, _option("--dry-run", panel=_OUTPUT, text="Only tell what would run, and what it would cost.")
     ] = False
+    quiet: Annotated[bool, _option("--quiet", panel=_OUTPUT, text="Print nothing but errors.")] = False
     command: str = ""
 
     def load(self) -> Model:
         """The model, light: its weights are loaded when a stage runs."""
-        from duckrabbit.models.load import load
-
-        return load(self.model, device=self.device, dtype=self.dtype, prompts=self.prompts)
+        return _loaded(self.model, self.device, self.dtype, self.prompts)
 
     @property
     def seeds(self) -> list[int]:
@@ -124,6 +124,14 @@ class Common:
                 options = _replaced(self).options(steps=steps, guidance_scale=scale)
                 every.append((", ".join(words), options))
         return every
+
+
+@lru_cache(maxsize=1)
+def _loaded(model: str, device: str | None, dtype: str | None, prompts: Path | None) -> Model:
+    """The last model stays: commands run one after the other in a process load it once."""
+    from duckrabbit.models.load import load
+
+    return load(model, device=device, dtype=dtype, prompts=prompts)
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -195,6 +203,4 @@ def _single(text: str | None, name: str, kind: Callable[[str], T]) -> T | None:
 
 def _replaced(common: Common) -> Common:
     """`common` without its comma lists, which `variants` has taken apart."""
-    from dataclasses import replace
-
     return replace(common, steps=None, guidance_scale=None)

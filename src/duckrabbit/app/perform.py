@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,6 +22,8 @@ from duckrabbit.tasks.recipes import draw
 from duckrabbit.tasks.records import save_result
 
 console = Console(stderr=True, highlight=False)
+STOPPED = 130
+"""The exit code of a run that ctrl-C has stopped."""
 
 
 def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]) -> None:
@@ -34,18 +35,21 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     folder = prepare_folder(common)
     moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
     try:
-        with progress(moves) as advance:
+        with progress(moves, quiet=common.quiet) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
         write_films(made, folder)
         for name, pixels in made.pictures.items():
             write_png(Image.fromarray(pixels), folder / f"{name}.png")
         write_png(draw_sheet(made.sheet), folder / "sheet.png")
     except KeyboardInterrupt:
-        console.print(f"Stopped. What was finished is in {folder}.")
-        sys.exit(130)
+        if not common.quiet:
+            console.print(f"Stopped. What was finished is in {folder}.")
+        raise typer.Exit(STOPPED) from None
     finally:
         with suppress(OSError):
             folder.rmdir()  # where nothing was written; a folder with files in it stays
+    if common.quiet:
+        return
     seconds = sum(r.seconds for r in made.results)
     pictures = sum(len(r.seeds) for r in made.results) + len(made.pictures)
     console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
@@ -75,7 +79,7 @@ def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path
 
 
 @contextmanager
-def progress(total: int) -> Iterator[Callable[[str], None]]:
+def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
     """A bar over so many moves; call what it yields with a word after each."""
     columns = (
         TextColumn("{task.description}"),
@@ -84,7 +88,7 @@ def progress(total: int) -> Iterator[Callable[[str], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=total)
 
         def advance(word: str) -> None:
