@@ -80,13 +80,6 @@ class Counting:
         return [answer(q.x, q.condition, self.with_var) for q in queries]
 
 
-def count_questions(guidance, x, at):
-    """How many different questions one evaluation asks."""
-    network = Counting()
-    lower(guidance, network)(x, at)
-    return sum(map(len, network.calls))
-
-
 def terms(guidance):
     """A tree as its normal form: a list of (W, V, condition) with eps_hat = sum_k W_k eps_theta(V_k x, c_k)."""
     if isinstance(guidance, Prompt):
