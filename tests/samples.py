@@ -38,7 +38,14 @@ def command(*arguments):
 
 def run(*arguments, cwd, timeout=120, **options):
     return subprocess.run(
-        command(*arguments), cwd=cwd, timeout=timeout, capture_output=True, text=True, check=False, env=environment(), **options
+        command(*arguments),
+        cwd=cwd,
+        timeout=timeout,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=environment(),
+        **options,
     )
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from samples import pixels, save
 
 import duckrabbit as dr
+from samples import pixels, save
 
 
 @pytest.fixture(scope="session")

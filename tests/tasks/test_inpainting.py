@@ -1,14 +1,16 @@
 """Inpainting: what is known stays, to the pixel; what is new fits; everything composes."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from samples import pixels, read, save
 
 import duckrabbit as dr
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.models.oracle import mixtures
+from samples import pixels, read, save
 
 
 def known_noise(seed, i, size):
@@ -70,7 +72,7 @@ def test_repaint_walks_every_stretch_but_the_last_again(oracle, photo, half, mov
     again = (moves - 1) // jump * (resample - 1)
     assert sum(m.is_up for m in plan) == again
     assert len(plan) == moves + again * (jump + 1)
-    assert all(a.to == b.at for a, b in zip(plan, plan[1:], strict=False))
+    assert all(a.to == b.at for a, b in pairwise(plan))
     assert plan[-1].to == dr.CLEAN
 
 

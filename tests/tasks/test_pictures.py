@@ -10,10 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from samples import pixels, save
 
 import duckrabbit as dr
 from duckrabbit.tasks.pictures import box_mask, to_pixels, to_range
+from samples import pixels, save
 
 same = settings(derandomize=True, deadline=None, max_examples=60, database=None)
 
@@ -121,10 +121,10 @@ def test_a_cameras_rotation_is_followed(tmp_path, orientation, upright):
 
 def test_a_phones_jpeg_with_a_second_picture_behind_it(tmp_path):
     first = Image.fromarray(pixels(32))
-    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(pixels(32, seed=1))])
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(255 - pixels(32))])
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.n_frames == 2
-    assert np.abs(unit(tmp_path / "a.jpg") - pixels(32) / 255).mean() < 0.05
+    assert np.abs(unit(tmp_path / "a.jpg") - pixels(32) / 255).mean() < 0.1
 
 
 def test_lossless_webp_and_tiff(tmp_path):
@@ -133,7 +133,11 @@ def test_lossless_webp_and_tiff(tmp_path):
 
 
 @same
-@given(st.integers(8, 40), st.integers(8, 40), st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"]))
+@given(
+    st.integers(8, 40),
+    st.integers(8, 40),
+    st.sampled_from(["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I;16"]),
+)
 def test_every_mode_and_size_becomes_a_square_in_range(height, width, mode):
     image = Image.fromarray(pixels(height, width))
     if mode == "I;16":
