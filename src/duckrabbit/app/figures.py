@@ -53,18 +53,26 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
     return Figure(Sheet(tuple(rows), title), tuple(results))
 
 
-def beside_source(
-    run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str, extra: Sequence[Cell] = ()
-) -> Figure:
-    """A row for each seed: the results of all jobs, and the picture they began with."""
+def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    size = results[0].images.shape[-1]
-    picture = array(resize(as_picture(source), size))
+    picture = Cell(array(resize(as_picture(source), results[0].images.shape[-1])), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
-        rows.append(Row((*extra, *made, Cell(picture, "the picture")), f"seed {seed}" if len(seeds) > 1 else ""))
+        rows.append(Row((*made, picture), f"seed {seed}" if len(seeds) > 1 else ""))
     return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def before_and_after(
+    run: Run, before: Sequence[tuple[Tensor, str]], job: Job, seeds: Sequence[int], title: str
+) -> Figure:
+    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result."""
+    result = run(job, seeds, None)
+    size = result.images.shape[-1]
+    given = [Cell(array(resize(picture, min(size, picture.shape[-1]))), words) for picture, words in before]
+    made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+    return Figure(Sheet((Row((*given, *made)),), title), (result,))
 
 
 def forward_process(model: Model, source: Source, times: Sequence[float], seed: int) -> Figure:
@@ -77,7 +85,7 @@ def forward_process(model: Model, source: Source, times: Sequence[float], seed: 
     for t in times:
         at = noisy_level(model, t)
         pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
-        cells.append(Cell(pixels, f"t = {t:g}\nalpha = {at.alpha:.3f}, sigma = {at.sigma:.3f}"))
+        cells.append(Cell(pixels, f"t = {t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
         pictures[f"noisy-t{t:g}"] = pixels
     return Figure(Sheet((Row(tuple(cells)),), "The forward process"), pictures=pictures)
 

@@ -41,5 +41,5 @@ def _card(name: str, entry: dict[str, Any]) -> Card:
     wrong = sorted(set(entry) - known)
     if wrong:
         raise UserError(f"The card of {name} in cards.toml has an unknown field {wrong[0]}; its fields: {known}.")
-    values: dict[str, Any] = {k: tuple(v) if k in ("steps", "value_range") else v for k, v in entry.items()}
+    values: dict[str, Any] = {k: tuple(v) if k in ("steps", "gflop", "value_range") else v for k, v in entry.items()}
     return Card(name=name, **values)

@@ -145,13 +145,12 @@ def _from_sources(
     sources = [first, *([second] if second else [])]
     configs = [source.config() for source in sources]
     stages = _stages(card, configs, [source.name for source in sources])
-    last = device != "cpu"
     unets = tuple(
-        unet_part(source, f"U-Net of stage {i}", dtype, last, "stage2/" if i else "")
-        for i, source in enumerate(sources)
+        unet_part(source, f"U-Net of stage {i}", dtype, "stage2/" if i else "") for i, source in enumerate(sources)
     )
-    text = text_part(first, dtype) if (configs[0].index.get("text_encoder") or [None])[0] else None
-    encoder = encoder_hash(text.hashes()) if prompts and text and isinstance(first, Folder) else ""
+    text = text_part(first, dtype, device) if (configs[0].index.get("text_encoder") or [None])[0] else None
+    has_encoder = text is not None and isinstance(first, Folder) and first.folder("text_encoder").is_dir()
+    encoder = encoder_hash(text.hashes()) if prompts and text and has_encoder else ""
     table, text = _table(prompts, text, configs[0], first.name, encoder)
     return Cascade(_completed(card, configs[0]), stages, unets, text, device, dtype, table, memory)
 
@@ -192,7 +191,8 @@ def _stages(card: Card, configs: list[StageConfig], names: list[str]) -> tuple[S
         )
         for i, (config, name) in enumerate(zip(configs, names, strict=True))
     ]
-    return tuple(replace(f, value_range=card.value_range) for f in facts)
+    gflop: list[float | None] = [*card.gflop, None, None]
+    return tuple(replace(f, value_range=card.value_range, gflop=g) for f, g in zip(facts, gflop, strict=False))
 
 
 def _completed(card: Card, config: StageConfig) -> Card:
@@ -210,8 +210,9 @@ def _from_pipeline(
     card = Card(name=names[0], title=names[0], source="pipeline", licence="unknown")
     where = pick_device(device or str(pipeline.unet.device))
     kind = pick_dtype(dtype or pipeline.unet.dtype, where)
-    for pipe in pipes:
-        pipe.unet.to(getattr(torch, kind)).eval()
+    for unet in (pipe.unet.eval() for pipe in pipes):
+        if unet.dtype != getattr(torch, kind):
+            unet.to(getattr(torch, kind))
     unets = tuple(
         object_part(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
     )

@@ -24,8 +24,9 @@ SMALL = 1 << 30
 class Part:
     """Something that can be loaded by itself, with `.to(device)`.
 
-    `load(device)` gives it in the dtype it computes in; `size()` its bytes there; `hashes()` the
-    sha256 of its files by path. `can_park`: whether it is worth keeping in main memory.
+    `load()` gives it, on the CPU, in the dtype it computes in; `size()` its bytes there; `hashes()` the
+    sha256 of its files by path. `can_park`: whether it is worth keeping in main memory. `is_held`:
+    somebody else holds it, so room is made by moving it away, not by letting go of it.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Part:
     size: Callable[[], int]
     hashes: Callable[[], Mapping[str, str]]
     can_park: bool = True
+    is_held: bool = False
 
 
 @dataclass(eq=False)
@@ -80,7 +82,7 @@ class Memory:
 
     def _make_room(self) -> None:
         for name, (part, thing) in self._here.items():
-            if self.policy == "parked" and part.can_park:
+            if part.is_held or (self.policy == "parked" and part.can_park):
                 self._parked[name] = (part, thing.to("cpu"))
         if self._here:
             self._here.clear()

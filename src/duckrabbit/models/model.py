@@ -58,7 +58,7 @@ class Card:
     """What cards.toml says of a model: where it comes from, its licence, its habits.
 
     `source`: "package:FOLDER" (shipped), "builtin", a hub id, or a folder; `stage2`: likewise where
-    the second stage lies, if not with the first. `steps`: the steps of each stage. `null_prompt` is
+    the second stage lies, if not with the first. `steps` and `gflop`: of each stage, as in StageFacts. `null_prompt` is
     what guidance pushes away from. `roles` gives the prompts and other settings that the gallery
     plays each experiment with; `sha256` the hash of each weight file, by its path in the folder
     (those of the second stage under "stage2/").
@@ -78,6 +78,7 @@ class Card:
     stage2: str = ""
     variant: str = ""
     steps: tuple[int, ...] = ()
+    gflop: tuple[float, ...] = ()
     noise_level: int = 250
     value_range: tuple[float, float] = (-1.0, 1.0)
     sha256: Mapping[str, str] = field(default_factory=dict)

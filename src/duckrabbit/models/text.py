@@ -32,14 +32,19 @@ def normal(prompt: str) -> str:
 
 @dataclass(eq=False)
 class TextEncoder:
-    """A tokenizer and its encoder (any that transformers loads and that answers with hidden states)."""
+    """A tokenizer and its encoder (any that transformers loads and that answers with hidden states).
+
+    One that `stays` is too large for the device, and computes where it is.
+    """
 
     tokenizer: Any
     encoder: Any
+    stays: bool = False
 
     def to(self, device: str) -> TextEncoder:
         """Itself, with the encoder moved."""
-        self.encoder.to(device)
+        if not self.stays:
+            self.encoder.to(device)
         return self
 
     @torch.no_grad()
@@ -101,7 +106,9 @@ def read_prompts(path: str | Path) -> PromptTable:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no prompt file {path}; write one with write_prompts, or name another.")
+        raise UserError(
+            f"There is no prompt file {path}; make one with model.encode([...]).save(PATH), or name another."
+        )
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
     if not table.embeddings:
         raise UserError(f"The prompt file {path} is empty; write it again.")
@@ -118,7 +125,9 @@ def _read_safetensors(path: Path) -> PromptTable:
         with safe_open(path, framework="pt") as f:
             metadata = f.metadata() or {}
             if metadata.get("format") != _FORMAT:
-                raise UserError(f"{path} is not a prompt file of duckrabbit; write one with write_prompts.")
+                raise UserError(
+                    f"{path} is not a prompt file of duckrabbit; make one with model.encode([...]).save(PATH)."
+                )
             prompts = json.loads(metadata["prompts"])
             embeddings = {normal(p): f.get_tensor(str(i)) for i, p in enumerate(prompts)}
     except (SafetensorError, OSError, ValueError, KeyError) as error:

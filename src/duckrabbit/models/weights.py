@@ -113,9 +113,9 @@ def cache_folder() -> Path:
     """Where duckrabbit keeps what it can compute again: $DUCKRABBIT_CACHE, or the user's cache folder."""
     if chosen := os.environ.get("DUCKRABBIT_CACHE"):
         return Path(chosen)
-    import pooch
+    import platformdirs
 
-    return Path(pooch.os_cache("duckrabbit"))
+    return Path(platformdirs.user_cache_dir("duckrabbit"))
 
 
 def _known_hashes() -> dict[str, str]:

@@ -107,7 +107,7 @@ def edit(
         assert strength is not None
         plan, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     what = _null(model) if subject is None else subject
-    job = _cascade(model, what, settings, kept if subject is None else f"{_title(what)}, {kept}")
+    job = _cascade(model, what, settings, kept)
     first = replace(job.stages[0], plan=plan, start=_at(as_picture(image), model.stages[0]))
     return replace(job, stages=(first, *job.stages[1:]))
 
@@ -142,7 +142,7 @@ def inpaint(
             )
         return KnownPixels(_at(picture, facts), small, how)
 
-    job = _cascade(model, _null(model) if subject is None else subject, settings, _title(subject or "inpainted"), keep)
+    job = _cascade(model, _null(model) if subject is None else subject, settings, _title(subject or "no prompt"), keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(model.stages[job.stages[-1].index]), how="clean")
     return replace(job, stages=(first, *job.stages[1:]), composite=last)

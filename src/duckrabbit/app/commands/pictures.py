@@ -77,7 +77,7 @@ def edit(
         duckrabbit edit photo.jpg --start 1,3,5,7,10,20
         duckrabbit edit drawing.png --strength 0.6 --prompt "a glossy emoji of a rocket" --count 4
     """
-    from duckrabbit.app.figures import beside_source
+    from duckrabbit.app.figures import edits
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import edit as task
 
@@ -91,7 +91,7 @@ def edit(
         indices = numbers(start or "1,3,5,7,10,20", "--start", int)
         jobs = [task(model, image, subject, start=i, **common.options()) for i in indices]
     title = f"SDEdit: {subject}" if isinstance(subject, str) else "SDEdit"
-    perform(common, jobs, lambda run: beside_source(run, image, jobs, common.seeds, title))
+    perform(common, jobs, lambda run: edits(run, image, jobs, common.seeds, title))
 
 
 def inpaint(
@@ -119,9 +119,8 @@ def inpaint(
         duckrabbit inpaint photo.jpg mask.png --prompt "a 3d render of a rocket"
         duckrabbit inpaint photo.jpg --box 40,0,120,80 --jump 5 --resample 3 --count 4
     """
-    from duckrabbit.app.figures import array, beside_source
+    from duckrabbit.app.figures import before_and_after
     from duckrabbit.app.perform import perform
-    from duckrabbit.app.sheet import Cell
     from duckrabbit.tasks.pictures import as_mask, as_picture, box_mask
     from duckrabbit.tasks.tasks import inpaint as task
 
@@ -139,8 +138,10 @@ def inpaint(
         common.load(), picture, white, subject_of(prompt, view),
         jump=jump, resample=resample, how="clean" if clean_known else "renoised", **common.options(),
     )  # fmt: skip
-    hole = Cell(array(picture * (1 - white) + white * 0.5), "grey is made anew")
-    perform(common, [job], lambda run: beside_source(run, picture, [job], common.seeds, "Inpainting", [hole]))
+    hole = picture * (1 - white) + white * 0.5
+    given = [(picture, "the picture"), (hole, "grey is made anew")]
+    title = f"Inpainting: {job.title}"
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title))
 
 
 def anagram(
@@ -208,12 +209,15 @@ def upscale(
 
         duckrabbit upscale out/generate-001/01-seed180.png --model deepfloyd-m --prompt "a cat"
     """
-    from duckrabbit.app.figures import beside_source
+    from duckrabbit.app.figures import before_and_after
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.pictures import as_picture, resize
     from duckrabbit.tasks.tasks import upscale as task
 
-    job = task(common.load(), image, subject_of(prompt, view), **common.options())
-    perform(common, [job], lambda run: beside_source(run, image, [job], common.seeds, "Enlarged"))
+    model, picture = common.load(), as_picture(image)
+    job = task(model, picture, subject_of(prompt, view), **common.options())
+    given = [(resize(picture, model.stages[0].size), "the picture")]
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged"))
 
 
 def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | None:
