@@ -80,7 +80,10 @@ def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path
 
 @contextmanager
 def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar over so many moves; call what it yields with a word after each."""
+    """A bar over so many moves; call what it yields with a word after each. Only people are shown one."""
+    if not console.is_terminal:
+        yield lambda word: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
