@@ -1,22 +1,18 @@
-"""Settings for all tests: hypothesis draws the same examples in every run, nothing touches the user's cache."""
+"""What all tests share: the same examples in every run, and no touch on the user's cache."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # so that tests import tests/tiny.py as `tiny`
-os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-
 settings.register_profile("duckrabbit", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("duckrabbit")
+os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path_factory, monkeypatch):
-    """Hashes are remembered for the run of the tests, and not in the user's cache folder."""
+    """Tests never touch the user's cache."""
     monkeypatch.setenv("DUCKRABBIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 

@@ -5,8 +5,9 @@ regression, and the probability flow keeps (x_t - alpha M) / sqrt(alpha^2 V + si
 a monotone map between two Gaussians keeps their quantiles.
 """
 
-import itertools
 import math
+from collections import deque
+from itertools import pairwise
 
 import torch
 
@@ -41,7 +42,7 @@ def path(kind, steps, high=1.0, low=0.02, to_clean=False):
     levels = [KINDS[kind](high + (low - high) * k / steps) for k in range(steps + 1)]
     if to_clean:
         levels.append(CLEAN)
-    return tuple(Move(a, b) for a, b in itertools.pairwise(levels))
+    return tuple(Move(a, b) for a, b in pairwise(levels))
 
 
 def marginal(at):
@@ -76,12 +77,40 @@ class Draws:
         return torch.randn(like.shape, generator=self.generator, dtype=like.dtype)
 
 
+class Basis:
+    """Noise for a run that is affine in its noise: row 0 of the batch gets none, every other row one unit once.
+
+    Then row 0 is the mean of the run's result, and sum_k (row_k - row_0)(row_k - row_0)^T is its covariance:
+    exact, without a single random number. `rows` counts what a run needs.
+    """
+
+    def __init__(self):
+        self.rows = 1
+
+    def __call__(self, like, purpose, i=0):
+        unit, pixels = torch.zeros_like(like), like[0].numel()
+        hot = torch.arange(self.rows, self.rows + pixels)
+        inside = hot < len(like)
+        unit.view(len(like), -1)[hot[inside], torch.arange(pixels)[inside]] = 1
+        self.rows += pixels
+        return unit
+
+
+def moments(run, shape):
+    """Mean (P,) and covariance (P, P) of run(x_start, noise), affine in standard normal noise and start noise.
+
+    `run` takes a zero batch (N, *shape), which it may fill with noise(x, "start"), and the noise source.
+    """
+    count = Basis()
+    run(torch.zeros(1, *shape, dtype=torch.float64), count)
+    rows = run(torch.zeros(count.rows, *shape, dtype=torch.float64), Basis()).flatten(1)
+    parts = rows[1:] - rows[0]
+    return rows[0], parts.T @ parts
+
+
 def last(*args, **kwargs):
     """The final x of a trajectory."""
-    state = None
-    for state in trajectory(*args, **kwargs):
-        pass
-    return state.x
+    return deque(trajectory(*args, **kwargs), maxlen=1)[0].x
 
 
 def grid(count=9, low=-2.0, high=2.0):

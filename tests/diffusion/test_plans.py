@@ -1,6 +1,7 @@
 """Plans: the course's times, where editing starts, and RePaint's way back up."""
 
-import itertools
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from diffusers import IFImg2ImgPipeline
@@ -18,7 +19,7 @@ def plan_of(moves):
 
 
 def chained(plan):
-    return all(a.to == b.at for a, b in itertools.pairwise(plan))
+    return all(a.to == b.at for a, b in pairwise(plan))
 
 
 def test_the_course_walks_34_times_from_990_to_0():
@@ -47,14 +48,8 @@ def test_start_indices_outside_a_plan_are_refused():
 
 @given(st.integers(1, 200), st.floats(0, 1, exclude_min=True))
 def test_strength_keeps_the_moves_that_diffusers_img2img_keeps(steps, strength):
-    class Scheduler:
-        order = 1
-        timesteps = list(range(steps - 1, -1, -1))
-
-    class Pipeline:
-        scheduler = Scheduler()
-
-    theirs, _ = IFImg2ImgPipeline.get_timesteps(Pipeline(), steps, strength)
+    pipeline = SimpleNamespace(scheduler=SimpleNamespace(order=1, timesteps=list(range(steps - 1, -1, -1))))
+    theirs, _ = IFImg2ImgPipeline.get_timesteps(pipeline, steps, strength)
     if theirs:
         assert [move.at.t for move in start_by_strength(plan_of(steps), strength)] == theirs
     else:
@@ -84,20 +79,20 @@ def test_times_that_do_not_fall_are_refused(times):
 
 
 @given(st.integers(1, 40), st.integers(1, 15), st.integers(1, 6))
-def test_time_travel_chains_and_walks_every_stretch_but_the_last_again(moves, jump, resample):
+def test_time_travel_chains_and_walks_whole_stretches_again(moves, jump, resample):
     plan = plan_of(moves)
     travelled = time_travel(plan, jump, resample)
     assert chained(travelled)
     assert travelled[0].at == plan[0].at
     assert travelled[-1].to == plan[-1].to
-    stretches = -(-moves // jump)  # rounded up
+    stretches = (moves - 1) // jump
     up = [m for m in travelled if m.is_up]
     down = [m for m in travelled if not m.is_up]
-    assert len(up) == (stretches - 1) * (resample - 1)
-    assert len(down) == moves + (stretches - 1) * (resample - 1) * jump
+    assert len(up) == stretches * (resample - 1)
+    assert len(down) == moves + stretches * (resample - 1) * jump
     for k, move in enumerate(plan):
-        visits = 1 if k >= (stretches - 1) * jump else resample
-        assert down.count(move) == visits
+        again = (moves - 1) % jump <= k < moves - 1
+        assert down.count(move) == (resample if again else 1)
     for move in up:
         assert move.at.t == move.to.t - jump
 
@@ -122,18 +117,27 @@ def official_repaint_schedule(total, jump, resample):
     return [*visited, -1]
 
 
+@given(st.integers(2, 40), st.integers(1, 12), st.integers(1, 4))
+def test_time_travel_visits_the_levels_that_the_authors_repaint_visits(moves, jump, resample):
+    visited = official_repaint_schedule(moves, jump, resample)
+    turns = [visited[0]]  # their unit steps up, each run of them made one move
+    for before, here, after in zip(visited, visited[1:], [*visited[2:], -2], strict=False):
+        if not (before < here < after):
+            turns.append(here)
+    travelled = time_travel(plan_of(moves), jump, resample)
+    assert [travelled[0].at.t, *(move.to.t for move in travelled)] == turns
+
+
 def test_time_travel_costs_what_the_authors_repaint_costs():
-    """jump 10, resample 10 over 250 steps: 2410 questions; their 2160 unit steps up are our 216 jumps of 10."""
+    """jump 10, resample 10 over 250 steps: 2410 questions; their 2160 unit steps up are our 216 moves."""
     visited = official_repaint_schedule(250, 10, 10)
-    their_down = sum(b < a for a, b in itertools.pairwise(visited))
-    their_up = sum(b > a for a, b in itertools.pairwise(visited))
+    their_down = sum(b < a for a, b in pairwise(visited))
+    their_up = sum(b > a for a, b in pairwise(visited))
     assert (their_down, their_up) == (2410, 2160)
-    travelled = time_travel(plan_through(linear(250), range(249, -1, -1)), 10, 10)
+    travelled = time_travel(plan_of(250), 10, 10)
     up = [m for m in travelled if m.is_up]
-    assert len(travelled) - len(up) == their_down
-    assert sum(int(m.to.t - m.at.t) for m in up) == their_up
-    # their stretches end at 230, 220, ..., 0; counted from the start of the plan, ours end 9 steps higher
-    assert sorted({m.at.t for m in up}) == [t + 9 for t in range(0, 231, 10)]
+    assert (len(travelled) - len(up), len(up)) == (2410, 216)
+    assert sum(m.to.t - m.at.t for m in up) == their_up
 
 
 def test_counts_below_one_are_refused():

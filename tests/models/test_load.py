@@ -310,10 +310,9 @@ def test_roles_fit_their_models():
         roles = card.roles
         prompts = [
             roles["null"],
-            roles["edit_prompt"],
             roles["translate_prompt"],
-            roles["inpaint_prompt"],
             *roles["generate"],
+            *(e["prompt"] for e in (*roles.get("edits", ()), *roles.get("inpaints", ()))),
             *(p for a in roles["anagrams"] for p in a["prompts"]),
             *(p for h in roles["hybrids"] for p in (h["low"], h["high"])),
         ]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, gallery, pictures, study
+from duckrabbit.app.commands import catalogue, checking, gallery, pictures, study
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -33,14 +33,18 @@ app = typer.Typer(
 pictures.register(app)
 study.register(app)
 catalogue.register(app)
+checking.register(app)
 gallery.register(app)
 
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        typer.echo(f"duckrabbit {version('duckrabbit')}")
+        try:
+            typer.echo(f"duckrabbit {version('duckrabbit')}")
+        except PackageNotFoundError:
+            typer.echo("duckrabbit, not installed")
         raise typer.Exit
 
 
@@ -52,24 +56,30 @@ def _root(
 ) -> None: ...
 
 
+_MEMORY = ("out of memory", "allocate memory", "not enough memory")
+
+
 def main() -> None:
     """Run a command. What the user can mend is told in a sentence, with exit code 2."""
     try:
         app()
     except UserError as error:
         _complain(str(error))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        _complain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "out of memory" not in str(error).lower():
+        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _MEMORY):
             raise
         _complain(
-            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or use a smaller model."
+            "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or a smaller model."
         )
 
 
 def _complain(sentence: str) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
-    Console(stderr=True, highlight=False).print(
-        f"[bold red]Error:[/] {sentence.replace('[', chr(92) + '[')}", soft_wrap=True
-    )
+    Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True)
     sys.exit(2)

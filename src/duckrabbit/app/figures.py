@@ -14,10 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import add_noise
+from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
+from duckrabbit.errors import UserError
 from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
@@ -48,18 +49,26 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
     return Figure(Sheet(tuple(rows), title), tuple(results))
 
 
-def beside_source(
-    run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str, extra: Sequence[Cell] = ()
-) -> Figure:
-    """A row for each seed: the results of all jobs, and the picture they began with."""
+def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    size = results[0].images.shape[-1]
-    picture = array(resize(as_picture(source), size))
+    picture = Cell(array(resize(as_picture(source), results[0].images.shape[-1])), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
-        rows.append(Row((*extra, *made, Cell(picture, "the picture")), f"seed {seed}" if len(seeds) > 1 else ""))
+        rows.append(Row((*made, picture), f"seed {seed}" if len(seeds) > 1 else ""))
     return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def before_and_after(
+    run: Run, before: Sequence[tuple[Tensor, str]], job: Job, seeds: Sequence[int], title: str
+) -> Figure:
+    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result."""
+    result = run(job, seeds, None)
+    size = result.images.shape[-1]
+    given = [Cell(array(resize(picture, min(size, picture.shape[-1]))), words) for picture, words in before]
+    made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+    return Figure(Sheet((Row((*given, *made)),), title), (result,))
 
 
 def forward_process(model: Model, source: Source, times: Sequence[float], seed: int) -> Figure:
@@ -70,10 +79,18 @@ def forward_process(model: Model, source: Source, times: Sequence[float], seed: 
     eps = Noise((seed,), "stage1")(x0, "start", 0)
     cells = [Cell(array(picture), "the picture")]
     for t in times:
-        at = facts.schedule.level(t)
+        at = noisy_level(model, t)
         pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
-        cells.append(Cell(pixels, f"t = {t:g}\nalpha = {at.alpha:.3f}, sigma = {at.sigma:.3f}"))
+        cells.append(Cell(pixels, f"t = {t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
     return Figure(Sheet((Row(tuple(cells)),), "The forward process"))
+
+
+def noisy_level(model: Model, t: float) -> NoiseLevel:
+    """The level at time t. Raises UserError outside the schedule, and at -1, which is the picture itself."""
+    at = model.stages[0].schedule.level(t)
+    if at.sigma == 0:
+        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
+    return at
 
 
 def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:

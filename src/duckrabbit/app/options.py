@@ -7,6 +7,8 @@ fields of Common as further options.
 from __future__ import annotations
 
 import inspect
+import math
+import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import lru_cache
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from duckrabbit.tasks.settings import Options
 
 _MODEL, _SAMPLING, _OUTPUT = "Model", "Sampling", "Output"
+MOST = 10_000
+"""The most pictures of one call; more is a slip of the finger."""
 
 
 def _option(*names: str, panel: str, text: str) -> Any:
@@ -86,8 +90,10 @@ class Common:
     @property
     def seeds(self) -> list[int]:
         """Consecutive seeds. Raises UserError for counts and seeds that are none."""
-        if self.count < 1 or self.seed < 0:
-            raise UserError(f"--count is 1 or more and --seed 0 or more, not {self.count} and {self.seed}.")
+        if not 1 <= self.count <= MOST or self.seed < 0:
+            raise UserError(f"--count is from 1 to {MOST} and --seed 0 or more, not {self.count} and {self.seed}.")
+        if self.micro_batch is not None and self.micro_batch < 1:
+            raise UserError(f"--micro-batch is 1 or more, not {self.micro_batch}.")
         return list(range(self.seed, self.seed + self.count))
 
     def options(self, *, steps: int | None = None, guidance_scale: float | None = None) -> Options:
@@ -151,10 +157,16 @@ def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[...
         wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in parameters}
-        app.command(label)(wrapper)
+        app.command(label, help=with_examples(function))(wrapper)
         return function
 
     return decorate
+
+
+def with_examples(function: Callable[..., object]) -> str:
+    """The docstring as help text, its indented examples fenced: Typer strips the indent of the last paragraphs."""
+    text = inspect.getdoc(function) or ""
+    return re.sub(r"(?m)((?:^ {4}.*\n?)+)", lambda block: f"```text\n{inspect.cleandoc(block[0])}\n```\n", text)
 
 
 T = TypeVar("T", int, float, str)
@@ -168,9 +180,18 @@ def many(text: str | None, name: str, kind: Callable[[str], T]) -> list[T | None
 def numbers(text: str, name: str, kind: Callable[[str], T]) -> list[T]:
     """A comma list as values. Raises UserError with an example."""
     try:
-        return [kind(part.strip()) for part in text.split(",")]
+        values = [kind(part.strip()) for part in text.split(",")]
+        if all(isinstance(v, str) or math.isfinite(v) for v in values):
+            return values
     except ValueError:
-        raise UserError(f"{name} takes numbers with commas between them, as in 5,20,100; not '{text}'.") from None
+        pass
+    raise UserError(f"{name} takes numbers with commas between them, as in 5,20,100; not '{text}'.")
+
+
+def refuse_empty(prompt: str) -> None:
+    """Raises UserError for a prompt that says nothing."""
+    if not prompt.strip():
+        raise UserError("A prompt is empty; say in a few words what the picture is to be.")
 
 
 def _single(text: str | None, name: str, kind: Callable[[str], T]) -> T | None:

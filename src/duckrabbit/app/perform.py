@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import typer
@@ -37,12 +37,15 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     try:
         with progress(moves, quiet=common.quiet) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
+        write_films(made, folder)
+        write_png(draw_sheet(made.sheet), folder / "sheet.png")
     except KeyboardInterrupt:
         if not common.quiet:
             console.print(f"Stopped. What was finished is in {folder}.")
         raise typer.Exit(STOPPED) from None
-    write_films(made, folder)
-    write_png(draw_sheet(made.sheet), folder / "sheet.png")
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was written; a folder with files in it stays
     if common.quiet:
         return
     seconds = sum(r.seconds for r in made.results)
@@ -94,9 +97,9 @@ def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]
 
 def prepare_folder(common: Common) -> Path:
     """The folder to write to, tried out before anything runs. Raises UserError where it cannot be."""
+    if common.out is not None and common.out.exists() and not common.out.is_dir():
+        raise UserError(f"--out {common.out} is a file; give a folder.")
     folder = common.out or _next_folder(common.command)
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder} is a file; give a folder.")
     with Atomic(folder / ".writable"):
         pass
     (folder / ".writable").unlink()

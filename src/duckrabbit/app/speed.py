@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import platformdirs
-
 from duckrabbit.models.model import Model
+from duckrabbit.models.weights import cache_folder
 from duckrabbit.tasks.job import Result, cost
 from duckrabbit.tasks.pictures import Atomic
 
@@ -46,7 +45,7 @@ def _key(model: Model, stage: int) -> str:
 
 
 def _path() -> Path:
-    return Path(platformdirs.user_cache_dir("duckrabbit")) / "speed.json"
+    return cache_folder() / "speed.json"
 
 
 def _read() -> dict[str, float]:

@@ -70,6 +70,12 @@ class Repository:
             self._download(self._needed(part))
         return folder
 
+    def bytes_missing(self, part: str) -> int:
+        """What `folder(part)` would download, in bytes; 0 where the part is in the cache."""
+        if _is_complete(self._root / part, part, self.variant):
+            return 0
+        return sum(self._files[name].size or 0 for name in self._needed(part))
+
     def size(self, part: str) -> int:
         """The numbers in a part's weights; a very large one where that cannot be known now."""
         folder = self._root / part

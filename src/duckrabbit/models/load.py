@@ -56,8 +56,10 @@ def load(
     if name == "oracle":
         if stage2 or prompts:
             raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+        if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
+            raise UserError("The oracle computes in float32; leave out the dtype.")
         return Oracle(cards()[name], pick_device(device))
-    card, first, second = _find(name, stage2, revision, hub or Hub())
+    card, first, second = find_sources(name, stage2, revision, hub or Hub())
     where = pick_device(device)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
 
@@ -91,7 +93,7 @@ def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:
     return name
 
 
-def _find(name: str, stage2: Any, revision: str | None, hub: Hub) -> tuple[Card, Source, Source | None]:
+def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tuple[Card, Source, Source | None]:
     """The card and the sources of a named model, a folder or a hub id."""
     by_source = {card.source: card for card in cards().values()}
     folder = Path(name).expanduser()
@@ -234,4 +236,4 @@ def _pipeline_config(pipeline: Any) -> StageConfig:
     return StageConfig(index, pipeline.unet.config, named(pipeline.scheduler), named(noising) if noising else None)
 
 
-__all__ = ["encoder_hash", "load", "pick_device", "pick_dtype"]
+__all__ = ["encoder_hash", "find_sources", "load", "pick_device", "pick_dtype"]

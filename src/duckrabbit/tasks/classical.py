@@ -14,9 +14,9 @@ from kornia.filters import gaussian_blur2d, median_blur
 from kornia.metrics import ssim
 from torch import Tensor
 
-SIGMAS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0)
+SIGMAS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
 """Blur widths to choose from, in pixels of a 64 px picture."""
-MEDIANS = (3, 5, 7, 9)
+MEDIANS = (3, 5, 7, 9, 11)
 """Median windows to choose from, in pixels."""
 
 

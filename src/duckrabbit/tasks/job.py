@@ -168,7 +168,7 @@ def walk(
     network = model.network(stage.index, low_res, level, micro_batch)
     x = noise(like, "start", 0)
     if stage.start is not None:
-        x = add_noise(stage.start.to(like).expand_as(like), stage.plan[0].at, x)
+        x = add_noise(_spread(stage.start, like), stage.plan[0].at, x)
     else:
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
@@ -180,8 +180,18 @@ def _low_res(low: LowRes, facts: StageFacts, previous: Tensor | None, like: Tens
     image = low.image if low.image is not None else previous
     if image is None or facts.noising is None:
         raise UserError("This stage enlarges a picture: give it one, or run the stage before it first.")
-    large = enlarge(image.to(like).expand(len(like), -1, -1, -1), facts.size)
+    large = enlarge(_spread(image, like[..., : image.shape[-2], : image.shape[-1]]), facts.size)
     return add_noise(large, facts.noising.level(low.noise_level), noise(like, "low_res", 0))
+
+
+def _spread(image: Tensor, like: Tensor) -> Tensor:
+    """One picture for every seed, or one each. Raises UserError for pictures of another number or size."""
+    if len(image) not in (1, len(like)) or image.shape[1:] != like.shape[1:]:
+        raise UserError(
+            f"Pictures of the shape {tuple(image.shape)} do not fit {len(like)} seed(s) at {tuple(like.shape[1:])}; "
+            "give one picture, or one for each seed, as the task made it."
+        )
+    return image.to(like).expand_as(like)
 
 
 def _finite(x: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ range. Files are read defensively: the header is looked at before anything is de
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from pathlib import Path
@@ -20,8 +21,10 @@ from duckrabbit.errors import UserError
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
+FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+"""What is tried; other decoders of Pillow run programs (EPS) or are rarely met."""
 Source = str | Path | Image.Image | Tensor
-"""What a task takes for a picture: a file, a PIL image, or a tensor (1, 3, H, W) in [0, 1]."""
+"""What a task takes for a picture: a file, a PIL image, or a tensor (1 or B, 3, H, W) in [0, 1]."""
 
 
 def open_picture(path: str | Path) -> Image.Image:
@@ -32,20 +35,14 @@ def open_picture(path: str | Path) -> Image.Image:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(f"There is no file {path}." if not path.exists() else f"{path} is a folder, not a picture.")
+        raise UserError(f"{path} is a folder, not a picture." if path.is_dir() else f"There is no picture {path}.")
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise UserError(
-                    f"{path} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read. Shrink it."
-                )
-            if min(width, height) < MIN_SIDE:
-                raise UserError(f"{path} has {width} x {height} pixels; a picture needs at least {MIN_SIDE} a side.")
+        with Image.open(path, formats=FORMATS) as image:
+            _check_size(*image.size, str(path))
             frames = getattr(image, "n_frames", 1)
-            if frames > 1:
+            if frames > 1 and image.format != "MPO":  # a phone's JPEG with a preview or depth map behind it
                 raise UserError(f"{path} is an animation of {frames} frames; save the frame you mean as a PNG.")
             image.load()
             return ImageOps.exif_transpose(image)
@@ -60,14 +57,26 @@ def open_picture(path: str | Path) -> Image.Image:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
+def _check_size(width: int, height: int, what: str) -> None:
+    """Raises UserError for a picture too large to read, or too small to be one."""
+    if width * height > MAX_PIXELS:
+        raise UserError(
+            f"{what} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read. Shrink it."
+        )
+    if min(width, height) < MIN_SIDE:
+        raise UserError(f"{what} has {width} x {height} pixels; a picture needs at least {MIN_SIDE} a side.")
+
+
 def as_picture(source: Source) -> Tensor:
     """A picture as float32 (1, 3, S, S) in [0, 1]: the middle square, transparency on white."""
     if isinstance(source, Tensor):
         if source.ndim != 4 or source.shape[1] != 3 or not (source.min() >= 0 and source.max() <= 1):
             raise UserError("A picture given as a tensor has the shape (1, 3, H, W) and values from 0 to 1.")
+        _check_size(source.shape[-1], source.shape[-2], "The picture")
         picture = source.float()
     else:
         image = source if isinstance(source, Image.Image) else open_picture(source)
+        _check_size(*image.size, "The picture")
         picture = torch.from_numpy(_rgb(image)).permute(2, 0, 1)[None]
     side = min(picture.shape[-2:])
     top, left = ((n - side) // 2 for n in picture.shape[-2:])
@@ -79,6 +88,8 @@ def as_mask(source: Source, like: Tensor | None = None) -> Tensor:
 
     Raises UserError where it is all of one value, or not of the size of `like`.
     """
+    if isinstance(source, Tensor) and source.ndim == 4 and source.shape[1] == 1:
+        source = source.expand(-1, 3, -1, -1)
     mask = as_picture(source).mean(1, keepdim=True)
     if like is not None and mask.shape[-2:] != like.shape[-2:]:
         size, want = (f"{t.shape[-1]} x {t.shape[-2]}" for t in (mask, like))
@@ -92,6 +103,8 @@ def as_mask(source: Source, like: Tensor | None = None) -> Tensor:
 
 def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:
     """A mask (1, 1, size, size) that is 1 inside x0, y0, x1, y1, in pixels of the picture's square."""
+    if not all(math.isfinite(v) for v in box):
+        raise UserError("The corners of a box are numbers of pixels: x0,y0,x1,y1.")
     x0, y0, x1, y1 = (round(v) for v in box)
     if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size) or (x1 - x0) * (y1 - y0) == size * size:
         raise UserError(
@@ -181,11 +194,18 @@ def _umask() -> int:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    """float32 (H, W, 3) in [0, 1]; transparency on white, 16 bits kept, CMYK and palettes turned to RGB."""
-    if image.mode.startswith(("I;16", "I", "F")):
-        grey = np.asarray(image).astype(np.float32)
-        top = 65535.0 if grey.max() > 255 else 255.0
-        return np.repeat((grey / top).clip(0, 1)[..., None], 3, axis=2)
-    rgba = np.asarray(image.convert("RGBA")).astype(np.float32) / 255
+    """float32 (H, W, 3) in [0, 1]; transparency on white, 16 bits kept, CMYK and palettes turned to RGB.
+
+    Raises UserError for pixels that have no such meaning.
+    """
+    if image.mode.startswith(("I", "F")):  # Pillow keeps 16 bits in I;16 and I
+        grey = np.asarray(image).astype(np.float32) / (1.0 if image.mode == "F" else 65535.0)
+        if not (grey.min() >= 0 and grey.max() <= 1):
+            raise UserError("The picture's numbers are not those of a picture; save it with 8 or 16 bits a channel.")
+        return np.repeat(grey[..., None], 3, axis=2)
+    try:
+        rgba = np.asarray(image.convert("RGBA")).astype(np.float32) / 255
+    except (ValueError, OSError) as error:
+        raise UserError(f"The picture's colours cannot be read ({error}); save it as RGB.") from None
     alpha = rgba[..., 3:]
     return rgba[..., :3] * alpha + (1 - alpha)

@@ -1,7 +1,8 @@
 """Recipes: jobs as plain data, and back.
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
-its levels, a tensor as the hash of its bytes, with the tensor itself beside. Reading never imports
+its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
+with the tensor itself beside. Reading never imports
 or runs anything: a kind is looked up among the ones below, and among guidances and views that the
 program has already defined.
 """
@@ -13,6 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from itertools import pairwise
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -25,13 +27,15 @@ from duckrabbit.guidance import filters, nodes, views
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.tasks.job import LowRes, Stage
 
+
+def _defined_in(module: ModuleType) -> list[type]:
+    here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    return [v for v in here if is_dataclass(v)]
+
+
 _KINDS: tuple[type, ...] = (
-    *(nodes.Prompt, nodes.CFG, nodes.Viewed, nodes.Weighted, nodes.Mean, nodes.Bands, nodes.Masked),
-    *(nodes.Clip, nodes.Threshold),
-    *(views.Identity, views.Flip, views.Rotate, views.Negate, views.Permute, views.Sequence),
-    *(filters.LowPass, filters.HighPass, filters.Grey, filters.Colour),
-    *(solvers.DDPM, solvers.DDIM, solvers.Heun, solvers.DPMSolverPP2M),
-    *(constraints.KnownPixels, constraints.KnownBand, Stage, LowRes),
+    *(kind for module in (nodes, views, filters, solvers, constraints) for kind in _defined_in(module)),
+    *(Stage, LowRes),
 )
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
@@ -51,7 +55,10 @@ def to_plain(value: object, tensors: dict[str, Tensor]) -> Plain:
         tensors[name] = value.detach().cpu().contiguous()
         return {"tensor": name}
     if isinstance(value, tuple) and value and all(isinstance(m, Move) for m in value):
-        return {"levels": [list(level) for level in (value[0].at, *(m.to for m in value))]}
+        chain = [value[0].at, *(m.to for m in value)]
+        levels = list(dict.fromkeys(chain))
+        plain: dict[str, Plain] = {"levels": [[float(v) for v in level] for level in levels]}
+        return plain if levels == chain else {**plain, "visits": [levels.index(level) for level in chain]}
     if isinstance(value, (tuple, list)):
         return [to_plain(v, tensors) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
@@ -66,15 +73,15 @@ def from_plain(data: Plain, tensors: Mapping[str, Tensor]) -> object:
         return tuple(from_plain(v, tensors) for v in data)
     if not isinstance(data, dict):
         return data
-    if "float" in data:
+    if "kind" not in data and "float" in data:
         return float(str(data["float"]))
-    if "tensor" in data:
+    if "kind" not in data and "tensor" in data:
         name = str(data["tensor"])
         if name not in tensors:
             raise UserError(f"The record's tensor {name} is missing; keep its .safetensors file beside it.")
         return tensors[name]
-    if "levels" in data:
-        return _plan(data["levels"])
+    if "kind" not in data and "levels" in data:
+        return _plan(data["levels"], data.get("visits"))
     body = dict(data)
     kind = _kind(str(body.pop("kind", "?")))
     return kind(**{k: from_plain(v, tensors) for k, v in body.items()})
@@ -84,7 +91,7 @@ def tensor_hash(value: Tensor) -> str:
     """The first 16 hex digits of the sha256 of a tensor's shape, dtype and bytes."""
     array = value.detach().cpu().contiguous()
     head = f"{tuple(array.shape)} {array.dtype}".encode()
-    return hashlib.sha256(head + array.view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
+    return hashlib.sha256(head + array.flatten().view(torch.uint8).numpy().tobytes()).hexdigest()[:16]
 
 
 def draw(value: object, depth: int = 0, name: str = "") -> str:
@@ -114,9 +121,11 @@ def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else repr(value)
 
 
-def _plan(levels: Plain) -> Plan:
-    assert isinstance(levels, list)
-    chain = [NoiseLevel(*(float(v) for v in row)) for row in levels if isinstance(row, list)]  # type: ignore[arg-type]
+def _plan(rows: Plain, visits: Plain) -> Plan:
+    """The moves along `rows`, or along those that `visits` names in turn, where a plan comes back to a level."""
+    assert isinstance(rows, list)
+    levels = [NoiseLevel(*(float(v) for v in row)) for row in rows if isinstance(row, list)]  # type: ignore[arg-type]
+    chain = levels if visits is None else [levels[int(k)] for k in visits]  # type: ignore[union-attr, arg-type, call-overload]
     return tuple(Move(a, b) for a, b in pairwise(chain))
 
 

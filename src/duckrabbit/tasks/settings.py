@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Literal, TypedDict, TypeVar
 
 from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
@@ -18,6 +18,7 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
 
 Preset = Literal["cs180"]
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -70,23 +71,23 @@ def settle(model: Model, options: Options) -> Settings:
         steps = options.get(key)
         if steps is not None and (not isinstance(steps, int) or steps < 1):
             raise UserError(f"{key} is a whole number of 1 or more, not {steps}.")
-    stages = options.get("stage") or len(model.stages)
+    stages = _given(options.get("stage"), len(model.stages))
     if not 1 <= stages <= len(model.stages):
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
-    solver = options.get("solver") or ("ddpm" if preset else model.card.solver)
+    solver = _given(options.get("solver"), "ddpm" if preset else model.card.solver)
     if solver not in SOLVERS:
         raise UserError(f"There is no solver '{solver}'; there are {', '.join(SOLVERS)}.")
     return Settings(
         _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
-        _text(options.get("negative_prompt"), model.card.null_prompt),
+        _given(options.get("negative_prompt"), model.card.null_prompt),
         options.get("steps"),
         options.get("steps_stage2"),
         solver,
         stages,
         options.get("spacing"),
         options.get("interval") or (0.0, math.inf),
-        options.get("noise_level"),
+        _noise_level(model, options.get("noise_level")),
         preset,
     )
 
@@ -143,5 +144,13 @@ def _number(name: str, value: float | None, default: float) -> float:
     return float(value)
 
 
-def _text(value: str | None, default: str) -> str:
+def _noise_level(model: Model, level: int | None) -> int | None:
+    """The level, looked up before anything runs. Raises UserError for one that no stage can be noised to."""
+    for facts in model.stages:
+        if level is not None and facts.noising is not None and not 0 <= level < len(facts.noising.alphas_cumprod):
+            raise UserError(f"A noise level is from 0 to {len(facts.noising.alphas_cumprod) - 1}, not {level}.")
+    return level
+
+
+def _given(value: T | None, default: T) -> T:
     return default if value is None else value

@@ -106,7 +106,7 @@ def edit(
         assert strength is not None
         plan, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     what = _null(model) if subject is None else subject
-    job = _cascade(model, what, settings, kept if subject is None else f"{_title(what)}, {kept}")
+    job = _cascade(model, what, settings, kept)
     first = replace(job.stages[0], plan=plan, start=_at(as_picture(image), model.stages[0]))
     return replace(job, stages=(first, *job.stages[1:]))
 
@@ -134,9 +134,14 @@ def inpaint(
 
     def keep(facts: StageFacts) -> KnownPixels:
         small = (resize(white, facts.size) > 0.5).float()
+        if small.min() == small.max():
+            raise UserError(
+                f"At the model's {facts.size} x {facts.size} pixels nothing is left of the mask's white or black part; "
+                "make it larger."
+            )
         return KnownPixels(_at(picture, facts), small, how)
 
-    job = _cascade(model, _null(model) if subject is None else subject, settings, _title(subject or "inpainted"), keep)
+    job = _cascade(model, _null(model) if subject is None else subject, settings, _title(subject or "no prompt"), keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(model.stages[job.stages[-1].index]), how="clean")
     return replace(job, stages=(first, *job.stages[1:]), composite=last)
@@ -180,7 +185,7 @@ def denoise(
     if method == "iterative":
         full = plan_of(facts, settings, 0)
         later = [m.at.t for m in full if m.at.t < t]
-        ends_clean = full[-1].to == CLEAN
+        ends_clean = full[-1].to == CLEAN or t <= full[-1].to.t
         times = [t, *later] if ends_clean else [t, *later, full[-1].to.t]
         plan = plan_through(facts.schedule, times, to_clean=ends_clean)
     first = replace(job.stages[0], plan=plan, start=_at(as_picture(image), facts))
@@ -209,9 +214,11 @@ def _tree(model: Model, subject: Subject, settings: Settings, stage: int) -> Gui
     if isinstance(subject, str):
         return _guided(model, subject, settings, stage)
     facts = model.stages[0]
-    viewed = []
+    viewed: list[Viewed] = []
     for spec, prompt in subject.items():
         view = parse_view(spec, facts.size)
+        if any(view == other.view for other in viewed):
+            raise UserError(f"Each view of an anagram shows one prompt, and {spec} is there twice; name another.")
         low, high = facts.value_range
         if needs_symmetric_range(view) and low != -high:
             raise UserError(
@@ -222,7 +229,7 @@ def _tree(model: Model, subject: Subject, settings: Settings, stage: int) -> Gui
 
 
 def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidance:
-    """A prompt with guidance. An empty prompt is refused where the model's null prompt is meant."""
+    """A prompt with guidance, away from the negative prompt."""
     condition = Prompt(model.condition(prompt))
     null = Prompt(model.condition(settings.negative_prompt))
     return CFG(condition, null, scale_at(settings, stage), settings.interval)

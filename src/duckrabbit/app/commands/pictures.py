@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.app.options import Common, command, numbers
+from duckrabbit.app.options import Common, command, numbers, refuse_empty
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def generate(
 
     model = common.load()
     for prompt in prompts_:
-        _refuse_empty(prompt)
+        refuse_empty(prompt)
     jobs = []
     for prompt in prompts_:
         for words, options in common.variants():
@@ -77,7 +77,7 @@ def edit(
         duckrabbit edit photo.jpg --start 1,3,5,7,10,20
         duckrabbit edit drawing.png --strength 0.6 --prompt "a glossy emoji of a rocket" --count 4
     """
-    from duckrabbit.app.figures import beside_source
+    from duckrabbit.app.figures import edits
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import edit as task
 
@@ -91,7 +91,7 @@ def edit(
         indices = numbers(start or "1,3,5,7,10,20", "--start", int)
         jobs = [task(model, image, subject, start=i, **common.options()) for i in indices]
     title = f"SDEdit: {subject}" if isinstance(subject, str) else "SDEdit"
-    perform(common, jobs, lambda run: beside_source(run, image, jobs, common.seeds, title))
+    perform(common, jobs, lambda run: edits(run, image, jobs, common.seeds, title))
 
 
 def inpaint(
@@ -119,9 +119,8 @@ def inpaint(
         duckrabbit inpaint photo.jpg mask.png --prompt "a 3d render of a rocket"
         duckrabbit inpaint photo.jpg --box 40,0,120,80 --jump 5 --resample 3 --count 4
     """
-    from duckrabbit.app.figures import array, beside_source
+    from duckrabbit.app.figures import before_and_after
     from duckrabbit.app.perform import perform
-    from duckrabbit.app.sheet import Cell
     from duckrabbit.tasks.pictures import as_mask, as_picture, box_mask
     from duckrabbit.tasks.tasks import inpaint as task
 
@@ -136,11 +135,13 @@ def inpaint(
             raise UserError(f"--box takes four numbers, x0,y0,x1,y1, not '{box}'.")
         white = box_mask((corners[0], corners[1], corners[2], corners[3]), picture.shape[-1])
     job = task(
-        common.load(), picture, white.expand(-1, 3, -1, -1), subject_of(prompt, view),
+        common.load(), picture, white, subject_of(prompt, view),
         jump=jump, resample=resample, how="clean" if clean_known else "renoised", **common.options(),
     )  # fmt: skip
-    hole = Cell(array(picture * (1 - white) + white * 0.5), "grey is made anew")
-    perform(common, [job], lambda run: beside_source(run, picture, [job], common.seeds, "Inpainting", [hole]))
+    hole = picture * (1 - white) + white * 0.5
+    given = [(picture, "the picture"), (hole, "grey is made anew")]
+    title = f"Inpainting: {job.title}"
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title))
 
 
 def anagram(
@@ -187,9 +188,11 @@ def hybrid(
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import hybrid as task
 
-    _refuse_empty(high)
+    for words in (low, high):
+        if words is not None:
+            refuse_empty(words)
     job = task(common.load(), low, high, image=image, kernel=kernel, sigma=sigma, **common.options())
-    far = low or f"{image}"
+    far = low or (image.name if image else "")
     perform(common, [job], lambda run: near_and_far(run, job, high, far, common.seeds, "Hybrid image"))
 
 
@@ -206,12 +209,15 @@ def upscale(
 
         duckrabbit upscale out/generate-001/01-seed180.png --model deepfloyd-m --prompt "a cat"
     """
-    from duckrabbit.app.figures import beside_source
+    from duckrabbit.app.figures import before_and_after
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.pictures import as_picture, resize
     from duckrabbit.tasks.tasks import upscale as task
 
-    job = task(common.load(), image, subject_of(prompt, view), **common.options())
-    perform(common, [job], lambda run: beside_source(run, image, [job], common.seeds, "Enlarged"))
+    model, picture = common.load(), as_picture(image)
+    job = task(model, picture, subject_of(prompt, view), **common.options())
+    given = [(resize(picture, model.stages[0].size), "the picture")]
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged"))
 
 
 def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | None:
@@ -220,13 +226,16 @@ def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | 
         if views:
             raise UserError("--view shows a further prompt; give two prompts or more with it.")
         return None
-    return prompts[0] if len(prompts) == 1 and not views else views_of(prompts, views or [])
+    if len(prompts) == 1 and not views:
+        refuse_empty(prompts[0])
+        return prompts[0]
+    return views_of(prompts, views or [])
 
 
 def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     """The first prompt upright, each further one in its view. Raises UserError where they do not fit."""
     for prompt in prompts:
-        _refuse_empty(prompt)
+        refuse_empty(prompt)
     if len(prompts) != len(views) + 1:
         raise UserError(
             f"{len(prompts)} prompts need {len(prompts) - 1} views, one for each prompt after the first; "
@@ -236,8 +245,3 @@ def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     if len(paired) < len(prompts):
         raise UserError("Each view of an anagram shows one prompt; name no view twice.")
     return paired
-
-
-def _refuse_empty(prompt: str) -> None:
-    if not prompt.strip():
-        raise UserError("A prompt is empty; say in a few words what the picture is to be.")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.options import Common, command, numbers
+from duckrabbit.app.options import Common, command, numbers, refuse_empty, with_examples
 
 Times = Annotated[str, typer.Option("--t", help="Times of the model's schedule, with commas between them.")]
 
@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
     command(app)(noise)
     command(app)(denoise)
-    app.command()(replay)
+    app.command(help=with_examples(replay))(replay)
 
 
 def noise(
@@ -31,10 +31,12 @@ def noise(
 
         duckrabbit noise photo.jpg --t 250,500,750
     """
-    from duckrabbit.app.figures import forward_process
+    from duckrabbit.app.figures import forward_process, noisy_level
     from duckrabbit.app.perform import perform
 
     model, times = common.load(), numbers(t, "--t", float)
+    for at in times:
+        noisy_level(model, at)
     perform(common, [], lambda run: forward_process(model, image, times, common.seeds[0]))
 
 
@@ -56,6 +58,8 @@ def denoise(
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import denoise as task
 
+    if prompt is not None:
+        refuse_empty(prompt)
     model, times, options = common.load(), numbers(t, "--t", float), common.options()
     methods = ("one-step", "iterative")
     jobs = [task(model, image, at, prompt, method=m, **options) for at in times for m in methods]  # type: ignore[arg-type]
@@ -65,7 +69,10 @@ def denoise(
 
 def replay(
     record: Annotated[Path, typer.Argument(help="A .json record, or a picture that carries one.")],
+    model: Annotated[str | None, typer.Option(help="Where the model is now, if it lay in a folder.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Encoded prompts, if the run used a file of them.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than the record's.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Another dtype than the record's.")] = None,
 ) -> None:
     """Run a record again and compare the pictures to the pixel.
 
@@ -77,9 +84,11 @@ def replay(
     from duckrabbit.app.perform import progress
     from duckrabbit.tasks.records import read_record, replay
 
-    told = read_record(record)
-    with progress(sum(int(c["moves"]) for c in told["cost"])) as advance:
-        again = replay(record, device=device, on_state=lambda *_: advance("again"))
+    costs = read_record(record)["cost"]
+    with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
+        again = replay(
+            record, model=model, prompts=prompts, device=device, dtype=dtype, on_state=lambda *_: advance("again")
+        )
     if again.changed:
         typer.echo(f"changed since then: {', '.join(again.changed)}")
     if again.same:

@@ -46,10 +46,21 @@ STARTS = "1,3,5,7,10,20"
 
 def experiments(card: Card, stages: int) -> list[Experiment]:
     """All experiments for a model with so many stages."""
-    made = [*_denoising(card), *_sampling(card), *_editing(card), *_illusions(card)]
+    made = [*_prompts(card), *_denoising(card), *_sampling(card), *_editing(card), *_illusions(card)]
     if stages > 1:
         made.append(_enlarging(card))
     return made
+
+
+def _prompts(card: Card) -> Iterator[Experiment]:
+    prompts = cast(Sequence[str], card.roles.get("generate", ("",)))
+    yield Experiment(
+        "steps",
+        "0 Prompts and steps",
+        "How many steps a picture takes; the same seed throughout.",
+        CFG,
+        ("generate", *prompts, "--steps", "5,20,100", "--stage", "1", "--count", "3"),
+    )
 
 
 def _denoising(card: Card) -> Iterator[Experiment]:
@@ -89,54 +100,53 @@ def _sampling(card: Card) -> Iterator[Experiment]:
         CFG,
         ("generate", prompts[0], "--guidance-scale", f"1,{scale}", "--count", "5"),
     )
-    yield Experiment(
-        "steps",
-        "0 Prompts and steps",
-        "How many steps a picture takes; the same seed throughout.",
-        CFG,
-        ("generate", *prompts, "--steps", "5,20,100", "--stage", "1", "--count", "3"),
-    )
+
+
+EDITS = ({"picture": "face.png"}, {"picture": "cat.png"}, {"picture": "house.png"}, {"picture": "flower.png"})
+TRANSLATED = ("house.png", "apple.png", "rocket.jpg")
+INPAINTS = (
+    {"picture": "face.png", "mask": "mask-top.png"},
+    {"picture": "house.png", "mask": "mask-top.png"},
+    {"picture": "astronaut.png", "mask": "mask-middle.png"},
+)
 
 
 def _editing(card: Card) -> Iterator[Experiment]:
-    own = _role(card, "edit_prompt", "")
-    prompt = ("--prompt", own) if own else ()
-    course = "A later start keeps more of the picture."
-    for key, title, picture in (
-        ("edit", "1.7 Editing: SDEdit", _role(card, "picture", "face.png")),
-        ("edit-photo", "1.7.1 A photograph", "cat.png"),
-        ("edit-house", "1.7.1 A drawing", "house.png"),
-        ("edit-flower", "1.7.1 Another drawing", "flower.png"),
-    ):
-        yield Experiment(key, title, course, FORWARD, ("edit", picture, "--start", STARTS, "--stage", "1", *prompt))
-    new = _role(card, "inpaint_prompt", "")
-    prompt = ("--prompt", new) if new else ()
-    text = "What is white in the mask is made anew; after every move the rest is put back, noised to the level."
-    for key, title, picture, mask in (
-        ("inpaint", "1.7.2 Inpainting", _role(card, "picture", "face.png"), "mask-top.png"),
-        ("inpaint-house", "1.7.2 Inpainting a drawing", "house.png", "mask-top.png"),
-        ("inpaint-photo", "1.7.2 Inpainting a photograph", "astronaut.png", "mask-middle.png"),
-    ):
-        yield Experiment(key, title, text, INPAINT, ("inpaint", picture, mask, *prompt, "--count", "3"))
+    text = "The picture is noised to the level of move i and brought back; a later start keeps more of it."
+    for part in _parts(card, "edits", EDITS):
+        yield Experiment(
+            f"edit-{_stem(part)}",
+            f"1.7 Editing: {_stem(part)}",
+            text,
+            FORWARD,
+            ("edit", part["picture"], "--start", STARTS, "--stage", "1", *_prompt(part)),
+        )
+    text = "What is grey is made anew; after every move the rest is put back, noised to the level."
+    for part in _parts(card, "inpaints", INPAINTS):
+        yield Experiment(
+            f"inpaint-{_stem(part)}",
+            f"1.7.2 Inpainting: {_stem(part)}",
+            text,
+            INPAINT,
+            ("inpaint", part["picture"], part["mask"], *_prompt(part), "--count", "3"),
+        )
+    last = _parts(card, "inpaints", INPAINTS)[1]
     yield Experiment(
         "repaint",
-        "1.7.2 Going back up: RePaint",
+        "1.7.2 Inpainting: going back up (RePaint)",
         "Every five moves are walked three times, with the way back up between: the new part fits the old one better.",
         INPAINT,
-        ("inpaint", "house.png", "mask-top.png", *prompt, "--jump", "5", "--resample", "3", "--count", "3"),
+        ("inpaint", last["picture"], last["mask"], *_prompt(last), "--jump", "5", "--resample", "3", "--count", "3"),
     )
     target = _role(card, "translate_prompt", "")
-    for key, picture in (
-        ("translate", "house.png"),
-        ("translate-apple", "apple.png"),
-        ("translate-photo", "rocket.jpg"),
-    ):
+    for picture in TRANSLATED:
+        part = {"picture": picture, "prompt": target}
         yield Experiment(
-            key,
-            "1.7.3 Text-conditional image to image",
+            f"translate-{_stem(part)}",
+            f"1.7.3 Text-conditional image to image: {_stem(part)}",
             f"The same start indices, now towards “{target}”.",
             CFG,
-            ("edit", picture, "--start", STARTS, "--stage", "1", "--prompt", target),
+            ("edit", picture, "--start", STARTS, "--stage", "1", *_prompt(part)),
         )
 
 
@@ -145,7 +155,7 @@ def _illusions(card: Card) -> Iterator[Experiment]:
         view = str(pair["view"])
         yield Experiment(
             f"anagram-{k + 1}",
-            "1.8 Visual anagrams",
+            f"1.8 Visual anagrams: {view}",
             f"One picture, two readings: as it is, and through {view}.",
             ANAGRAM,
             ("anagram", *pair["prompts"], "--view", view, "--count", str(pair.get("count", 3)), *_seed(pair)),
@@ -153,7 +163,7 @@ def _illusions(card: Card) -> Iterator[Experiment]:
     for k, pair in enumerate(cast(Sequence[Any], card.roles.get("hybrids", ()))):
         yield Experiment(
             f"hybrid-{k + 1}",
-            "1.9 Hybrid images",
+            f"1.9 Hybrid images: {k + 1}",
             "Low frequencies of one thing, high ones of another: step back, or squint.",
             HYBRID,
             (
@@ -196,8 +206,20 @@ def _enlarging(card: Card) -> Experiment:
         "Stage II",
         "A picture of stage I, enlarged by stage II.",
         STAGE2,
-        ("upscale", _role(card, "picture", "face.png"), "--prompt", _role(card, "edit_prompt", "")),
+        ("upscale", _role(card, "picture", "face.png")),
     )
+
+
+def _parts(card: Card, role: str, default: Sequence[dict[str, str]]) -> Sequence[dict[str, str]]:
+    return cast(Sequence[dict[str, str]], card.roles.get(role, default))
+
+
+def _stem(part: dict[str, str]) -> str:
+    return part["picture"].partition(".")[0]
+
+
+def _prompt(part: dict[str, str]) -> tuple[str, ...]:
+    return ("--prompt", part["prompt"]) if part.get("prompt") else ()
 
 
 def _role(card: Card, name: str, default: str) -> str:

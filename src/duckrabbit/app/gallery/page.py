@@ -110,7 +110,9 @@ def _equation(text: str) -> str:
     from matplotlib.mathtext import math_to_image
 
     buffer = io.BytesIO()
-    with rc_context({"mathtext.fontset": "cm", "svg.fonttype": "path", "svg.hashsalt": "duckrabbit"}):
+    with rc_context(
+        {"mathtext.fontset": "cm", "svg.fonttype": "path", "svg.hashsalt": "duckrabbit", "savefig.transparent": True}
+    ):
         math_to_image(text, buffer, format="svg", dpi=72, prop=_size())
     return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
