@@ -106,9 +106,7 @@ def read_prompts(path: str | Path) -> PromptTable:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(
-            f"There is no prompt file {path}; make one with model.encode([...]).save(PATH), or name another."
-        )
+        raise UserError(f"There is no prompt file {path}; make one with `duckrabbit prompts encode`, or name another.")
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
     if not table.embeddings:
         raise UserError(f"The prompt file {path} is empty; write it again.")
@@ -126,7 +124,7 @@ def _read_safetensors(path: Path) -> PromptTable:
             metadata = f.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise UserError(
-                    f"{path} is not a prompt file of duckrabbit; make one with model.encode([...]).save(PATH)."
+                    f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`."
                 )
             prompts = json.loads(metadata["prompts"])
             embeddings = {normal(p): f.get_tensor(str(i)) for i, p in enumerate(prompts)}
