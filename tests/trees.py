@@ -7,6 +7,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Masked, Mean, Prompt, Viewed, Weighted
+from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views import Flip, Identity, Negate, Permute, Rotate, Sequence
 
 SIZE = 8
@@ -127,3 +128,10 @@ def meant_variance(g, x):
             var = var if isinstance(view, Negate) else view.inverse(var)
         return var
     return sum(meant_variance(child, x) for child in g.children) / len(g.children)
+
+
+def count_questions(guidance, x, at):
+    """How many different questions one evaluation asks."""
+    network = Counting()
+    lower(guidance, network)(x, at)
+    return sum(map(len, network.calls))
