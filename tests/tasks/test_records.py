@@ -9,7 +9,8 @@ import torch
 from PIL import Image
 
 import duckrabbit as dr
-from duckrabbit.tasks.records import pixel_hash, read_record
+from duckrabbit.tasks.records import read_record
+from duckrabbit.tasks.results import pixel_hash
 from samples import pixels, read, run, save
 
 

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 import duckrabbit as dr
-from duckrabbit.tasks.pictures import Atomic, write_png
+from duckrabbit.files import Atomic
+from duckrabbit.tasks.pictures import write_png
 from samples import environment, pixels, read, save
 
 

@@ -16,10 +16,12 @@ from duckrabbit.app.figures import Figure, Run
 from duckrabbit.app.options import Common
 from duckrabbit.app.sheet import draw_sheet
 from duckrabbit.errors import UserError
-from duckrabbit.tasks.job import Job, OnState, Result, cost, run
-from duckrabbit.tasks.pictures import Atomic, write_png
+from duckrabbit.files import Atomic
+from duckrabbit.tasks.job import Job, cost
+from duckrabbit.tasks.pictures import write_png
 from duckrabbit.tasks.recipes import draw
-from duckrabbit.tasks.records import save_result
+from duckrabbit.tasks.results import Result, save_result
+from duckrabbit.tasks.run import OnState, run
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130
