@@ -130,8 +130,8 @@ def meant_variance(g, x):
     return sum(meant_variance(child, x) for child in g.children) / len(g.children)
 
 
-def count_questions(guidance, like, at):
-    """How many questions one evaluation of `guidance` sends through the network."""
+def count_questions(guidance, x, at):
+    """How many different questions one evaluation asks."""
     network = Counting()
-    lower(guidance, network)(like, at)
-    return sum(len(call) for call in network.calls)
+    lower(guidance, network)(x, at)
+    return sum(map(len, network.calls))

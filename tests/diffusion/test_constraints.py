@@ -152,6 +152,19 @@ def test_the_noise_of_known_pixels_leaves_the_noise_of_the_steps_alone():
     assert torch.equal(last(shrink, x, base_plan(5), DDPM("small"), noise, free), a)
 
 
+def test_every_move_draws_from_the_stream_of_its_purpose_and_index():
+    drawn = []
+
+    def record(like, purpose, i=0):
+        drawn.append((purpose, i))
+        return torch.zeros_like(like)
+
+    plan = time_travel(base_plan(3), 1, 2)  # down, up, down, down, up, down, and the move to CLEAN
+    last(denoise, torch.zeros_like(IMAGE), plan, DDPM("small"), record, KnownPixels(IMAGE, MASK))
+    moves = ["step", "up", "step", "step", "up", "step"]
+    assert drawn == [(purpose, i) for i, move in enumerate(moves) for purpose in (move, "known")]
+
+
 def column_mean(x):
     """A projection: every column's mean, a linear filter with F F = F."""
     return x.mean(-2, keepdim=True).expand_as(x)

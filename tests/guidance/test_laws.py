@@ -128,6 +128,7 @@ def test_the_identity_law_rejects_weights_that_do_not_sum_to_one(join):
 @pytest.mark.parametrize("part", ["x0", "eps"])
 def test_the_selection_law_rejects_a_guidance_that_mixes_up_its_branches(part, monkeypatch):
     swapped = lambda c, u, s: CFG(u, c, s)
+    swapped_unless_off = lambda c, u, s: CFG(c, u, s) if s == 1 else CFG(u, c, s)  # as scale 1 asks c alone
 
     class Half(CFG):
         """Swaps the branches of x0 or of eps alone."""
@@ -137,7 +138,7 @@ def test_the_selection_law_rejects_a_guidance_that_mixes_up_its_branches(part, m
             bad = yield from CFG(self.unconditional, self.conditional, self.scale).ask(x, at, views)
             return Prediction(bad.x0 if part == "x0" else good.x0, bad.eps if part == "eps" else good.eps)
 
-    for broken in (swapped, Half):
+    for broken in (swapped, swapped_unless_off, Half):
         monkeypatch.setattr(laws, "CFG", broken)
         assert not laws.selection(Prompt("cat"), Prompt(""), Counting(), X).holds
 

@@ -312,7 +312,7 @@ def test_roles_fit_their_models():
             roles["null"],
             roles["translate_prompt"],
             *roles["generate"],
-            *(e["prompt"] for e in (*roles.get("edits", ()), *roles.get("inpaints", ()))),
+            *(part.get("prompt", "") for role in ("edits", "inpaints") for part in roles.get(role, ())),
             *(p for a in roles["anagrams"] for p in a["prompts"]),
             *(p for h in roles["hybrids"] for p in (h["low"], h["high"])),
         ]

@@ -33,11 +33,15 @@ Run = Callable[[Job, Sequence[int], OnState | None], Result]
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A sheet, the results in it, and films: frames uint8 (H, W, 3) by name, written as GIFs."""
+    """A sheet, the results in it, and what else is written, by name: films as GIFs, pictures as PNGs.
+
+    A film is a list of frames uint8 (H, W, 3), `pictures` are uint8 (H, W, 3) that no job made.
+    """
 
     sheet: Sheet
     results: tuple[Result, ...] = ()
     films: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
@@ -77,12 +81,13 @@ def forward_process(model: Model, source: Source, times: Sequence[float], seed: 
     picture = resize(as_picture(source), facts.size)
     x0 = to_range(picture, facts.value_range)
     eps = Noise((seed,), "stage1")(x0, "start", 0)
-    cells = [Cell(array(picture), "the picture")]
+    cells, pictures = [Cell(array(picture), "the picture")], {}
     for t in times:
         at = noisy_level(model, t)
         pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
         cells.append(Cell(pixels, f"t = {t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
-    return Figure(Sheet((Row(tuple(cells)),), "The forward process"))
+        pictures[f"noisy-t{t:g}"] = pixels
+    return Figure(Sheet((Row(tuple(cells)),), "The forward process"), pictures=pictures)
 
 
 def noisy_level(model: Model, t: float) -> NoiseLevel:

@@ -38,6 +38,8 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
         with progress(moves, quiet=common.quiet) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
         write_films(made, folder)
+        for name, pixels in made.pictures.items():
+            write_png(Image.fromarray(pixels), folder / f"{name}.png")
         write_png(draw_sheet(made.sheet), folder / "sheet.png")
     except KeyboardInterrupt:
         if not common.quiet:
@@ -49,7 +51,7 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     if common.quiet:
         return
     seconds = sum(r.seconds for r in made.results)
-    pictures = sum(len(r.seeds) for r in made.results)
+    pictures = sum(len(r.seeds) for r in made.results) + len(made.pictures)
     console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
     typer.echo(str(folder / "sheet.png"))
 
@@ -78,7 +80,10 @@ def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path
 
 @contextmanager
 def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar over so many moves; call what it yields with a word after each."""
+    """A bar over so many moves; call what it yields with a word after each. Only people are shown one."""
+    if not console.is_terminal:
+        yield lambda word: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -12,6 +12,8 @@ from duckrabbit.tasks.pictures import Atomic
 
 GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}
 """What to expect of a device before anything has run on it, in GFLOP/s; a guess."""
+FEWEST = 20
+"""Fewer pictures than that say more about loading the weights than about the network."""
 
 
 def estimate(model: Model, stage: int, pictures: int) -> float | None:
@@ -24,15 +26,15 @@ def estimate(model: Model, stage: int, pictures: int) -> float | None:
 
 
 def learn(result: Result) -> None:
-    """Remember the speed of a single-stage result; what cannot be written is not remembered."""
-    job = result.job
-    if len(job.stages) != 1:
+    """Remember how long each stage took; what cannot be written is not remembered."""
+    job, known = result.job, _read()
+    before = dict(known)
+    for stage, price, seconds in zip(job.stages, cost(job), result.stage_seconds, strict=True):
+        pictures = price.pictures * len(result.seeds)
+        if pictures >= FEWEST:
+            known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
+    if known == before:
         return
-    pictures = cost(job)[0].pictures * len(result.seeds)
-    if pictures < 20:
-        return
-    known = _read()
-    known[_key(job.model, job.stages[0].index)] = round(result.seconds / pictures, 6)
     try:
         with Atomic(_path()) as temporary:
             temporary.write_text(json.dumps(known))

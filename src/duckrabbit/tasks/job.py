@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -74,7 +75,8 @@ class Job:
 class Result:
     """What a job made. `images` (B, C, H, W): float32 on the CPU, in the model's range, not clamped.
 
-    `stage_images` are the results of each stage, the last one `images` before the composite.
+    `stage_images` are the results of each stage, the last one `images` before the composite;
+    `seconds` is the whole time, `stage_seconds` that of each stage with the loading of its weights.
     """
 
     job: Job
@@ -82,6 +84,7 @@ class Result:
     images: Tensor
     stage_images: tuple[Tensor, ...]
     seconds: float
+    stage_seconds: tuple[float, ...] = ()
     micro_batch: int | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
@@ -132,17 +135,21 @@ def run(
     began = time.perf_counter()
     job.model.prepare(sorted({c for s in job.stages for c in conditions_of(s.guidance)}, key=str))
     made: list[Tensor] = []
+    times = [time.perf_counter()]
     for position, stage in enumerate(job.stages):
         previous = made[-1] if made else None
         for state in walk(job.model, stage, tuple(seeds), previous, micro_batch):
             if on_state is not None:
                 on_state(position, state)
         made.append(_finite(state.x))
+        times.append(time.perf_counter())
     images = made[-1]
     if job.composite is not None:
         images = job.composite(images, CLEAN, Noise(tuple(seeds)), 0)
     results = tuple(x.float().cpu() for x in made)
-    return Result(job, tuple(seeds), images.float().cpu(), results, time.perf_counter() - began, micro_batch)
+    spent = tuple(b - a for a, b in pairwise(times))
+    seconds = time.perf_counter() - began
+    return Result(job, tuple(seeds), images.float().cpu(), results, seconds, spent, micro_batch)
 
 
 def run_all(jobs: Sequence[Job], seeds: Sequence[int] = (180,), *, on_state: OnState | None = None) -> list[Result]:

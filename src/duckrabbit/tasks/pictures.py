@@ -21,7 +21,7 @@ from duckrabbit.errors import UserError
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
-FORMATS = ("PNG", "JPEG", "MPO", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 """What is tried; other decoders of Pillow run programs (EPS) or are rarely met."""
 Source = str | Path | Image.Image | Tensor
 """What a task takes for a picture: a file, a PIL image, or a tensor (1 or B, 3, H, W) in [0, 1]."""
