@@ -123,3 +123,24 @@ def test_a_process_that_may_not_write_much(tmp_path, limit):
     for name in left:
         if name.endswith(".png"):
             read(tmp_path / "out" / name)
+
+
+def test_a_disk_that_is_full(oracle, tmp_path):
+    """A file system of 24 KiB, where one may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24k", "none", disk], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        result = dr.run(dr.generate(oracle, "a red circle", steps=3), range(12))
+        with pytest.raises(dr.UserError, match="No space left"):
+            result.save(str(disk / "out"))
+        left = [path.name for path in (disk / "out").iterdir()]
+        assert not any(name.startswith(".") for name in left)
+        for name in left:
+            if name.endswith(".png"):
+                read(disk / "out" / name)
+    finally:
+        subprocess.run(["umount", disk], check=True)
