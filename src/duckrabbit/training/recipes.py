@@ -125,13 +125,13 @@ _FAST = Recipe(
     zero_terminal_snr=True,
     stratified=True,
     batch=64,
-    epochs=4,
+    epochs=3,
     rate=2e-3,
     betas=(0.9, 0.99),
     decay="cosine",
     ema=0.998,
     clip=1.0,
-    snapshots=(1, 2, 3, 4),
+    snapshots=(1, 2, 3),
 )
 
 _FLOW = replace(
@@ -144,7 +144,7 @@ _PRESETS = (
     _FLOW,
     replace(_FLOW, name="cs180-flow-time", task="time"),
     _FAST,
-    replace(_FAST, name="fast-time", task="time"),
+    replace(_FAST, name="fast-time", task="time", epochs=2, snapshots=(1, 2)),
     replace(
         _FAST,
         name="fast-denoiser",
