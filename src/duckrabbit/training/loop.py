@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import set_seed
 from torch import Tensor
 
 from duckrabbit.diffusion.streams import stream_seed
@@ -74,7 +75,7 @@ class Trainer:
         self.accelerator, self.speed = accelerator, speed or Speed()
         self.checkpoint_seconds = checkpoint_seconds
         self.step, self.seconds = 0, 0.0
-        torch.manual_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
+        set_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
         self.bare = self.speed.arrange(build_unet(recipe.network()))
         optimizer = torch.optim.Adam(self.bare.parameters(), recipe.rate, recipe.betas, fused=True)
         self.ema = Ema(self.bare.to(accelerator.device), recipe.ema) if recipe.ema else None
