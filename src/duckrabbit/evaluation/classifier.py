@@ -82,14 +82,16 @@ def train_classifier(
         total = 0.0
         for k in range(per_epoch):
             rows = order[k * batch : (k + 1) * batch]
-            images = distort(to_range(train.images[rows], (0, 1)), Draws(seed, epoch * per_epoch + k, batch, slice(None)))
+            images = distort(
+                to_range(train.images[rows], (0, 1)), Draws(seed, epoch * per_epoch + k, batch, slice(None))
+            )
             loss = loss_of(classifier(images.contiguous(memory_format=torch.channels_last)), train.labels[rows])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             cycle.step()
             average.update(classifier, epoch * per_epoch + k)
-            total += float(loss)
+            total += float(loss.detach())
         judge.load_state_dict(average.state())
         found = accuracy(judge.eval(), validation)
         if found > best:
