@@ -1,8 +1,72 @@
 """duckrabbit: diffusion sampling, guidance, editing and optical illusions.
 
     import duckrabbit as dr
+
     model = dr.load("miniature")
-    result = dr.run(dr.anagram(model, {"identity": "a cat", "flip": "a house"}), seeds=[180])
+    job = dr.anagram(model, {"identity": "a cat", "flip": "a house"}, guidance_scale=7)
+    result = dr.run(job, seeds=[180, 181])
+    result.save("out")
 
 Names are imported when they are first used, so that `duckrabbit --help` never loads torch.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
+    from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
+    from duckrabbit.diffusion.plans import Move, course_times, plan_through, start_at, time_travel
+    from duckrabbit.diffusion.prediction import Prediction, Query
+    from duckrabbit.diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun
+    from duckrabbit.diffusion.streams import Noise
+    from duckrabbit.diffusion.trajectory import State, trajectory
+    from duckrabbit.errors import UserError
+    from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
+    from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+    from duckrabbit.guidance.tree import Guidance, ask_all, lower
+    from duckrabbit.guidance.views import VIEWS, PixelView, parse_view
+    from duckrabbit.models.load import load
+    from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr
+    from duckrabbit.tasks.job import Job, Result, Stage, cost, run, run_all
+    from duckrabbit.tasks.pictures import as_mask, as_picture
+    from duckrabbit.tasks.records import replay
+    from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, upscale
+
+_PLACES = {
+    "diffusion.constraints": "KnownBand KnownPixels",
+    "diffusion.levels": "CLEAN NoiseLevel add_noise",
+    "diffusion.plans": "Move course_times plan_through start_at time_travel",
+    "diffusion.prediction": "Prediction Query",
+    "diffusion.solvers": "DDIM DDPM SOLVERS DPMSolverPP2M Heun",
+    "diffusion.streams": "Noise",
+    "diffusion.trajectory": "State trajectory",
+    "errors": "UserError",
+    "guidance.filters": "Colour Grey HighPass LowPass",
+    "guidance.nodes": "CFG Bands Clip Masked Mean Prompt Threshold Viewed Weighted",
+    "guidance.tree": "Guidance ask_all lower",
+    "guidance.views": "VIEWS PixelView parse_view",
+    "models.load": "load",
+    "tasks.classical": "best_gaussian_blur best_median psnr",
+    "tasks.job": "Job Result Stage cost run run_all",
+    "tasks.pictures": "as_mask as_picture",
+    "tasks.records": "replay",
+    "tasks.tasks": "anagram denoise edit generate hybrid inpaint upscale",
+}
+_PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}
+
+__all__ = sorted(_PLACE_OF)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _PLACE_OF:
+        raise AttributeError(f"module 'duckrabbit' has no attribute '{name}'")
+    value = getattr(import_module(f"duckrabbit.{_PLACE_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACE_OF})

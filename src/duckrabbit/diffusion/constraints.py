@@ -14,6 +14,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.solvers import NoiseSource
+from duckrabbit.errors import UserError
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +31,15 @@ class KnownPixels:
     image: Tensor
     mask: Tensor
     how: Literal["renoised", "clean"] = "renoised"
+
+    def __post_init__(self) -> None:
+        (h, w), (mask_h, mask_w) = self.image.shape[-2:], self.mask.shape[-2:]
+        if (h, w) != (mask_h, mask_w):
+            raise UserError(f"A mask of {mask_w} x {mask_h} pixels does not fit a picture of {w} x {h}; resize it.")
+        if not ((self.mask >= 0) & (self.mask <= 1)).all():
+            raise UserError("A mask lies in [0, 1]: 1 where the picture is new, 0 where it is kept.")
+        if self.how not in ("renoised", "clean"):
+            raise UserError(f"Known pixels are renoised or clean, not '{self.how}'.")
 
     def __call__(self, x: Tensor, at: NoiseLevel, noise: NoiseSource, i: int) -> Tensor:
         """X with the known pixels put back."""

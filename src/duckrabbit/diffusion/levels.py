@@ -94,7 +94,7 @@ class DiscreteSchedule:
         if t == CLEAN.t:
             return CLEAN
         last = len(self.alphas_cumprod) - 1
-        if t != int(t) or not 0 <= t <= last:
+        if not 0 <= t <= last or t != int(t):
             raise UserError(f"t = {t:g} is outside this schedule; choose a whole number from 0 to {last}.")
         abar = self.alphas_cumprod[int(t)]
         return NoiseLevel(float(t), math.sqrt(abar), math.sqrt(1 - abar))
@@ -107,9 +107,11 @@ class DiscreteSchedule:
         if spacing == "leading":
             times = [i * (total // steps) + offset for i in range(steps)]
         elif spacing == "trailing":
-            times = [round(total * (steps - i) / steps) - 1 for i in range(steps)][::-1]
+            stride = total - (total - total / steps)  # rounded as numpy.arange rounds it
+            times = [round(total - i * stride) - 1 for i in reversed(range(steps))]
         elif spacing == "linspace":
-            times = [round(i * (total - 1) / max(steps - 1, 1)) for i in range(steps)]
+            stride = (total - 1) / max(steps - 1, 1)
+            times = [round(i * stride) for i in range(steps)]
         else:
             raise UserError(f"Unknown spacing '{spacing}'; choose leading, trailing or linspace.")
         return tuple(float(t) for t in reversed(times))
@@ -170,6 +172,8 @@ def rescale_zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
     The first level stays as it is. A network of the noise says nothing about the picture there, so
     a model trained on the result predicts v or x_0.
     """
+    if len(schedule.alphas_cumprod) < 2:
+        raise UserError("A schedule of one level has no end to move; rescale one of two levels or more.")
     root = [math.sqrt(a) for a in schedule.alphas_cumprod]
     first, last = root[0], root[-1]
     return DiscreteSchedule(tuple(((r - last) * first / (first - last)) ** 2 for r in root))

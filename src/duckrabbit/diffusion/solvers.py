@@ -61,6 +61,10 @@ class DDPM:
 
     variance: Literal["learned", "small", "large"] = "learned"
 
+    def __post_init__(self) -> None:
+        if self.variance not in ("learned", "small", "large"):
+            raise UserError(f"Unknown DDPM variance '{self.variance}'; choose learned, small or large.")
+
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Raises UserError where a variance is to be learned and the network has none."""
         at, to = move

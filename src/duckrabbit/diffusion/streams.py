@@ -36,7 +36,11 @@ class Noise:
             raise UserError(f"{len(like)} pictures need as many seeds, not {len(self.seeds)}.")
         name = f"{self.scope}/{purpose}" if self.scope else purpose
         rows = [
-            torch.randn(like.shape[1:], generator=torch.Generator().manual_seed(stream_seed(seed, name, i)))
+            torch.randn(like.shape[1:], generator=_generator(seed, name, i), dtype=torch.float32, device="cpu")
             for seed in self.seeds
         ]
         return torch.stack(rows).to(like)
+
+
+def _generator(seed: int, purpose: str, index: int) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(stream_seed(seed, purpose, index))

@@ -46,7 +46,8 @@ def trajectory(
 
     Downward moves are the solver's. Upward moves (RePaint) add noise and clear its memory. After
     either, `constrain` corrects x. `first` is the index of the plan's first move within the whole
-    run: a run taken up again at move k passes plan[k:] and first = k, and draws the same noise.
+    run: a run taken up again at move k passes plan[k:] and first = k, and draws the same noise. A
+    solver's memory is not part of a state: DPM-Solver++ begins again with a move of order 1.
     """
     memory: Memory = None
     for i, move in enumerate(plan, start=first):

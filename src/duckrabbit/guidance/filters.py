@@ -30,8 +30,8 @@ class LowPass:
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
-        if self.kernel < 3 or self.kernel % 2 == 0:
-            raise UserError(f"A blur kernel is an odd number of pixels from 3 up, not {self.kernel}.")
+        if not 3 <= self.kernel < 2 * REFERENCE_SIZE or self.kernel % 2 == 0:
+            raise UserError(f"A blur kernel is an odd number of pixels from 3 to 127, not {self.kernel}.")
         if not 0 < self.sigma < float("inf"):
             raise UserError(f"A blur's sigma is a positive number of pixels, not {self.sigma}.")
 

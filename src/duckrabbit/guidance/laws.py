@@ -6,6 +6,7 @@ be. The tests use them on what the project ships; `duckrabbit check` on what you
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -43,15 +44,18 @@ def identity(guidance: Guidance, x: Tensor) -> Finding:
         return [Prediction(q.x, q.x, q.x) for q in queries]
 
     p = lower(guidance, echo)(x, AT)
-    return Finding("identity", max(_distance(p.x0, x), _distance(p.eps, x)), _tolerance(x))
+    return Finding("identity", _worst(_distance(p.x0, x), _distance(p.eps, x)), _tolerance(x))
 
 
 def isometry(view: View, x: Tensor, y: Tensor) -> Finding:
     """Law 2: <Vx, Vy> = <x, y> and V^-1 V x = x; rejects blurs and bilinear rotations."""
     vx, vy = view(x), view(y)
-    scale = (x.norm() * y.norm()).item()
-    turned = abs((vx * vy).sum().item() - (x * y).sum().item()) / scale
-    return Finding("isometry", max(turned, _distance(view.inverse(vx), x)), 10 * _tolerance(x))
+
+    def turned(a: Tensor, b: Tensor, va: Tensor, vb: Tensor) -> float:
+        return abs((va * vb).sum().item() - (a * b).sum().item()) / (a.norm() * b.norm()).item()
+
+    angles = [turned(x, x, vx, vx), turned(y, y, vy, vy), turned(x, y, vx, vy)]
+    return Finding("isometry", _worst(*angles, _distance(view.inverse(vx), x)), 10 * _tolerance(x))
 
 
 def linearity(view: View, x: Tensor, y: Tensor) -> Finding:
@@ -62,12 +66,12 @@ def linearity(view: View, x: Tensor, y: Tensor) -> Finding:
 def selection(conditional: Guidance, unconditional: Guidance, network: Network, x: Tensor) -> Finding:
     """Law 3: CFG(c, u, 1) = c and CFG(c, u, 0) = u; swapped branches break it."""
 
-    def eps(guidance: Guidance) -> Tensor:
-        return lower(guidance, network)(x, AT).eps
+    def deviation(scale: float, branch: Guidance) -> float:
+        p = lower(CFG(conditional, unconditional, scale), network)(x, AT)
+        q = lower(branch, network)(x, AT)
+        return _worst(_distance(p.x0, q.x0), _distance(p.eps, q.eps))
 
-    at_one = _distance(eps(CFG(conditional, unconditional, 1.0)), eps(conditional))
-    at_zero = _distance(eps(CFG(conditional, unconditional, 0.0)), eps(unconditional))
-    return Finding("selection", max(at_one, at_zero), _tolerance(x))
+    return Finding("selection", _worst(deviation(1.0, conditional), deviation(0.0, unconditional)), _tolerance(x))
 
 
 def resolution(view: View, large: Tensor, factor: int = 4) -> Finding:
@@ -82,10 +86,12 @@ def resolution(view: View, large: Tensor, factor: int = 4) -> Finding:
 def lowered_is_recursive(guidance: Guidance, network: Network, x: Tensor) -> Finding:
     """Law 5: one batched call says what the naive recursion, a call a question, says."""
     fast, slow = lower(guidance, network)(x, AT), _recursive(guidance, network)(x, AT)
-    deviation = max(_distance(fast.x0, slow.x0), _distance(fast.eps, slow.eps))
+    parts = [_distance(fast.x0, slow.x0), _distance(fast.eps, slow.eps)]
     if fast.var_interp is not None and slow.var_interp is not None:
-        deviation = max(deviation, _distance(fast.var_interp, slow.var_interp))
-    return Finding("lowered = recursive", deviation, 100 * _tolerance(x))
+        parts.append(_distance(fast.var_interp, slow.var_interp))
+    elif fast.var_interp is not slow.var_interp:
+        parts.append(math.inf)
+    return Finding("lowered = recursive", _worst(*parts), 100 * _tolerance(x))
 
 
 def partition(filters: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Finding:
@@ -114,6 +120,11 @@ def _recursive(guidance: Guidance, network: Network) -> Denoiser:
 def _distance(a: Tensor, b: Tensor) -> float:
     """Max |a - b| / max |b|."""
     return ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
+
+
+def _worst(*deviations: float) -> float:
+    """The largest of them; NaN if any is, which `max` would lose."""
+    return math.nan if any(map(math.isnan, deviations)) else max(deviations)
 
 
 def _tolerance(x: Tensor) -> float:

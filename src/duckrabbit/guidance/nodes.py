@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
 from torch import Tensor
@@ -205,3 +205,15 @@ def _combine(ps: Sequence[Prediction], join: Callable[[Sequence[Tensor]], Tensor
     vs = [p.var_interp for p in ps if p.var_interp is not None]
     var = _mean(vs) if len(vs) == len(ps) else None
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
+
+
+def conditions_of(guidance: object) -> set[Condition]:
+    """Every condition that a tree's prompts name, found by walking its fields."""
+    if isinstance(guidance, Prompt):
+        return {guidance.condition}
+    parts: Sequence[object] = ()
+    if isinstance(guidance, tuple):
+        parts = guidance
+    elif is_dataclass(guidance):
+        parts = [getattr(guidance, f.name) for f in fields(guidance)]
+    return {condition for part in parts for condition in conditions_of(part)}

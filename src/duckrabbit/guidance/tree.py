@@ -75,16 +75,3 @@ def lower(guidance: Guidance, network: Network) -> Denoiser:
             return result
 
     return denoise
-
-
-def count_questions(guidance: Guidance, like: Tensor, at: NoiseLevel) -> int:
-    """How many pictures one evaluation of `guidance` at this level sends through the network."""
-    asked = 0
-
-    def echo(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
-        nonlocal asked
-        asked += len(queries)
-        return [Prediction(q.x, q.x, q.x) for q in queries]
-
-    lower(guidance, echo)(like, at)
-    return asked

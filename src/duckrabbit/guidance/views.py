@@ -134,7 +134,7 @@ class Permute(PixelView):
 
 @lru_cache(maxsize=64)
 def _shuffle(grid: int, seed: int) -> tuple[Tensor, Tensor]:
-    order = torch.randperm(grid * grid, generator=torch.Generator().manual_seed(seed))
+    order = torch.randperm(grid * grid, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
     return order, order.argsort()
 
 
@@ -212,7 +212,7 @@ def _parse_one(spec: str, size: int) -> View:
     parameters = inspect.signature(VIEWS[name]).parameters
     allowed = [p for p in parameters if p != "size"]
     values: dict[str, int] = {}
-    for option in filter(None, options.split(",")):
+    for option in filter(None, (part.strip() for part in options.split(","))):
         key, _, value = option.partition("=")
         if key not in allowed:
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # a card can be read without torch
+    from torch import Tensor
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
-from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
+    from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
+    from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class StageFacts:
     schedule: Schedule
     prediction_type: Parameterisation
     learned_variance: bool
-    variance: str
+    variance: Literal["learned", "small", "large"]
     limiter: Limiter | None
     spacing: Spacing
     offset: int
@@ -56,8 +57,11 @@ class StageFacts:
 class Card:
     """What cards.toml says of a model: where it comes from, its licence, its habits.
 
-    `roles` gives the prompts and other settings that the gallery plays each experiment with;
-    `sha256` the hash of each weight file, by its path in the folder.
+    `source`: "package:FOLDER" (shipped), "builtin", a hub id, or a folder; `stage2`: likewise where
+    the second stage lies, if not with the first. `steps` and `gflop`: of each stage, as in StageFacts. `null_prompt` is
+    what guidance pushes away from. `roles` gives the prompts and other settings that the gallery
+    plays each experiment with; `sha256` the hash of each weight file, by its path in the folder
+    (those of the second stage under "stage2/").
     """
 
     name: str
@@ -67,9 +71,16 @@ class Card:
     licence_url: str = ""
     attribution: str = ""
     guidance_scale: float = 7.0
+    guidance_scale_stage2: float = 4.0
     solver: str = "ddpm"
     null_prompt: str = ""
     gated: bool = False
+    stage2: str = ""
+    variant: str = ""
+    steps: tuple[int, ...] = ()
+    gflop: tuple[float, ...] = ()
+    noise_level: int = 250
+    value_range: tuple[float, float] = (-1.0, 1.0)
     sha256: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, object] = field(default_factory=dict)
 

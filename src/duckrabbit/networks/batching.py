@@ -10,6 +10,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation, Prediction, Query, read_output
+from duckrabbit.errors import UserError
 
 Forward = Callable[[Tensor, NoiseLevel, list[Condition], Tensor | None], Tensor]
 """forward(x, at, conditions, low_res): one call of a module on N pictures.
@@ -34,6 +35,8 @@ def batched(
     loop's x; it goes through the views of each question, as x did. The answers are float32 (or
     wider, if x is): combining and stepping happen there whatever the network computes in.
     """
+    if micro_batch is not None and micro_batch < 1:
+        raise UserError(f"A micro-batch holds 1 picture or more, not {micro_batch}; leave it out for no limit.")
 
     @torch.no_grad()
     def network(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
@@ -46,7 +49,13 @@ def batched(
             forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
             for i in range(0, len(x), rows)
         ]
-        output = torch.cat(outputs).to(x.dtype)
+        output = torch.cat(outputs).to(torch.promote_types(x.dtype, torch.float32))
+        wanted = x.shape[1] * (2 if learned_variance else 1)
+        if output.shape[1] != wanted:
+            raise UserError(
+                f"The network answers with {output.shape[1]} channels where {wanted} are expected; "
+                "check whether it has learned its variance."
+            )
         value, var_interp = output.chunk(2, dim=1) if learned_variance else (output, None)
         p = read_output(prediction_type, x, at, value, var_interp)
         vars_ = [None] * len(queries) if var_interp is None else var_interp.split(counts)

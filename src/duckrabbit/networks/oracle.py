@@ -63,6 +63,10 @@ def oracle_network(mixtures: Mapping[Condition, GaussianMixture]) -> Network:
     """A network that answers each question exactly, from the mixture its condition names."""
 
     def network(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        unknown = [q.condition for q in queries if q.condition not in mixtures]
+        if unknown:
+            known = ", ".join(repr(c) for c in mixtures)
+            raise UserError(f"The oracle has no mixture for {unknown[0]!r}; it knows {known}.")
         return [mixtures[q.condition].predict(q.x, at) for q in queries]
 
     return network

@@ -1,0 +1,103 @@
+"""Commands that show how it works: noise, denoise, replay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from duckrabbit.app.options import Common, command, numbers, refuse_empty, with_examples
+
+Times = Annotated[str, typer.Option("--t", help="Times of the model's schedule, with commas between them.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to `app`."""
+    command(app)(noise)
+    command(app)(denoise)
+    app.command(help=with_examples(replay))(replay)
+
+
+def noise(
+    image: Annotated[Path, typer.Argument(help="A picture; its middle square is used.")],
+    t: Times = "250,500,750",
+    *,
+    common: Common,
+) -> None:
+    """Show the forward process: a picture with ever more noise.
+
+    **Examples**
+
+        duckrabbit noise photo.jpg --t 250,500,750
+    """
+    from duckrabbit.app.figures import forward_process, noisy_level
+    from duckrabbit.app.perform import perform
+
+    model, times = common.load(), numbers(t, "--t", float)
+    for at in times:
+        noisy_level(model, at)
+    perform(common, [], lambda run: forward_process(model, image, times, common.seeds[0]))
+
+
+def denoise(
+    image: Annotated[Path, typer.Argument(help="A picture; its middle square is used.")],
+    t: Times = "250,500,750",
+    prompt: Annotated[str | None, typer.Option(help="What the network is told; its null prompt by default.")] = None,
+    *,
+    common: Common,
+) -> None:
+    """Noise a picture, and take the noise away: by blur, by median, in one step, step by step.
+
+    **Examples**
+
+        duckrabbit denoise photo.jpg --t 250,500,750
+        duckrabbit denoise photo.jpg --t 690 --preset cs180
+    """
+    from duckrabbit.app.figures import denoising
+    from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.tasks import denoise as task
+
+    if prompt is not None:
+        refuse_empty(prompt)
+    model, times, options = common.load(), numbers(t, "--t", float), common.options()
+    methods = ("one-step", "iterative")
+    jobs = [task(model, image, at, prompt, method=m, **options) for at in times for m in methods]  # type: ignore[arg-type]
+    given = {"subject": prompt, **options}
+    perform(common, jobs, lambda run: denoising(run, model, image, times, common.seeds[0], **given))
+
+
+def replay(
+    record: Annotated[Path, typer.Argument(help="A .json record, or a picture that carries one.")],
+    model: Annotated[str | None, typer.Option(help="Where the model is now, if it lay in a folder.")] = None,
+    prompts: Annotated[Path | None, typer.Option(help="Encoded prompts, if the run used a file of them.")] = None,
+    device: Annotated[str | None, typer.Option(help="Another device than the record's.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="Another dtype than the record's.")] = None,
+) -> None:
+    """Run a record again and compare the pictures to the pixel.
+
+    **Examples**
+
+        duckrabbit replay out/anagram-001/01.json
+        duckrabbit replay out/anagram-001/01-seed180.png
+    """
+    from duckrabbit.app.perform import progress
+    from duckrabbit.tasks.records import read_record, replay
+
+    costs = read_record(record)["cost"]
+    with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
+        again = replay(
+            record, model=model, prompts=prompts, device=device, dtype=dtype, on_state=lambda *_: advance("again")
+        )
+    if again.changed:
+        typer.echo(f"changed since then: {', '.join(again.changed)}")
+    if again.same:
+        typer.echo("the same, to the pixel")
+        return
+    seen = (
+        "the old pictures are not beside the record"
+        if again.difference is None
+        else f"by up to {again.difference} of 255"
+    )
+    typer.echo(f"not the same: {seen}")
+    raise typer.Exit(1)

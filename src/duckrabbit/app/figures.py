@@ -1,0 +1,199 @@
+"""Figures: the results of jobs, laid out so that the point can be seen.
+
+A figure is made by a function of (run, model, what to show); the commands write it to a folder, the
+gallery puts it on its page. `run` is how a job is run: with a progress bar, or from a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from duckrabbit.diffusion.levels import NoiseLevel, add_noise
+from duckrabbit.diffusion.prediction import View
+from duckrabbit.diffusion.streams import Noise
+from duckrabbit.diffusion.trajectory import State
+from duckrabbit.errors import UserError
+from duckrabbit.guidance.views import parse_view
+from duckrabbit.models.model import Model
+from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
+from duckrabbit.tasks.job import Job, OnState, Result, value_range
+from duckrabbit.tasks.pictures import Source, as_picture, resize, to_pixels, to_range
+from duckrabbit.tasks.tasks import denoise
+
+from .sheet import Cell, Row, Sheet
+
+Run = Callable[[Job, Sequence[int], OnState | None], Result]
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A sheet, the results in it, and what else is written, by name: films as GIFs, pictures as PNGs.
+
+    A film is a list of frames uint8 (H, W, 3), `pictures` are uint8 (H, W, 3) that no job made.
+    """
+
+    sheet: Sheet
+    results: tuple[Result, ...] = ()
+    films: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    pictures: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """One row for a job, one column for a seed."""
+    results = [run(job, seeds, None) for job in jobs]
+    rows = [
+        Row(tuple(Cell(p, f"seed {s}") for p, s in zip(arrays(r), seeds, strict=True)), r.job.title) for r in results
+    ]
+    return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the results of all jobs, then the picture they began with."""
+    results = [run(job, seeds, None) for job in jobs]
+    picture = Cell(array(resize(as_picture(source), results[0].images.shape[-1])), "the picture")
+    rows = []
+    for b, seed in enumerate(seeds):
+        made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
+        rows.append(Row((*made, picture), f"seed {seed}" if len(seeds) > 1 else ""))
+    return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def before_and_after(
+    run: Run, before: Sequence[tuple[Tensor, str]], job: Job, seeds: Sequence[int], title: str
+) -> Figure:
+    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result."""
+    result = run(job, seeds, None)
+    size = result.images.shape[-1]
+    given = [Cell(array(resize(picture, min(size, picture.shape[-1]))), words) for picture, words in before]
+    made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+    return Figure(Sheet((Row((*given, *made)),), title), (result,))
+
+
+def forward_process(model: Model, source: Source, times: Sequence[float], seed: int) -> Figure:
+    """The picture, and what the forward process makes of it at each time."""
+    facts = model.stages[0]
+    picture = resize(as_picture(source), facts.size)
+    x0 = to_range(picture, facts.value_range)
+    eps = Noise((seed,), "stage1")(x0, "start", 0)
+    cells, pictures = [Cell(array(picture), "the picture")], {}
+    for t in times:
+        at = noisy_level(model, t)
+        pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
+        cells.append(Cell(pixels, f"t = {t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
+        pictures[f"noisy-t{t:g}"] = pixels
+    return Figure(Sheet((Row(tuple(cells)),), "The forward process"), pictures=pictures)
+
+
+def noisy_level(model: Model, t: float) -> NoiseLevel:
+    """The level at time t. Raises UserError outside the schedule, and at -1, which is the picture itself."""
+    at = model.stages[0].schedule.level(t)
+    if at.sigma == 0:
+        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
+    return at
+
+
+def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:
+    """Noised to each time: best blur and median, one step, iterative; and the iterative states.
+
+    All see the same noise. PSNR in dB and SSIM are against the picture at the model's size.
+    """
+    facts = model.stages[0]
+    picture = resize(as_picture(source), facts.size)
+    x0 = to_range(picture, facts.value_range)
+    eps = Noise((seed,), "stage1")(x0, "start", 0)
+    low, high = facts.value_range
+    rows, results, films = [], [], {}
+    for t in times:
+        at = facts.schedule.level(t)
+        noisy = (add_noise(x0, at, eps) / at.alpha - low) / (high - low)
+        blurred, median = best_gaussian_blur(noisy, picture), best_median(noisy, picture)
+        one = run(denoise(model, source, t, method="one-step", **options), [seed], None)  # type: ignore[arg-type]
+        states: list[State] = []
+        job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
+        many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
+        cells = [
+            Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, t = {t:g}"),
+            Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),
+            Cell(array(median.image), f"{median.setting}\n{_scores(median.image, picture)}"),
+            Cell(arrays(one)[0], f"one step\n{_scores(unit(one), picture)}"),
+            Cell(arrays(many)[0], f"iterative, {len(job.stages[0].plan)} moves\n{_scores(unit(many), picture)}"),
+            Cell(array(picture), "the picture"),
+        ]
+        rows.append(Row(tuple(cells)))
+        results += [one, many]
+        frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
+        films[f"denoise-t{t:g}"] = [pixels for _, pixels in frames]
+        if t == max(times):
+            shown = frames[::5] + ([frames[-1]] if (len(frames) - 1) % 5 else [])
+            strip = tuple(Cell(p, "clean" if at_t < 0 else f"t = {at_t:g}") for at_t, p in shown)
+            rows.append(Row(strip, f"every fifth state from t = {t:g}"))
+    return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
+
+
+def illusion(run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the picture seen through every view, each under its prompt."""
+    result = run(job, seeds, None)
+    size = job.model.stages[0].size
+    rows = []
+    for b, seed in enumerate(seeds):
+        cells = tuple(
+            Cell(_seen(result, b, parse_view(view, size)), f"{prompt}\n({view})") for view, prompt in prompts.items()
+        )
+        rows.append(Row(cells, f"seed {seed}" if len(seeds) > 1 else ""))
+    return Figure(Sheet(tuple(rows), title), (result,))
+
+
+def near_and_far(run: Run, job: Job, near: str, far: str, seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the picture large, and ever smaller, as if one stepped back."""
+    result = run(job, seeds, None)
+    rows = []
+    for b, seed in enumerate(seeds):
+        pixels = result.images[b : b + 1]
+        large = _enlarged(pixels, 256)
+        cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
+        for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
+            small = interpolate(large, (side, side), mode="area")
+            cells.append(Cell(_array(small, result), caption, exact=True))
+        rows.append(Row(tuple(cells), f"seed {seed}" if len(seeds) > 1 else ""))
+    return Figure(Sheet(tuple(rows), title), (result,))
+
+
+def array(picture: Tensor) -> np.ndarray:
+    """A picture (1, C, H, W) in [0, 1] as uint8 (H, W, 3)."""
+    return to_pixels(picture, (0.0, 1.0))[0].numpy()
+
+
+def arrays(result: Result) -> list[np.ndarray]:
+    """The pictures of a result as uint8 (H, W, 3)."""
+    return list(result.pixels.numpy())
+
+
+def unit(result: Result) -> Tensor:
+    """The pictures of a result in [0, 1]."""
+    low, high = value_range(result.job)
+    return ((result.images - low) / (high - low)).clamp(0, 1)
+
+
+def _seen(result: Result, b: int, view: View) -> np.ndarray:
+    return _array(view(result.images[b : b + 1]), result)
+
+
+def _array(x: Tensor, result: Result) -> np.ndarray:
+    return to_pixels(x, value_range(result.job))[0].numpy()
+
+
+def _enlarged(x: Tensor, side: int) -> Tensor:
+    return x if x.shape[-1] >= side else interpolate(x, (side, side), mode="bicubic", antialias=False)
+
+
+def _scores(image: Tensor, reference: Tensor) -> str:
+    image = image.to(reference)
+    if torch.equal(image, reference):
+        return "exact"
+    return f"{psnr(image, reference):.1f} dB, SSIM {structural_similarity(image, reference):.2f}"

@@ -1,0 +1,123 @@
+"""The gallery's page: one file, with its pictures inside it."""
+
+from __future__ import annotations
+
+import base64
+import io
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from duckrabbit.app.gallery.drawings import CREDITS
+from duckrabbit.app.gallery.experiments import Experiment
+from duckrabbit.models.model import Card
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An experiment that has run: its folder and how long it took, or the sentence why it did not."""
+
+    experiment: Experiment
+    folder: Path
+    seconds: float
+    failure: str = ""
+
+
+def command_line(experiment: Experiment, model: str) -> str:
+    """The command as it is typed in the gallery's folder `pictures`."""
+    chosen = () if model == "miniature" else ("--model", model)
+    return shlex.join(("duckrabbit", *experiment.arguments, *chosen))
+
+
+def render(card: Card, shown: Sequence[Shown], total: int) -> str:
+    """The page as HTML; `total` is how many experiments there are in all."""
+    style = files("duckrabbit.app.gallery").joinpath("page.css").read_text(encoding="utf-8")
+    contents = "".join(f'<a href="#{s.experiment.key}">{escape(s.experiment.section)}</a>' for s in shown)
+    sections = "".join(_section(card, s) for s in shown)
+    spent = sum(s.seconds for s in shown)
+    missing = "" if len(shown) == total else f" {total - len(shown)} experiments are still to run: start it again."
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>duckrabbit gallery: {escape(card.name)}</title>
+<style>{style}</style>
+</head>
+<body><main>
+<h1>A diffusion model, taken apart</h1>
+<p>Every experiment of Part A on <b>{escape(card.title)}</b>, made in {spent:.0f} s.{missing}
+Each command can be typed as it stands in the folder <code>pictures</code> beside this page.</p>
+<nav>{contents}</nav>
+{sections}
+{_licences(card)}
+</main></body>
+</html>
+"""
+
+
+def _section(card: Card, shown: Shown) -> str:
+    experiment = shown.experiment
+    equations = "".join(
+        f'<img class="equation" alt="{escape(line.strip("$"))}" src="{_equation(line)}">'
+        for line in experiment.equation.split("\n")
+    )
+    if shown.failure:
+        body = f"<p><b>Not made:</b> {escape(shown.failure)}</p>"
+    else:
+        sheet = _data(shown.folder / "sheet.png", "image/png")
+        body = f'<figure><img alt="{escape(experiment.section)}" src="{sheet}"></figure>'
+        films = "".join(
+            f'<figure><img alt="{escape(film.stem)}" src="{_data(film, "image/gif")}">'
+            f'<figcaption class="soft">{escape(film.stem)}</figcaption></figure>'
+            for film in sorted(shown.folder.glob("*.gif"))
+        )
+        body += f'<div class="films">{films}</div>' if films else ""
+    return f"""<section id="{experiment.key}">
+<h2>{escape(experiment.section)}</h2>
+<p>{escape(experiment.text)}</p>
+{equations}
+<pre>{escape(command_line(experiment, card.name))}</pre>
+{body}
+<p class="soft">{shown.seconds:.1f} s</p>
+</section>"""
+
+
+def _licences(card: Card) -> str:
+    credits = "".join(f"<li><code>{escape(name)}</code>: {escape(text)}</li>" for name, text in CREDITS.items())
+    link = f' (<a href="{escape(card.licence_url)}">licence</a>)' if card.licence_url else ""
+    return f"""<section id="licences">
+<h2>Licences</h2>
+<p>Model {escape(card.name)}: {escape(card.licence)}{link}. {escape(card.attribution)}</p>
+<p>Drawings: part of duckrabbit, Apache-2.0. Photographs:</p>
+<ul>{credits}</ul>
+</section>"""
+
+
+def _data(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+@lru_cache(maxsize=64)
+def _equation(text: str) -> str:
+    """An equation drawn by matplotlib's mathtext, as SVG."""
+    from matplotlib import rc_context
+    from matplotlib.mathtext import math_to_image
+
+    buffer = io.BytesIO()
+    with rc_context(
+        {"mathtext.fontset": "cm", "svg.fonttype": "path", "svg.hashsalt": "duckrabbit", "savefig.transparent": True}
+    ):
+        math_to_image(text, buffer, format="svg", dpi=72, prop=_size())
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _size() -> Any:
+    from matplotlib.font_manager import FontProperties
+
+    return FontProperties(size=17)

@@ -1,0 +1,147 @@
+"""Running for people: progress, dry runs, a folder for the results, and a stop that leaves things whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import typer
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from duckrabbit.app import speed
+from duckrabbit.app.figures import Figure, Run
+from duckrabbit.app.options import Common
+from duckrabbit.app.sheet import draw_sheet
+from duckrabbit.errors import UserError
+from duckrabbit.tasks.job import Job, OnState, Result, cost, run
+from duckrabbit.tasks.pictures import Atomic, write_png
+from duckrabbit.tasks.recipes import draw
+from duckrabbit.tasks.records import save_result
+
+console = Console(stderr=True, highlight=False)
+STOPPED = 130
+"""The exit code of a run that ctrl-C has stopped."""
+
+
+def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]) -> None:
+    """Run what `figure` asks for and write it; with --dry-run, tell what `jobs` would cost instead."""
+    seeds = common.seeds
+    if common.dry_run:
+        tell(jobs, len(seeds))
+        return
+    folder = prepare_folder(common)
+    moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
+    try:
+        with progress(moves, quiet=common.quiet) as advance:
+            made = figure(runner(advance, common.micro_batch, folder))
+        write_films(made, folder)
+        for name, pixels in made.pictures.items():
+            write_png(Image.fromarray(pixels), folder / f"{name}.png")
+        write_png(draw_sheet(made.sheet), folder / "sheet.png")
+    except KeyboardInterrupt:
+        if not common.quiet:
+            console.print(f"Stopped. What was finished is in {folder}.")
+        raise typer.Exit(STOPPED) from None
+    finally:
+        with suppress(OSError):
+            folder.rmdir()  # where nothing was written; a folder with files in it stays
+    if common.quiet:
+        return
+    seconds = sum(r.seconds for r in made.results)
+    pictures = sum(len(r.seeds) for r in made.results) + len(made.pictures)
+    console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
+    typer.echo(str(folder / "sheet.png"))
+
+
+def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path | None) -> Run:
+    """How a job is run: each move advances the bar, each finished result is saved at once."""
+    count = 0
+
+    def run_one(job: Job, seeds: Sequence[int], on_state: OnState | None) -> Result:
+        nonlocal count
+
+        def watch(position: int, state: object) -> None:
+            advance(job.title)
+            if on_state is not None:
+                on_state(position, state)  # type: ignore[arg-type]
+
+        result = run(job, seeds, micro_batch=micro_batch, on_state=watch)
+        speed.learn(result)
+        count += 1
+        if folder is not None:
+            save_result(result, folder, f"{count:02d}")
+        return result
+
+    return run_one
+
+
+@contextmanager
+def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
+    """A bar over so many moves; call what it yields with a word after each."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+        task = bar.add_task("", total=total)
+
+        def advance(word: str) -> None:
+            bar.update(task, advance=1, description=word[:40])
+
+        yield advance
+
+
+def prepare_folder(common: Common) -> Path:
+    """The folder to write to, tried out before anything runs. Raises UserError where it cannot be."""
+    if common.out is not None and common.out.exists() and not common.out.is_dir():
+        raise UserError(f"--out {common.out} is a file; give a folder.")
+    folder = common.out or _next_folder(common.command)
+    with Atomic(folder / ".writable"):
+        pass
+    (folder / ".writable").unlink()
+    return folder
+
+
+def write_films(figure: Figure, folder: Path) -> None:
+    """Every film as an endless GIF, its last frame held."""
+    for name, frames in figure.films.items():
+        pictures = [Image.fromarray(f).resize((256, 256), Image.Resampling.NEAREST) for f in frames]
+        with Atomic(folder / f"{name}.gif") as temporary:
+            durations = [80] * (len(pictures) - 1) + [1500]
+            pictures[0].save(
+                temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
+            )
+
+
+def tell(jobs: Sequence[Job], count: int) -> None:
+    """Print each job's tree, its network calls and questions, and about how long it takes."""
+    seconds: float | None = 0.0
+    for job in jobs:
+        typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
+        for stage, price in zip(job.stages, cost(job), strict=True):
+            facts = job.model.stages[stage.index]
+            end = stage.plan[-1].to
+            levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
+            typer.echo(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
+            typer.echo(draw(stage.guidance, 2))
+            typer.echo(
+                f"    {price.calls} network calls, at most {price.questions} questions each, "
+                f"{price.pictures * count} pictures through the network for {count} seed{'s' * (count != 1)}"
+            )
+            guess = speed.estimate(job.model, stage.index, price.pictures * count)
+            seconds = None if guess is None or seconds is None else seconds + guess
+    about = "unknown; it is learned from the first run" if seconds is None else f"about {seconds:.0f} s"
+    typer.echo(f"estimated time: {about}")
+
+
+def _next_folder(command: str) -> Path:
+    number = 1
+    while (folder := Path("out") / f"{command}-{number:03d}").exists():
+        number += 1
+    return folder

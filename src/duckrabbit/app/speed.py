@@ -1,0 +1,58 @@
+"""How fast this machine is: seconds per picture through a network, learned from finished runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from duckrabbit.models.model import Model
+from duckrabbit.models.weights import cache_folder
+from duckrabbit.tasks.job import Result, cost
+from duckrabbit.tasks.pictures import Atomic
+
+GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}
+"""What to expect of a device before anything has run on it, in GFLOP/s; a guess."""
+FEWEST = 20
+"""Fewer pictures than that say more about loading the weights than about the network."""
+
+
+def estimate(model: Model, stage: int, pictures: int) -> float | None:
+    """About how many seconds `pictures` take through a stage; None where nothing is known."""
+    seconds = _read().get(_key(model, stage))
+    gflop = model.stages[stage].gflop
+    if seconds is None and gflop is not None:
+        seconds = gflop / GFLOPS.get(model.device.partition(":")[0], GFLOPS["cpu"])
+    return None if seconds is None else seconds * pictures
+
+
+def learn(result: Result) -> None:
+    """Remember how long each stage took; what cannot be written is not remembered."""
+    job, known = result.job, _read()
+    before = dict(known)
+    for stage, price, seconds in zip(job.stages, cost(job), result.stage_seconds, strict=True):
+        pictures = price.pictures * len(result.seeds)
+        if pictures >= FEWEST:
+            known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
+    if known == before:
+        return
+    try:
+        with Atomic(_path()) as temporary:
+            temporary.write_text(json.dumps(known))
+    except ValueError:
+        return
+
+
+def _key(model: Model, stage: int) -> str:
+    return f"{model.card.name}/{stage}/{model.device}/{model.dtype}"
+
+
+def _path() -> Path:
+    return cache_folder() / "speed.json"
+
+
+def _read() -> dict[str, float]:
+    try:
+        known = json.loads(_path().read_text())
+        return {str(k): float(v) for k, v in known.items()}
+    except (OSError, ValueError, AttributeError):
+        return {}

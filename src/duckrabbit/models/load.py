@@ -1,0 +1,239 @@
+"""`load`: a model from its name, a folder, a hub id or a diffusers pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.cards import DEFAULT, cards
+from duckrabbit.models.cards import card as known_card
+from duckrabbit.models.cascade import Cascade, encoder_hash
+from duckrabbit.models.folder import StageConfig, check_index, read_json, stage_facts
+from duckrabbit.models.hub import Hub, Repository, is_repository
+from duckrabbit.models.memory import Part, Policy
+from duckrabbit.models.model import Card, Model, StageFacts
+from duckrabbit.models.oracle import Oracle
+from duckrabbit.models.parts import Folder, Source, object_part, text_part, unet_part
+from duckrabbit.models.scheduler import read_scheduler
+from duckrabbit.models.text import PromptTable, TextEncoder, read_prompts
+
+_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
+
+
+def load(
+    source: str | Path | Any = DEFAULT,
+    *,
+    device: str | None = None,
+    dtype: str | torch.dtype | None = None,
+    stage2: str | Path | Any | None = None,
+    prompts: str | Path | PromptTable | None = None,
+    memory: Policy = "auto",
+    revision: str | None = None,
+    hub: Hub | None = None,
+) -> Model:
+    """A model, light until it is used: only its configurations are read here.
+
+    source: a name (`duckrabbit models` lists them), a folder in the diffusers format, a hub id, or a
+    diffusers pipeline. stage2: the second stage likewise, where it does not lie in a subfolder of
+    the first; False for none. device: "cpu", "cuda", "cuda:1" or "mps"; by default the best there
+    is. dtype: float32, float16 or bfloat16; by default float16 on a GPU, float32 on the CPU.
+    prompts: a prompt file to use instead of the text encoder. memory: see models.memory. revision: a
+    commit, tag or branch of the hub; hub: how to reach it (models.hub).
+
+    Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
+    """
+    if _is_pipeline(source):
+        return _from_pipeline(source, stage2, device, dtype, memory)
+    if _is_pipeline(stage2):
+        raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
+    name = str(source)
+    if name == "oracle":
+        if stage2 or prompts:
+            raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+        if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
+            raise UserError("The oracle computes in float32; leave out the dtype.")
+        return Oracle(cards()[name], pick_device(device))
+    card, first, second = find_sources(name, stage2, revision, hub or Hub())
+    where = pick_device(device)
+    return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def _is_pipeline(thing: Any) -> bool:
+    return hasattr(thing, "unet") and hasattr(thing, "scheduler")
+
+
+def pick_device(device: str | None) -> str:
+    """The device to compute on. Raises UserError for one that this machine has not."""
+    if device is None:
+        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    kind = str(device).split(":")[0]
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not there.get(kind, False):
+        raise UserError(
+            f"This machine has no device '{device}'; choose {', '.join(k for k, ok in there.items() if ok)}."
+        )
+    return str(device)
+
+
+def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:
+    """The dtype to compute in, by its name. Raises UserError for one that is not supported there."""
+    if dtype is None:
+        return "float32" if device == "cpu" else "float16"
+    name = str(dtype).removeprefix("torch.")
+    name = _DTYPES.get(name, name)
+    allowed = ("float32", "bfloat16") if device == "cpu" else ("float32", "float16", "bfloat16")
+    if name not in allowed:
+        raise UserError(f"On {device} the dtype is one of {', '.join(allowed)}, not {name}.")
+    return name
+
+
+def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tuple[Card, Source, Source | None]:
+    """The card and the sources of a named model, a folder or a hub id."""
+    by_source = {card.source: card for card in cards().values()}
+    folder = Path(name).expanduser()
+    if name in cards() or name in by_source:
+        card = cards().get(name) or by_source[name]
+    elif folder.is_dir():
+        card = Card(name=folder.name, title=name, source=name, licence="unknown")
+        stage2 = _subfolder(folder) if stage2 is None else stage2
+    elif is_repository(name):
+        url = f"https://huggingface.co/{name}"
+        card = Card(name=name, title=name, source=name, licence="unknown", licence_url=url, variant="fp16")
+    else:
+        card = known_card(name)  # which it is not: says so, with the names there are
+    first = _source(card.source, card, revision, card.sha256, hub)
+    if stage2 is None and card.stage2:
+        mine = {p.removeprefix("stage2/"): h for p, h in card.sha256.items() if p.startswith("stage2/")}
+        return card, first, _source(card.stage2, card, None, mine, hub)
+    return card, first, _source(str(stage2), card, None, {}, hub) if stage2 else None
+
+
+def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
+    if where.startswith("package:"):
+        folder = files("duckrabbit.models").joinpath("weights", where.removeprefix("package:"))
+        return Folder(Path(str(folder)), card.variant, hashes)
+    if Path(where).expanduser().is_dir():
+        return Folder(Path(where).expanduser(), card.variant, hashes)
+    if is_repository(where):
+        return Repository(where, revision, card.variant, hashes, hub)
+    raise UserError(f"There is no folder {where}; give the folder of a second stage, or its hub id.")
+
+
+def _subfolder(path: Path) -> Path | None:
+    """The subfolder that holds a second stage, if there is one."""
+    found = sorted(p.parent for p in path.glob("*/model_index.json") if read_json(p).get("image_noising_scheduler"))
+    if len(found) > 1:
+        raise UserError(f"{path} holds several second stages ({', '.join(p.name for p in found)}); name one as stage2.")
+    return found[0] if found else None
+
+
+def _from_sources(
+    card: Card,
+    first: Source,
+    second: Source | None,
+    device: str,
+    dtype: str,
+    memory: Policy,
+    prompts: str | Path | PromptTable | None,
+) -> Cascade:
+    sources = [first, *([second] if second else [])]
+    configs = [source.config() for source in sources]
+    stages = _stages(card, configs, [source.name for source in sources])
+    unets = tuple(
+        unet_part(source, f"U-Net of stage {i}", dtype, "stage2/" if i else "") for i, source in enumerate(sources)
+    )
+    text = text_part(first, dtype, device) if (configs[0].index.get("text_encoder") or [None])[0] else None
+    has_encoder = text is not None and isinstance(first, Folder) and first.folder("text_encoder").is_dir()
+    encoder = encoder_hash(text.hashes()) if prompts and text and has_encoder else ""
+    table, text = _table(prompts, text, configs[0], first.name, encoder)
+    return Cascade(_completed(card, configs[0]), stages, unets, text, device, dtype, table, memory)
+
+
+def _table(
+    prompts: str | Path | PromptTable | None, text: Part | None, config: StageConfig, where: str, encoder: str = ""
+) -> tuple[PromptTable, Part | None]:
+    """The prompts given, checked against the model; with them the text encoder is not used."""
+    if prompts is None:
+        if text is None:
+            raise UserError(f"{where} has no text encoder; give prompts encoded elsewhere: load(..., prompts=FILE).")
+        return PromptTable({}), text
+    table = prompts if isinstance(prompts, PromptTable) else read_prompts(prompts)
+    if table.width not in (None, config.condition_width):
+        raise UserError(
+            f"The prompts are {table.width} numbers wide, but {where} takes {config.condition_width}: "
+            "they were encoded for another model."
+        )
+    if encoder and table.encoder and encoder != table.encoder:
+        raise UserError(f"The prompts were encoded with another text encoder than that of {where}; encode them again.")
+    return table, None
+
+
+def _stages(card: Card, configs: list[StageConfig], names: list[str]) -> tuple[StageFacts, ...]:
+    if configs[0].is_second:
+        raise UserError(f"{names[0]} is a second stage; load a first stage, and give this one as stage2.")
+    if len(configs) > 1 and not configs[1].is_second:
+        raise UserError(f"{names[1]} is no second stage: it has no image_noising_scheduler.")
+    if len(configs) > 1 and configs[0].condition_width != configs[1].condition_width:
+        raise UserError(f"{names[0]} and {names[1]} were trained with different text encoders; choose another stage2.")
+    default = (100, 50)
+    facts = [
+        stage_facts(
+            config,
+            name,
+            steps=card.steps[i] if i < len(card.steps) else default[i],
+            noise_level=card.noise_level,
+        )
+        for i, (config, name) in enumerate(zip(configs, names, strict=True))
+    ]
+    gflop: list[float | None] = [*card.gflop, None, None]
+    return tuple(replace(f, value_range=card.value_range, gflop=g) for f, g in zip(facts, gflop, strict=False))
+
+
+def _completed(card: Card, config: StageConfig) -> Card:
+    """The card of a folder, with the solver that its scheduler names."""
+    return card if card.name in cards() else replace(card, solver=read_scheduler(config.scheduler).solver)
+
+
+def _from_pipeline(
+    pipeline: Any, stage2: Any, device: str | None, dtype: str | torch.dtype | None, memory: Policy
+) -> Cascade:
+    """A cascade of modules that are in memory already; they are moved where `device` says."""
+    pipes = [pipeline, *([stage2] if stage2 is not None and stage2 is not False else [])]
+    names = [type(p).__name__ for p in pipes]
+    configs = [_pipeline_config(p) for p in pipes]
+    card = Card(name=names[0], title=names[0], source="pipeline", licence="unknown")
+    where = pick_device(device or str(pipeline.unet.device))
+    kind = pick_dtype(dtype or pipeline.unet.dtype, where)
+    for unet in (pipe.unet.eval() for pipe in pipes):
+        if unet.dtype != getattr(torch, kind):
+            unet.to(getattr(torch, kind))
+    unets = tuple(
+        object_part(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
+    )
+    text = None
+    if pipeline.text_encoder is not None:
+        thing = TextEncoder(pipeline.tokenizer, pipeline.text_encoder.eval())
+        text = object_part("text encoder", thing, pipeline.text_encoder, "text_encoder")
+    table, text = _table(None, text, configs[0], names[0])
+    return Cascade(_completed(card, configs[0]), _stages(card, configs, names), unets, text, where, kind, table, memory)
+
+
+def _pipeline_config(pipeline: Any) -> StageConfig:
+    index: dict[str, Any] = {"vae": getattr(pipeline, "vae", None)}
+    index["unet"] = ("diffusers", type(pipeline.unet).__name__)
+    check_index(index, type(pipeline).__name__)
+    noising = getattr(pipeline, "image_noising_scheduler", None)
+
+    def named(scheduler: Any) -> Mapping[str, Any]:
+        return {**scheduler.config, "_class_name": type(scheduler).__name__}
+
+    return StageConfig(index, pipeline.unet.config, named(pipeline.scheduler), named(noising) if noising else None)
+
+
+__all__ = ["encoder_hash", "find_sources", "load", "pick_device", "pick_dtype"]

@@ -1,0 +1,152 @@
+"""Text: prompts become embeddings, once, and can be kept in a file.
+
+Prompts are encoded as diffusers' IFPipeline encodes them with clean_caption=False: lower case,
+without surrounding space, at most 77 tokens, padded to the full length, with the mask given to the
+text encoder and not to the U-Net.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from duckrabbit.errors import UserError
+
+MAX_TOKENS = 77
+_FORMAT = "duckrabbit prompts 1"
+
+
+def normal(prompt: str) -> str:
+    """A prompt as the text encoder sees it: lower case, without surrounding space."""
+    return prompt.lower().strip()
+
+
+@dataclass(eq=False)
+class TextEncoder:
+    """A tokenizer and its encoder (any that transformers loads and that answers with hidden states).
+
+    One that `stays` is too large for the device, and computes where it is.
+    """
+
+    tokenizer: Any
+    encoder: Any
+    stays: bool = False
+
+    def to(self, device: str) -> TextEncoder:
+        """Itself, with the encoder moved."""
+        if not self.stays:
+            self.encoder.to(device)
+        return self
+
+    @torch.no_grad()
+    def __call__(self, prompts: Iterable[str]) -> dict[str, Tensor]:
+        """The embedding (L, D) of each prompt, on the CPU, by its normal form."""
+        texts = list(dict.fromkeys(normal(p) for p in prompts))
+        return {text: self._encode(text) for text in texts}
+
+    def _encode(self, text: str) -> Tensor:
+        limit = min(MAX_TOKENS, int(getattr(self.tokenizer, "model_max_length", MAX_TOKENS)))
+        tokens = self.tokenizer(text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
+        if len(self.tokenizer(text).input_ids) > limit:
+            warnings.warn(f"The prompt '{text[:40]}...' is longer than {limit} tokens; its end is cut.", stacklevel=2)
+        device = next(self.encoder.parameters()).device
+        hidden = self.encoder(tokens.input_ids.to(device), attention_mask=tokens.attention_mask.to(device))[0]
+        return hidden[0].cpu()
+
+
+@dataclass(frozen=True, eq=False)
+class PromptTable:
+    """Embeddings (L, D) by prompt; `encoder` is the hash of the text encoder's files, "" if unknown."""
+
+    embeddings: Mapping[str, Tensor]
+    encoder: str = ""
+
+    def __post_init__(self) -> None:
+        shapes = {tuple(e.shape) for e in self.embeddings.values()}
+        if len(shapes) > 1 or any(len(shape) != 2 for shape in shapes):
+            raise UserError(f"The embeddings of a prompt file have one shape (tokens, width), not {sorted(shapes)}.")
+
+    @property
+    def width(self) -> int | None:
+        """The width of the embeddings, None for an empty table."""
+        return next((int(e.shape[1]) for e in self.embeddings.values()), None)
+
+    def save(self, path: Path) -> None:
+        """Write the table to `path` (.safetensors), whole or not at all."""
+        from safetensors.torch import save
+
+        prompts = sorted(self.embeddings)
+        tensors = {str(i): self.embeddings[p].contiguous() for i, p in enumerate(prompts)}
+        metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as f:
+            try:
+                f.write(save(tensors, metadata))
+                f.flush()
+                os.replace(f.name, path)
+            except BaseException:
+                os.unlink(f.name)
+                raise
+
+
+def read_prompts(path: str | Path) -> PromptTable:
+    """A table from `prompts.safetensors`, or from the course's .pth: {prompt: (1, 77, 4096) tensor}.
+
+    A .pth is read as plain tensors (`weights_only`), so that it cannot run code. Raises UserError
+    where the file is missing, is of another kind, or holds NaN.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"There is no prompt file {path}; make one with model.encode([...]).save(PATH), or name another."
+        )
+    table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
+    if not table.embeddings:
+        raise UserError(f"The prompt file {path} is empty; write it again.")
+    for prompt, embedding in table.embeddings.items():
+        if not torch.isfinite(embedding).all():
+            raise UserError(f"The prompt file {path} holds NaN or infinite numbers for '{prompt}'; write it again.")
+    return table
+
+
+def _read_safetensors(path: Path) -> PromptTable:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as f:
+            metadata = f.metadata() or {}
+            if metadata.get("format") != _FORMAT:
+                raise UserError(
+                    f"{path} is not a prompt file of duckrabbit; make one with model.encode([...]).save(PATH)."
+                )
+            prompts = json.loads(metadata["prompts"])
+            embeddings = {normal(p): f.get_tensor(str(i)) for i, p in enumerate(prompts)}
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"The prompt file {path} cannot be read ({error}); write it again.") from None
+    return PromptTable(embeddings, metadata.get("encoder", ""))
+
+
+def _read_pth(path: Path) -> PromptTable:
+    import pickle
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read as plain tensors ({reason}); download it again.") from None
+    if not isinstance(content, dict) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
+        raise UserError(f"{path} does not hold a dictionary of prompts and tensors, as the course's files do.")
+    return PromptTable({normal(p): e[0] if e.ndim == 3 and len(e) == 1 else e for p, e in content.items()})

@@ -1,0 +1,169 @@
+"""Schedules against numpy and diffusers; spacings against DDPMScheduler."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMScheduler
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duckrabbit.diffusion import levels
+from duckrabbit.diffusion.levels import CLEAN, DiscreteSchedule, FlowSchedule, NoiseLevel, add_noise
+from duckrabbit.errors import UserError
+
+
+def cosine_abar(total):
+    """The betas of a cosine schedule are ratios of f, so abar telescopes to f((t + 1) / T) / f(0) before the cap."""
+    f = np.cos((np.arange(total + 1) / total + 0.008) / 1.008 * np.pi / 2) ** 2
+    return f[1:] / f[0]
+
+
+def test_linear_is_the_running_product_of_one_minus_beta():
+    got = np.array(levels.linear(300, 1e-3, 0.03).alphas_cumprod)
+    want = np.exp(np.cumsum(np.log1p(-np.linspace(1e-3, 0.03, 300))))
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+def test_scaled_linear_is_linear_in_the_root_of_beta():
+    got = np.array(levels.scaled_linear(500).alphas_cumprod)
+    want = np.exp(np.cumsum(np.log1p(-(np.linspace(0.00085**0.5, 0.012**0.5, 500) ** 2))))
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("total", [10, 300, 1000])
+def test_cosine_telescopes_until_the_last_beta_is_capped(total):
+    got, want = np.array(levels.squaredcos_cap_v2(total).alphas_cumprod), cosine_abar(total)
+    np.testing.assert_allclose(got[:-1], want[:-1], rtol=1e-9)
+    assert got[-1] == pytest.approx(got[-2] * 0.001, rel=1e-9)  # 1 - max_beta; uncapped it would be 0
+
+
+def test_zero_terminal_snr_keeps_the_first_level_and_spaces_the_roots_alike():
+    before = levels.linear()
+    after = levels.rescale_zero_terminal_snr(before)
+    root, new = np.sqrt(before.alphas_cumprod), np.sqrt(after.alphas_cumprod)
+    assert new[-1] == 0
+    assert new[0] == pytest.approx(root[0], rel=1e-12)
+    slope = np.diff(new) / np.diff(root)  # shift and scale: one slope everywhere
+    np.testing.assert_allclose(slope, slope[0], rtol=1e-6)
+    assert after.level(999).alpha == 0
+    assert after.level(999).noise_to_signal == math.inf
+    with pytest.raises(UserError, match="one level"):
+        levels.rescale_zero_terminal_snr(levels.linear(1))
+
+
+@pytest.mark.parametrize(
+    ("make", "config"),
+    [
+        (levels.linear, {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}),
+        (levels.scaled_linear, {"beta_schedule": "scaled_linear", "beta_start": 8.5e-4, "beta_end": 0.012}),
+        (levels.squaredcos_cap_v2, {"beta_schedule": "squaredcos_cap_v2"}),
+        (
+            lambda n: levels.rescale_zero_terminal_snr(levels.linear(n)),
+            {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "rescale_betas_zero_snr": True},
+        ),
+    ],
+)
+@pytest.mark.parametrize("total", [300, 1000])
+def test_schedules_equal_diffusers(make, config, total):
+    theirs = DDPMScheduler(num_train_timesteps=total, **config).alphas_cumprod.double().numpy()
+    # float32 products of up to 1000 factors: about 1000 x 6e-8 relative, measured below 2e-5;
+    # diffusers puts 2^-24 in place of the last 0.
+    np.testing.assert_allclose(make(total).alphas_cumprod, theirs, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+@pytest.mark.parametrize("total", [77, 300, 1000])
+def test_times_equal_diffusers_for_every_step_count(spacing, total):
+    scheduler = DDPMScheduler(num_train_timesteps=total, timestep_spacing=spacing)
+    schedule = levels.linear(total)
+    for steps in {*range(1, total + 1, 7), 1, 2, 3, 5, 10, 27, 30, 48, 50, 61, total - 1, total}:
+        scheduler.set_timesteps(steps)
+        theirs = scheduler.timesteps.tolist()
+        if spacing == "trailing" and len(theirs) == steps + 1:
+            assert theirs.pop() == -1  # numpy.arange overshoots for some counts: one time too many, and not a level
+        assert schedule.times(steps, spacing) == tuple(theirs), steps
+
+
+def test_an_offset_moves_leading_times_as_diffusers_does():
+    scheduler = DDPMScheduler(timestep_spacing="leading", steps_offset=1)
+    scheduler.set_timesteps(50)
+    assert levels.linear().times(50, "leading", 1) == tuple(scheduler.timesteps.tolist())
+
+
+def test_the_course_numbers_of_abar():
+    """CS180 5A A.1 noises with IF's cosine schedule; its abar at 250, 500, 750 from the telescoped cosine."""
+    schedule = levels.squaredcos_cap_v2()
+    for t, printed in [(250, 0.8459), (500, 0.4923), (750, 0.1432)]:
+        abar = schedule.level(t).alpha ** 2
+        assert abar == pytest.approx(cosine_abar(1000)[t], rel=1e-9)
+        assert round(abar, 4) == printed
+
+
+def test_the_course_training_schedule_does_not_end_in_pure_noise():
+    """CS180 5B trains on 300 linear betas: log abar_T = sum log(1 - beta) = -3.035."""
+    assert levels.linear(300).alphas_cumprod[-1] == pytest.approx(0.0481, abs=5e-5)
+
+
+def test_schedules_refuse_what_they_do_not_have():
+    schedule = levels.linear(10)
+    for t in (10, -2, 0.5, math.inf, math.nan):
+        with pytest.raises(UserError, match="0 to 9"):
+            schedule.level(t)
+    for steps in (0, 11):
+        with pytest.raises(UserError, match="1 to 10"):
+            schedule.times(steps)
+    with pytest.raises(UserError, match="leading, trailing or linspace"):
+        schedule.times(5, "karras")
+    for bad in [(), (0.5, 0.6), (0.5, 0.5), (1.5, 0.5), (0.5, math.nan)]:
+        with pytest.raises(UserError):
+            DiscreteSchedule(bad)
+    for t in (1.5, -0.5, math.nan):
+        with pytest.raises(UserError, match="0 to 1"):
+            FlowSchedule().level(t)
+    with pytest.raises(UserError):
+        FlowSchedule().times(0)
+
+
+@given(st.floats(0, 1))
+def test_a_flow_level_lies_on_the_straight_line(t):
+    level = FlowSchedule().level(t)
+    assert (level.alpha, level.sigma) == (1 - t, t)
+
+
+@given(st.integers(0, 999))
+def test_a_discrete_level_preserves_variance(t):
+    level = levels.squaredcos_cap_v2().level(t)
+    assert level.alpha**2 + level.sigma**2 == pytest.approx(1, abs=1e-12)
+
+
+def test_flow_times_are_even_and_start_at_noise():
+    np.testing.assert_allclose(FlowSchedule().times(4), [1, 0.75, 0.5, 0.25])
+
+
+def test_clean_is_minus_one_on_every_schedule():
+    assert levels.linear(10).level(-1) == FlowSchedule().level(-1) == CLEAN == (-1.0, 1.0, 0.0)
+
+
+@given(st.floats(0.01, 1), st.floats(0.01, 30))
+def test_half_log_snr_is_minus_the_log_of_noise_to_signal(alpha, sigma):
+    level = NoiseLevel(0.0, alpha, sigma)
+    assert level.half_log_snr == pytest.approx(-math.log(level.noise_to_signal), abs=1e-9)
+
+
+def test_the_ends_of_a_schedule_are_infinite_not_errors():
+    assert CLEAN.noise_to_signal == 0
+    assert CLEAN.half_log_snr == math.inf
+    pure = NoiseLevel(1.0, 0.0, 1.0)
+    assert pure.noise_to_signal == math.inf
+    assert pure.half_log_snr == -math.inf
+
+
+def test_add_noise_equals_diffusers():
+    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2")
+    g = torch.Generator().manual_seed(0)
+    x0, eps = torch.randn(2, 3, 4, 4, generator=g), torch.randn(2, 3, 4, 4, generator=g)
+    for t in (0, 500, 990):
+        theirs = scheduler.add_noise(x0, eps, torch.tensor([t, t]))
+        torch.testing.assert_close(add_noise(x0, levels.squaredcos_cap_v2().level(t), eps), theirs, atol=1e-5, rtol=0)

@@ -1,0 +1,233 @@
+"""Solvers on a Gaussian, whose probability flow is known in closed form: orders, exactness, one step at a time."""
+
+import math
+
+import pytest
+import torch
+from diffusers import DDIMScheduler, DDPMScheduler
+
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, linear, squaredcos_cap_v2
+from duckrabbit.diffusion.plans import Move, plan_through
+from duckrabbit.diffusion.prediction import Prediction, read_output
+from duckrabbit.diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Step
+from duckrabbit.diffusion.streams import Noise
+from duckrabbit.diffusion.trajectory import diffuse, trajectory
+from duckrabbit.errors import UserError
+from exact import KINDS, M, V, carried, grid, last, no_noise, path, predict
+
+
+@pytest.mark.parametrize(("solver", "order"), [(DDIM(), 1), (Heun(), 2), (DPMSolverPP2M(), 2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_solver_converges_at_its_order(solver, order, kind):
+    """Halving the steps of a method of order p divides its error by 2^p; a flow starts at alpha = 0."""
+    x = grid()
+    errors = []
+    for steps in (256, 512):
+        plan = path(kind, steps)
+        exact = carried(x, plan[0].at, plan[-1].to)
+        errors.append((last(predict, x, plan, solver, no_noise) - exact).abs().max().item())
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
+    assert errors[1] < 0.02
+
+
+@pytest.mark.parametrize("solver", [DDIM(), Heun(), DPMSolverPP2M()])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_deterministic_solver_carries_a_sure_picture_exactly(solver, kind):
+    """Where x0 and eps are the same at every level the path is straight, and every step must follow it."""
+    x0, eps = grid(), grid(9, 1.0, -0.5)
+    plan = path(kind, 5, to_clean=True)
+    at, to = plan[0].at, plan[-2].to
+    start = at.alpha * x0 + at.sigma * eps
+    states = list(trajectory(lambda x, level: Prediction(x0, eps), start, plan, solver, no_noise))
+    torch.testing.assert_close(states[-2].x, to.alpha * x0 + to.sigma * eps, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(states[-1].x, x0, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_ddim_with_eta_1_is_ddpm_with_the_small_variance_step_by_step(kind):
+    x, noise = grid(), Noise(tuple(range(9)))
+    plan = path(kind, 12, high=0.98, to_clean=True)
+    pairs = zip(
+        trajectory(predict, x, plan, DDPM("small"), noise),
+        trajectory(predict, x, plan, DDIM(1.0), noise),
+        strict=True,
+    )
+    for ddpm, ddim in pairs:
+        torch.testing.assert_close(ddpm.x, ddim.x, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("eta", [0.3, 0.8])
+@pytest.mark.parametrize("kind", KINDS)
+def test_ddim_keeps_the_marginal_whatever_eta(eta, kind):
+    """Given x_0 = 0 and the true eps, x_s has variance sigma_s^2: pushed through by its parts, eps and z."""
+    (move,) = path(kind, 1, high=0.7, low=0.4)
+    zero, one = torch.zeros(1, 1, 1, 1), torch.ones(1, 1, 1, 1)
+
+    def step(eps, z):
+        return DDIM(eta).step(lambda x, at: Prediction(zero, eps), zero, move, lambda *_: z, 0, None).x.item()
+
+    of_eps, of_z = step(one, zero), step(zero, one)
+    assert of_eps**2 + of_z**2 == pytest.approx(move.to.sigma**2, rel=1e-6)
+    assert of_z == pytest.approx(eta * DDIM(1.0).step(*_parts(zero, one, move)).x.item(), rel=1e-5)
+
+
+def _parts(zero, one, move):
+    return lambda x, at: Prediction(zero, zero), zero, move, lambda *_: one, 0, None
+
+
+@pytest.mark.parametrize("steps", [10, 50])
+def test_ddim_equals_diffusers_over_a_whole_run(steps):
+    scheduler = DDIMScheduler(
+        beta_schedule="linear", beta_start=1e-4, beta_end=0.02, clip_sample=False, set_alpha_to_one=True
+    )
+    scheduler.set_timesteps(steps)
+    schedule = linear()
+    say = lambda x: (2 * x).sin()
+    x = theirs = Noise((0,))(torch.zeros(1, 3, 8, 8), "start")
+    for t in scheduler.timesteps:
+        theirs = scheduler.step(say(theirs), t, theirs).prev_sample
+    plan = plan_through(schedule, schedule.times(steps))
+    ours = last(lambda x, at: read_output("epsilon", x, at, say(x)), x, plan, DDIM(), no_noise)
+    torch.testing.assert_close(ours, theirs, atol=2e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("variance", "theirs"), [("small", "fixed_small"), ("large", "fixed_large"), ("learned", "learned_range")]
+)
+def test_ddpm_equals_diffusers_step_by_step(variance, theirs, monkeypatch):
+    """The same x, answer and noise for both at every step of a respaced chain, the last step included."""
+    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", variance_type=theirs, clip_sample=False)
+    scheduler.set_timesteps(20)
+    schedule = squaredcos_cap_v2()
+    noise = Noise((5,))
+    x, z, f = (noise(torch.zeros(1, 3, 4, 4), "test", i) for i in range(3))
+    monkeypatch.setattr("diffusers.schedulers.scheduling_ddpm.randn_tensor", lambda *a, **k: z)
+    for move in plan_through(schedule, schedule.times(20)):
+        eps = (2 * x).sin()
+        output = torch.cat([eps, f], 1) if variance == "learned" else eps
+        want = scheduler.step(output, int(move.at.t), x).prev_sample
+        denoise = lambda x, at, eps=eps: read_output("epsilon", x, at, eps, f)
+        got = DDPM(variance).step(denoise, x, move, lambda *_: z, 0, None).x
+        torch.testing.assert_close(got, want, atol=1e-4, rtol=2e-3)
+
+
+@pytest.mark.parametrize("solver", [DDIM(), DPMSolverPP2M(), DDPM("small")])
+def test_the_first_move_of_a_flow_goes_from_pure_noise_to_the_mean(solver):
+    """At t = 1 the best guess of the picture is its mean: x_s = (1 - s) M + s x, or noise anew where r = 0."""
+    x, zero = grid(), lambda like, *_: torch.zeros_like(like)
+    (move,) = path("flow", 1, low=0.9)
+    got = solver.step(predict, x, move, zero, 0, None).x
+    kept = 0.0 if isinstance(solver, DDPM) else 0.9
+    torch.testing.assert_close(got, 0.1 * M + kept * x, atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("solver", [Heun(), DPMSolverPP2M()])
+def test_a_flow_walks_from_pure_noise_to_the_quantile_of_the_picture(solver):
+    """alpha = 0 at the start, where log(alpha / sigma) = -inf: x_0 = M + sqrt(V) x, the map from N(0, 1) to N(M, V)."""
+    x = grid()
+    states = list(trajectory(predict, x, path("flow", 100, low=1e-4, to_clean=True), solver, no_noise))
+    assert all(state.x.isfinite().all() for state in states)
+    assert (states[-1].x - (M + math.sqrt(V) * x)).abs().max() < 0.01
+
+
+def test_heun_asks_twice_a_move_and_once_on_the_move_to_clean():
+    asked = []
+    spy = lambda x, at: (asked.append(at), predict(x, at))[1]
+    plan = path("vp", 2, to_clean=True)
+    last(spy, grid(), plan, Heun(), no_noise)
+    assert asked == [plan[0].at, plan[0].to, plan[1].at, plan[1].to, plan[2].at]
+
+
+def test_the_memory_of_a_multistep_solver_is_dropped_after_an_upward_move():
+    """After the way back up, the walk is the one that a fresh run makes from there."""
+    down = path("vp", 6, high=0.9, low=0.3)
+    up = Move(down[2].to, down[0].at)
+    x, zero = grid(), lambda like, *_: torch.zeros_like(like)
+    states = list(trajectory(predict, x, (*down[:3], up, *down), DPMSolverPP2M(), zero))
+    assert states[3].prediction is None
+    fresh = list(trajectory(predict, states[3].x, down, DPMSolverPP2M(), zero))
+    for a, b in zip(states[4:], fresh, strict=True):
+        assert torch.equal(a.x, b.x)
+    # and the memory matters: with it, the second move of a run differs from a first move
+    alone = last(predict, states[0].x, down[1:2], DPMSolverPP2M(), zero)
+    assert (alone - states[1].x).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_batch_of_nine_is_nine_singles(name):
+    plan = path("vp", 8, to_clean=True)
+    x = grid()
+    denoise = lambda x, at: Prediction(*[getattr(predict(x, at), k) for k in ("x0", "eps")], torch.tanh(x))
+    together = last(denoise, x, plan, SOLVERS[name], Noise(tuple(range(9))))
+    for k in range(9):
+        assert torch.equal(together[k : k + 1], last(denoise, x[k : k + 1], plan, SOLVERS[name], Noise((k,))))
+
+
+@pytest.mark.parametrize("name", SOLVERS)
+def test_a_run_taken_up_again_ends_where_the_whole_run_ends(name):
+    plan, noise = path("vp", 12, to_clean=True), Noise(tuple(range(9)))
+    denoise = lambda x, at: Prediction(predict(x, at).x0, predict(x, at).eps, torch.tanh(x))
+    whole = list(trajectory(denoise, grid(), plan, SOLVERS[name], noise))
+    tail = list(trajectory(denoise, whole[4].x, plan[5:], SOLVERS[name], noise, first=5))
+    assert [s.i for s in tail] == [s.i for s in whole[5:]]
+    # DPM-Solver++ has lost its memory: its first move is of order 1 (see trajectory)
+    tolerance = 0.02 if name == "dpm++" else 0
+    assert (tail[-1].x - whole[-1].x).abs().max() <= tolerance
+
+
+def test_stopping_early_asks_nothing_more():
+    asked = []
+    spy = lambda x, at: (asked.append(at), predict(x, at))[1]
+    walk = trajectory(spy, grid(), path("vp", 10), DDIM(), no_noise)
+    next(walk)
+    walk.close()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_upward_move_reaches_the_marginal_of_its_level(kind):
+    """If x_s = alpha_s x_0 + sigma_s e then r x_s + w z has the moments of level t; pushed through by its parts."""
+    (move,) = path(kind, 1, high=0.3, low=0.8)
+
+    def of(x, z):
+        return diffuse(torch.tensor(x, dtype=torch.float64), move, torch.tensor(z, dtype=torch.float64)).item()
+
+    assert of(move.at.alpha, 0.0) == pytest.approx(move.to.alpha, rel=1e-12)
+    assert of(move.at.sigma, 0.0) ** 2 + of(0.0, 1.0) ** 2 == pytest.approx(move.to.sigma**2, rel=1e-12)
+
+
+def test_a_trajectory_yields_every_level_it_reaches_and_edits_nothing():
+    x = grid()
+    before = x.clone()
+    plan = path("vp", 5, to_clean=True)
+    states = list(trajectory(predict, x, plan, DDIM(), no_noise))
+    assert [s.at for s in states] == [m.to for m in plan]
+    assert states[-1].at == CLEAN
+    assert torch.equal(x, before)
+    assert list(trajectory(predict, x, (), DDIM(), no_noise)) == []
+
+
+class Guess:
+    """A solver from outside: the state of a run is all it needs, so a user's own one-liner works."""
+
+    def step(self, denoise, x, move, noise, i, memory):
+        return Step(denoise(x, move.at).x0, denoise(x, move.at), (memory or 0) + 1)
+
+
+def test_a_solver_of_ones_own_runs_in_the_same_loop():
+    torch.testing.assert_close(
+        last(predict, grid(), path("vp", 1), Guess(), no_noise), predict(grid(), path("vp", 1)[0].at).x0
+    )
+
+
+def test_settings_that_make_no_sense_are_refused():
+    for eta in (-0.1, 1.1, math.nan):
+        with pytest.raises(UserError, match="eta"):
+            DDIM(eta)
+    with pytest.raises(UserError, match="learned, small or large"):
+        DDPM("fixed_small")
+    (move,) = path("vp", 1)
+    with pytest.raises(UserError, match="has not learned its variance"):
+        DDPM().step(predict, grid(), move, Noise(tuple(range(9))), 0, None)
+    # but no variance is needed for the move to CLEAN
+    assert DDPM().step(predict, grid(), Move(NoiseLevel(0, 0.9, 0.4), CLEAN), no_noise, 0, None).x.isfinite().all()
