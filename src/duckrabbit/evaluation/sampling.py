@@ -79,6 +79,11 @@ def draw_classes(model: Model, count: int, setting: Setting, first_seed: int = 0
     return torch.cat(pictures), torch.arange(10).repeat_interleave(per_class)
 
 
+def draw_free(model: Model, count: int, setting: Setting, first_seed: int = 0) -> Tensor:
+    """`count` pictures of whatever the model likes."""
+    return draw(model, setting.guide(None), range(first_seed, first_seed + count), setting)
+
+
 def draw_anagrams(model: Model, first: int, second: int, view: str, seeds: range, setting: Setting) -> Tensor:
     """Pictures that show `first`, and `second` through `view`: the mean of two guidances (Geng et al. 2024)."""
     looks = [

@@ -7,7 +7,6 @@ and a file is in the cache whole or not at all.
 from __future__ import annotations
 
 import gzip
-import os
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -26,15 +25,6 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 """Addresses that hold NAME.gz for each of the four files."""
-
-
-def data_folder(name: str) -> Path:
-    """Where a data set is kept: $DUCKRABBIT_DATA/NAME, or the user's cache directory."""
-    root = os.environ.get("DUCKRABBIT_DATA")
-    if root:
-        return Path(root) / name
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "duckrabbit" / "data" / name
 
 
 def fetch(
