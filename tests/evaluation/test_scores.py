@@ -88,8 +88,10 @@ def test_a_perfect_denoiser_beats_the_best_blur():
     clean[:, :, 10:18, 10:18] = 1
     for row in denoising.compare(lambda z: clean[: len(z)], clean, sigmas=(0.0, 0.5)):
         assert row.psnr.value == 100
-        assert row.blur_psnr.value < 40
-    assert [r.blur for r in denoising.compare(lambda z: z, clean, (0.0, 0.8))] == [0.3, pytest.approx(1.4, abs=0.5)]
+        assert row.blur_psnr.value < 60
+    little, much = denoising.compare(lambda z: z, clean, (0.0, 0.8))
+    assert little.blur == 0.3  # the least there is
+    assert 0.8 < much.blur < 2
 
 
 def test_distortion_moves_pictures_a_little():

@@ -53,7 +53,7 @@ def watch(trainer: Trainer, data: Pictures, *, pictures: bool, tensorboard: bool
 @contextmanager
 def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
     """Whether ctrl-C was pressed: the first is heard after the step, the second at once."""
-    pressed = []
+    pressed: list[int] = []
 
     def hear(number: int, frame: Any) -> None:
         if pressed:

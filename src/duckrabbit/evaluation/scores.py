@@ -7,6 +7,7 @@ matters there is what makes a digit, and 128 numbers can be estimated from a few
 from __future__ import annotations
 
 import math
+import warnings
 from typing import NamedTuple
 
 import torch
@@ -74,7 +75,9 @@ def kernel_distance(real: Tensor, drawn: Tensor, subsets: int = 100, subset_size
     Unbiased, unlike the Frechet distance. The interval is that of the mean over random subsets.
     """
     size = min(subset_size, len(real), len(drawn))
-    metric = KernelInceptionDistance(feature=_Given(real.shape[1]), subsets=subsets, subset_size=size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # that it keeps all features, which are few
+        metric = KernelInceptionDistance(feature=_Given(real.shape[1]), subsets=subsets, subset_size=size)
     metric.update(real, real=True)
     metric.update(drawn, real=False)
     with torch.random.fork_rng():

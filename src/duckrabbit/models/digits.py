@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -93,27 +92,11 @@ class DigitsModel:
     device: str = "cpu"
     dtype: str = "float32"
 
-    @cached_property
-    def stages(self) -> tuple[StageFacts, ...]:
-        """One stage of 28 x 28 grey pictures."""
-        repaired = self.config.schedule.get("kind") == "flow" or bool(self.config.schedule.get("zero_terminal_snr"))
-        low, high = self.config.value_range
-        return (
-            StageFacts(
-                size=SIZE,
-                channels=1,
-                schedule=self.config.noise_schedule(),
-                prediction_type=self.config.prediction_type,
-                learned_variance=False,
-                variance="large",
-                limiter=Limiter(None, high) if low == -high else None,
-                spacing="trailing",
-                offset=0,
-                steps=20 if repaired else int(self.config.schedule["steps"]),
-                gflop=0.53 * (self.config.network.hidden / 64) ** 2,
-                value_range=(low, high),
-            ),
-        )
+    stages: tuple[StageFacts, ...] = field(init=False)
+    """One stage of 28 x 28 grey pictures."""
+
+    def __post_init__(self) -> None:
+        self.stages = (_facts(self.config),)
 
     def condition(self, text: str) -> Condition:
         """The label that `text` names, "0" to "9"; None for "". UserError for anything else."""
@@ -169,6 +152,25 @@ class DigitsModel:
             known = f"0 to {self._classes - 1}" if self._classes else "none"
             raise UserError(f"{self.card.name} was asked for class {condition}; it knows {known}.")
         return label
+
+
+def _facts(config: DigitsConfig) -> StageFacts:
+    repaired = config.schedule.get("kind") == "flow" or bool(config.schedule.get("zero_terminal_snr"))
+    low, high = config.value_range
+    return StageFacts(
+        size=SIZE,
+        channels=1,
+        schedule=config.noise_schedule(),
+        prediction_type=config.prediction_type,
+        learned_variance=False,
+        variance="large",
+        limiter=Limiter(None, high) if low == -high else None,
+        spacing="trailing",
+        offset=0,
+        steps=20 if repaired else int(config.schedule["steps"]),
+        gflop=0.53 * (config.network.hidden / 64) ** 2,
+        value_range=(low, high),
+    )
 
 
 def load_digits(

@@ -146,10 +146,10 @@ def train_classifier(
         log.append(epoch._asdict())
     judge.save_classifier(model, output, {})
     kept, _ = judge.load_classifier(output)  # what is tested is what was written, in half precision
+    right = judge.accuracy(kept, test)
     facts = {"data": data, "epochs": epochs, "seed": seed, "validation": judge.accuracy(kept, validation), "log": log}
-    facts["test"] = judge.accuracy(kept, test)
-    judge.save_classifier(model, output, facts)
-    typer.echo(f"{100 * float(facts['test']):.2f} % of the test set is judged right; written to {output}.")
+    judge.save_classifier(model, output, {**facts, "test": right})
+    typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {output}.")
 
 
 def _recipe(task: Task, preset: str, **changes: object) -> Recipe:
