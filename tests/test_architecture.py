@@ -26,7 +26,7 @@ MAY_IMPORT = {
 }
 """The arrows: diffusion <- {guidance, networks}; networks <- {models, training}; {guidance, models} <- tasks;
 {tasks, training} <- evaluation; everything <- app. An arrow may be followed further: what a package imports, those
-that import it may import too. `errors` is for all. guidance and networks never meet."""
+that import it may import too. `errors` and `files` are for all. guidance and networks never meet."""
 
 
 def name(path):
@@ -53,7 +53,7 @@ def trespasses(source, path):
     package = path.relative_to(ROOT).parts[0]
     if path.parent == ROOT:  # the facade and errors: what they name is loaded on first use
         return []
-    allowed = MAY_IMPORT[package] | {package, "errors"}
+    allowed = MAY_IMPORT[package] | {package, "errors", "files"}
     return [m for m in imported(source, path) if m != "duckrabbit" and m.split(".")[1] not in allowed]
 
 

@@ -127,3 +127,10 @@ def meant_variance(g, x):
             var = var if isinstance(view, Negate) else view.inverse(var)
         return var
     return sum(meant_variance(child, x) for child in g.children) / len(g.children)
+
+
+def count_questions(guidance, x, at):
+    """How many different questions one evaluation asks."""
+    network = Counting()
+    lower(guidance, network)(x, at)
+    return sum(map(len, network.calls))

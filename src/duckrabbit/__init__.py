@@ -30,9 +30,11 @@ if TYPE_CHECKING:
     from duckrabbit.guidance.views import VIEWS, PixelView, parse_view
     from duckrabbit.models.load import load
     from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr
-    from duckrabbit.tasks.job import Job, Result, Stage, cost, run, run_all
+    from duckrabbit.tasks.job import Job, Stage, cost
     from duckrabbit.tasks.pictures import as_mask, as_picture
-    from duckrabbit.tasks.records import replay
+    from duckrabbit.tasks.replay import replay
+    from duckrabbit.tasks.results import Result
+    from duckrabbit.tasks.run import run, run_all
     from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, upscale
 
 _PLACES = {
@@ -50,9 +52,11 @@ _PLACES = {
     "guidance.views": "VIEWS PixelView parse_view",
     "models.load": "load",
     "tasks.classical": "best_gaussian_blur best_median psnr",
-    "tasks.job": "Job Result Stage cost run run_all",
+    "tasks.job": "Job Stage cost",
     "tasks.pictures": "as_mask as_picture",
-    "tasks.records": "replay",
+    "tasks.replay": "replay",
+    "tasks.results": "Result",
+    "tasks.run": "run run_all",
     "tasks.tasks": "anagram denoise edit generate hybrid inpaint upscale",
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}

@@ -1,9 +1,16 @@
 """The command line in this process, in a folder of its own."""
 
+import shutil
+import struct
 import sys
+import zlib
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from PIL import Image
+
+from samples import pixels, save
 
 
 @pytest.fixture
@@ -28,3 +35,71 @@ def cli(tmp_path, monkeypatch, capsys):
         return SimpleNamespace(code=code, out=out, err=err, written=[str(p) for p in written])
 
     return call
+
+
+@pytest.fixture
+def files(samples_folder, tmp_path):
+    """Good and bad files in the folder that the command line runs in."""
+    shutil.copytree(samples_folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+def refused(cli):
+    """refused("generate", ...) -> the sentence; asserts that it is one, and that nothing was written."""
+
+    def call(*words):
+        told = cli(*words)
+        assert told.code == 2, (told.code, told.out, told.err)
+        assert told.out == ""
+        assert told.err.startswith("Error: ")
+        assert told.err.count("\n") == 1
+        assert told.err.rstrip().endswith(".")
+        assert "Traceback" not in told.err
+        assert told.written == []
+        return told.err
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def samples_folder(tmp_path_factory):
+    """Good and bad files, made once."""
+    folder = tmp_path_factory.mktemp("samples")
+    save(folder / "photo.png", pixels(32))
+    save(folder / "mask.png", (pixels(32)[..., 0] > 127).astype(np.uint8) * 255)
+    save(folder / "mask16.png", (pixels(16)[..., 0] > 127).astype(np.uint8) * 255)
+    save(folder / "white.png", np.full((32, 32), 255, np.uint8))
+    save(folder / "black.png", np.zeros((32, 32), np.uint8))
+    save(folder / "one.png", pixels(1))
+    save(folder / "line.png", pixels(2000, 1))
+    whole = (folder / "photo.png").read_bytes()
+    (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
+    save(folder / "photo.jpg", pixels(64))
+    whole = (folder / "photo.jpg").read_bytes()
+    (folder / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (folder / "text.png").write_text("this is no picture")
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "vector.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    frames = [Image.fromarray(pixels(32, seed=k)) for k in range(3)]
+    for name in ("film.gif", "film.webp", "film.png"):
+        frames[0].save(folder / name, save_all=True, append_images=frames[1:])
+    (folder / "huge.png").write_bytes(header(20_000, 20_000))
+    Image.new("1", (20_000, 20_000)).save(folder / "zeros.png")
+    (folder / "folder.png").mkdir()
+    (folder / "no-model").mkdir()
+    (folder / "file").write_text("")
+    return folder
+
+
+def header(width, height):
+    """A PNG of 60 bytes that claims to be so large."""
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+        + chunk(b"IEND", b"")
+    )

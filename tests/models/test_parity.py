@@ -3,6 +3,8 @@
 All distances are max |ours - theirs| / max |theirs|.
 """
 
+from importlib.resources import files
+
 import diffusers
 import pytest
 import torch
@@ -130,6 +132,29 @@ def test_first_stage_is_that_of_diffusers_at_every_step(name, fed):
     assert len(ours) == len(theirs) == len(times)
     assert worst(ours, theirs) <= TOLERANCE
     assert distance(ours[-1], image) <= TOLERANCE
+
+
+def test_the_miniature_is_that_of_diffusers(fed):
+    """The shipped weights, loaded by both from the folder."""
+    folder = files("duckrabbit.models").joinpath("weights", "miniature")
+    pipe = diffusers.IFPipeline.from_pretrained(str(folder), torch_dtype=torch.float32)
+    pipe.set_progress_bar_config(disable=True)
+    model = load("miniature", device="cpu")
+    size = model.stages[0].size
+    like = torch.empty(len(SEEDS), 3, size, size)
+    fed([NOISE(like, "start", 0), *(NOISE(like, "step", i) for i in range(4))])
+    theirs = []
+    pipe(
+        prompt=PROMPT,
+        num_images_per_prompt=len(SEEDS),
+        num_inference_steps=4,
+        guidance_scale=4.0,
+        output_type="pt",
+        clean_caption=False,
+        callback=lambda i, t, x: theirs.append(x.clone()),
+    )
+    ours = our_states(model, 0, pipe.scheduler.timesteps.tolist(), guided(model, 4.0))
+    assert worst(ours, theirs) <= TOLERANCE
 
 
 @pytest.mark.parametrize("level", [0, 250, 900])

@@ -1,5 +1,7 @@
 """Tasks that begin with a picture: edit, denoise, upscale."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 import duckrabbit as dr
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.models.oracle import mixtures
-from samples import pixels, save
+from samples import pixels, read, save
 
 
 def drawn(tmp_path, prompt, seed=0):
@@ -27,7 +29,7 @@ def start_noise(seed, scope="stage1", size=32):
 def test_one_step_is_the_posterior_mean(oracle, tmp_path, t):
     """E[x0 | x_t] = mu + alpha s^2 / (alpha^2 s^2 + sigma^2) (x_t - alpha mu), in numpy."""
     file = drawn(tmp_path, "a green cross")
-    x0 = torch.from_numpy(np.asarray(__import__("PIL.Image").Image.open(file)).astype(np.float32))
+    x0 = torch.from_numpy(read(file).astype(np.float32))
     x0 = x0.permute(2, 0, 1) / 255 * 2 - 1
     job = dr.denoise(oracle, file, t, "a green cross", method="one-step")
     abar = np.cos((t + 1) / 1000 / 1.008 * np.pi / 2 + 0.008 / 1.008 * np.pi / 2) ** 2
@@ -96,8 +98,6 @@ def test_the_first_noisy_state_of_an_edit(oracle, photo):
         def step(self, denoise, x, move, noise, i, memory):
             seen.append((x, move.at))
             return stage.solver.step(denoise, x, move, noise, i, memory)
-
-    from dataclasses import replace
 
     dr.run(replace(job, stages=(replace(stage, solver=Spy()),)), [9])
     x, at = seen[0]

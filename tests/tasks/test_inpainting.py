@@ -1,6 +1,6 @@
 """Inpainting: what is known stays, to the pixel; what is new fits; everything composes."""
 
-import itertools
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_repaint_walks_every_stretch_but_the_last_again(oracle, photo, half, mov
     again = (moves - 1) // jump * (resample - 1)
     assert sum(m.is_up for m in plan) == again
     assert len(plan) == moves + again * (jump + 1)
-    assert all(a.to == b.at for a, b in itertools.pairwise(plan))
+    assert all(a.to == b.at for a, b in pairwise(plan))
     assert plan[-1].to == dr.CLEAN
 
 

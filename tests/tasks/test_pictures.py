@@ -121,10 +121,10 @@ def test_a_cameras_rotation_is_followed(tmp_path, orientation, upright):
 
 def test_a_phones_jpeg_with_a_second_picture_behind_it(tmp_path):
     first = Image.fromarray(pixels(32))
-    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(pixels(32, seed=1))])
+    first.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.fromarray(255 - pixels(32))])
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.n_frames == 2
-    assert np.abs(unit(tmp_path / "a.jpg") - pixels(32) / 255).mean() < 0.05
+    assert np.abs(unit(tmp_path / "a.jpg") - pixels(32) / 255).mean() < 0.1
 
 
 def test_lossless_webp_and_tiff(tmp_path):

@@ -2,29 +2,35 @@
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 import duckrabbit as dr
-from duckrabbit.tasks.pictures import Atomic, write_png
+from duckrabbit.files import Atomic
+from duckrabbit.tasks.pictures import write_png
 from samples import environment, pixels, read, save
 
 
-class Stop(Exception):
+class StopError(Exception):
     pass
 
 
-@pytest.mark.parametrize("error", [Stop(), KeyboardInterrupt(), MemoryError()])
+@pytest.mark.parametrize("error", [StopError(), KeyboardInterrupt(), MemoryError()])
 def test_what_was_there_stays_when_the_writing_stops(tmp_path, error):
     file = tmp_path / "a.txt"
     file.write_text("before")
-    with pytest.raises(type(error)), Atomic(file) as temporary:
-        temporary.write_text("half of what was")
-        raise error
+
+    def fail():
+        with Atomic(file) as temporary:
+            temporary.write_text("half of what was")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail()
     assert file.read_text() == "before"
     assert os.listdir(tmp_path) == ["a.txt"]
 
@@ -55,7 +61,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path, code, monkeypatch):
 
     monkeypatch.setattr("PIL.Image.Image.save", full)
     with pytest.raises(dr.UserError, match=os.strerror(code)):
-        write_png(__import__("torch").zeros(8, 8, 3, dtype=__import__("torch").uint8), tmp_path / "a.png")
+        write_png(torch.zeros(8, 8, 3, dtype=torch.uint8), tmp_path / "a.png")
     assert os.listdir(tmp_path) == []
 
 
@@ -96,7 +102,6 @@ except dr.UserError as error:
 @pytest.mark.parametrize("limit", [2000, 40_000])
 def test_a_process_that_may_not_write_much(tmp_path, limit):
     """The kernel itself refuses: first at the tensors, then at the record or a picture."""
-    assert resource.RLIMIT_FSIZE is not None
     save(tmp_path / "a.png", pixels(32))
     save(tmp_path / "m.png", pixels(32)[..., 0])
     ran = subprocess.run(
@@ -118,3 +123,24 @@ def test_a_process_that_may_not_write_much(tmp_path, limit):
     for name in left:
         if name.endswith(".png"):
             read(tmp_path / "out" / name)
+
+
+def test_a_disk_that_is_full(oracle, tmp_path):
+    """A file system of 24 KiB, where one may be mounted."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=24k", "none", disk], capture_output=True, check=False
+    ).returncode:
+        pytest.skip("no file system may be mounted here")
+    try:
+        result = dr.run(dr.generate(oracle, "a red circle", steps=3), range(12))
+        with pytest.raises(dr.UserError, match="No space left"):
+            result.save(str(disk / "out"))
+        left = [path.name for path in (disk / "out").iterdir()]
+        assert not any(name.startswith(".") for name in left)
+        for name in left:
+            if name.endswith(".png"):
+                read(disk / "out" / name)
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -22,8 +22,10 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
-from duckrabbit.tasks.job import Job, OnState, Result, value_range
+from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, resize, to_pixels, to_range
+from duckrabbit.tasks.results import Result
+from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.tasks import denoise
 
 from .sheet import Cell, Row, Sheet

@@ -16,10 +16,12 @@ from duckrabbit.app.figures import Figure, Run
 from duckrabbit.app.options import Common
 from duckrabbit.app.sheet import draw_sheet
 from duckrabbit.errors import UserError
-from duckrabbit.tasks.job import Job, OnState, Result, cost, run
-from duckrabbit.tasks.pictures import Atomic, write_png
+from duckrabbit.files import Atomic
+from duckrabbit.tasks.job import Job, cost
+from duckrabbit.tasks.pictures import write_png
 from duckrabbit.tasks.recipes import draw
-from duckrabbit.tasks.records import save_result
+from duckrabbit.tasks.results import Result, save_result
+from duckrabbit.tasks.run import OnState, run
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130
@@ -80,7 +82,10 @@ def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path
 
 @contextmanager
 def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar over so many moves; call what it yields with a word after each."""
+    """A bar over so many moves; call what it yields with a word after each. Only people are shown one."""
+    if not console.is_terminal:
+        yield lambda word: None
+        return
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from duckrabbit.files import Atomic
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import cache_folder
-from duckrabbit.tasks.job import Result, cost
-from duckrabbit.tasks.pictures import Atomic
+from duckrabbit.tasks.job import cost
+from duckrabbit.tasks.results import Result
 
 GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}
 """What to expect of a device before anything has run on it, in GFLOP/s; a guess."""

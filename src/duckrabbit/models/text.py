@@ -8,8 +8,6 @@ text encoder and not to the U-Net.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
 
 MAX_TOKENS = 77
 _FORMAT = "duckrabbit prompts 1"
@@ -87,15 +86,8 @@ class PromptTable:
         prompts = sorted(self.embeddings)
         tensors = {str(i): self.embeddings[p].contiguous() for i, p in enumerate(prompts)}
         metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as f:
-            try:
-                f.write(save(tensors, metadata))
-                f.flush()
-                os.replace(f.name, path)
-            except BaseException:
-                os.unlink(f.name)
-                raise
+        with Atomic(path) as temporary:
+            temporary.write_bytes(save(tensors, metadata))
 
 
 def read_prompts(path: str | Path) -> PromptTable:
@@ -106,9 +98,7 @@ def read_prompts(path: str | Path) -> PromptTable:
     """
     path = Path(path)
     if not path.is_file():
-        raise UserError(
-            f"There is no prompt file {path}; make one with model.encode([...]).save(PATH), or name another."
-        )
+        raise UserError(f"There is no prompt file {path}; make one with `duckrabbit prompts encode`, or name another.")
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
     if not table.embeddings:
         raise UserError(f"The prompt file {path} is empty; write it again.")
@@ -126,7 +116,7 @@ def _read_safetensors(path: Path) -> PromptTable:
             metadata = f.metadata() or {}
             if metadata.get("format") != _FORMAT:
                 raise UserError(
-                    f"{path} is not a prompt file of duckrabbit; make one with model.encode([...]).save(PATH)."
+                    f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`."
                 )
             prompts = json.loads(metadata["prompts"])
             embeddings = {normal(p): f.get_tensor(str(i)) for i, p in enumerate(prompts)}

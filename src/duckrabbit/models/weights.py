@@ -7,13 +7,14 @@ import math
 import os
 import re
 import struct
-import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
 
 _NAME = re.compile(r"(?:model|diffusion_pytorch_model)(?:\.(\w+))?(?:-\d+-of-\d+)?(?:\.(\w+))?\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -128,11 +129,5 @@ def _known_hashes() -> dict[str, str]:
 
 def _remember(hashes: Mapping[str, str]) -> None:
     """Keep the hashes, all or none; a cache that cannot be written is done without."""
-    folder = cache_folder()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False, encoding="utf-8") as f:
-            json.dump(dict(hashes), f)
-        os.replace(f.name, folder / "hashes.json")
-    except OSError:
-        return
+    with suppress(UserError), Atomic(cache_folder() / "hashes.json") as temporary:
+        temporary.write_text(json.dumps(dict(hashes)), encoding="utf-8")

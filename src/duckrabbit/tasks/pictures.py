@@ -7,8 +7,6 @@ range. Files are read defensively: the header is looked at before anything is de
 from __future__ import annotations
 
 import math
-import os
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
 
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
@@ -144,53 +143,6 @@ def write_png(pixels: Tensor | Image.Image, path: Path, text: dict[str, str] | N
         info.add_itxt(key, value, zip=True)
     with Atomic(path) as temporary:
         image.save(temporary, format="PNG", pnginfo=info, optimize=False)
-
-
-class Atomic:
-    """A context for writing a file whole: a temporary file beside `path`, renamed when all went well.
-
-    Raises UserError where the folder cannot be made or written, or the disk is full.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.temporary: Path | None = None
-
-    def __enter__(self) -> Path:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
-            os.close(handle)
-        except OSError as error:
-            raise self._sentence(error) from None
-        self.temporary = Path(name)
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        assert self.temporary is not None
-        if kind is None:
-            try:
-                os.chmod(self.temporary, 0o666 & ~_umask())
-                with self.temporary.open("rb") as file:
-                    os.fsync(file.fileno())
-                self.temporary.replace(self.path)
-                return
-            except OSError as failure:
-                error = failure
-        self.temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise self._sentence(error) from None
-
-    def _sentence(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.path} cannot be written: {error.strerror or error}. Choose another --out, or make room."
-        )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _rgb(image: Image.Image) -> np.ndarray:

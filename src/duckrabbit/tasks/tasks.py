@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Literal, Unpack
 
+import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
@@ -224,6 +225,8 @@ def _tree(model: Model, subject: Subject, settings: Settings, stage: int) -> Gui
             raise UserError(
                 f"The view {spec} needs values that are symmetric about 0; {model.card.name} has {low:g} to {high:g}."
             )
+        for each in model.stages:
+            view(torch.zeros(1, each.channels, each.size, each.size))  # a view that does not fit says so before a run
         viewed.append(Viewed(view, _guided(model, prompt, settings, stage)))
     return Mean(tuple(viewed))
 

@@ -95,13 +95,18 @@ def fetch_model(
         duckrabbit models fetch deepfloyd-m
         duckrabbit models fetch deepfloyd-xl --yes
     """
+    from duckrabbit.models.cards import cards
     from duckrabbit.models.fetch import fetch, missing_parts
 
+    known = cards().get(name)
+    if known is not None:  # before the hub is asked, which may want the licence accepted on its page
+        _tell_card(known)
     card, parts = missing_parts(name)
     if not parts:
         typer.echo(f"{card.name} is on this machine already; there is nothing to fetch.")
         return
-    _tell_card(card)
+    if known is None:
+        _tell_card(card)
     for item in parts:
         typer.echo(f"{item.size / 2**30:8.2f} GiB  {item.repository.name} {item.part}")
     typer.echo(f"{sum(item.size for item in parts) / 2**30:8.2f} GiB  in all")

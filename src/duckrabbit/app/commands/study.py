@@ -82,7 +82,8 @@ def replay(
         duckrabbit replay out/anagram-001/01-seed180.png
     """
     from duckrabbit.app.perform import progress
-    from duckrabbit.tasks.records import read_record, replay
+    from duckrabbit.tasks.records import read_record
+    from duckrabbit.tasks.replay import replay
 
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:

@@ -19,9 +19,9 @@ from duckrabbit.app.gallery.experiments import Experiment, experiments
 from duckrabbit.app.gallery.page import Shown, render
 from duckrabbit.app.perform import STOPPED, console
 from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
-from duckrabbit.tasks.pictures import Atomic
 
 DONE = "done.json"
 

@@ -1,0 +1,131 @@
+"""Results: what a job made, and what made it, written into every picture.
+
+Every PNG carries its record in a text chunk named "duckrabbit"; the same JSON lies beside it, with
+the tensors it names (input pictures, masks) in a .safetensors file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from duckrabbit.files import Atomic
+from duckrabbit.tasks.job import Job, cost, value_range
+from duckrabbit.tasks.pictures import to_pixels, write_png
+from duckrabbit.tasks.recipes import to_plain
+
+FORMAT = 1
+CHUNK = "duckrabbit"
+LOCAL = "local"
+"""The source of a model that lay in a folder: its path is nobody's business, and would not hold elsewhere."""
+_PACKAGES = ("torch", "diffusers", "transformers", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a job made. `images` (B, C, H, W): float32 on the CPU, in the model's range, not clamped.
+
+    `stage_images` are the results of each stage, the last one `images` before the composite;
+    `seconds` is the whole time, `stage_seconds` that of each stage with the loading of its weights.
+    """
+
+    job: Job
+    seeds: tuple[int, ...]
+    images: Tensor
+    stage_images: tuple[Tensor, ...]
+    seconds: float
+    stage_seconds: tuple[float, ...] = ()
+    micro_batch: int | None = None
+    notes: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pixels(self) -> Tensor:
+        """uint8 (B, H, W, 3): what is written to a file."""
+        return to_pixels(self.images, value_range(self.job))
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The run record: plain data from which `replay` makes the same pictures."""
+        return make_record(self)
+
+    def save(self, folder: str, stem: str = "image") -> list[str]:
+        """Write PNG files and the record into `folder`; returns the paths of the pictures."""
+        return [str(path) for path in save_result(self, folder, stem)]
+
+
+def make_record(result: Result) -> dict[str, Any]:
+    """The record of a result, as JSON-able data; its tensors are told by hash only."""
+    return _record(result, {})
+
+
+def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    job, card = result.job, result.job.model.card
+    return {
+        "format": FORMAT,
+        "duckrabbit": _version("duckrabbit"),
+        "title": job.title,
+        "model": {
+            "name": card.name,
+            "source": LOCAL if Path(card.source).expanduser().is_dir() else card.source,
+            "licence": card.licence,
+            "attribution": card.attribution,
+            "weights": dict(job.model.weight_hash()),
+        },
+        "stages": to_plain(job.stages, tensors),
+        "composite": to_plain(job.composite, tensors),
+        "seeds": list(result.seeds),
+        "device": job.model.device,
+        "dtype": job.model.dtype,
+        "micro_batch": result.micro_batch,
+        "threads": torch.get_num_threads(),
+        "cost": [asdict(c) for c in cost(job)],
+        "seconds": round(result.seconds, 3),
+        "pixels": [pixel_hash(image) for image in result.pixels],
+        "versions": {"python": platform.python_version(), **{p: _version(p) for p in _PACKAGES}},
+        "notes": result.notes,
+    }
+
+
+def pixel_hash(pixels: Tensor | np.ndarray) -> str:
+    """sha256 of the uint8 pixels (H, W, 3) of a picture, apart from how a file stores them."""
+    return hashlib.sha256(np.ascontiguousarray(np.asarray(pixels)).tobytes()).hexdigest()
+
+
+def save_result(result: Result, folder: str | Path, stem: str = "image") -> list[Path]:
+    """Write `stem`-seedN.png for every seed, `stem`.json and, with tensors, `stem`.safetensors.
+
+    Each file is written whole or not at all; the pictures come last, so a picture that is there has
+    its record. Returns the paths of the pictures. Raises UserError where the folder is not writable.
+    """
+    folder = Path(folder)
+    tensors: dict[str, Tensor] = {}
+    record = _record(result, tensors)
+    names = [f"{stem}-seed{seed}.png" for seed in result.seeds]
+    record["files"] = names
+    if tensors:
+        record["tensors"] = f"{stem}.safetensors"
+        with Atomic(folder / f"{stem}.safetensors") as temporary:
+            temporary.write_bytes(save(tensors))
+    text = json.dumps(record, ensure_ascii=False, indent=1)
+    with Atomic(folder / f"{stem}.json") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    for name, pixels in zip(names, result.pixels, strict=True):
+        write_png(pixels, folder / name, {CHUNK: text})
+    return [folder / name for name in names]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
