@@ -13,7 +13,7 @@ from duckrabbit.diffusion.solvers import SOLVERS
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import trajectory
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.nodes import CFG, Clip, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
@@ -47,10 +47,13 @@ class Setting:
 def draw(model: Model, guidance: Guidance, seeds: range, setting: Setting) -> Tensor:
     """One picture for each seed, (len(seeds), 1, 28, 28), 0 black to 1 white, clipped there.
 
+    x0 is held in the model's range at the root, as every task holds it, where the model asks for it.
     A seed gives the same noise in every setting, so that settings are compared like with like.
     """
     stage = model.stages[0]
     plan = plan_through(stage.schedule, stage.schedule.times(setting.steps, stage.spacing, stage.offset))
+    if stage.limiter is not None and stage.limiter.ratio is None:
+        guidance = Clip(guidance, stage.limiter.max_value)
     denoise = lower(guidance, model.network(0))
     parts = []
     for first in range(seeds.start, seeds.stop, BATCH):
