@@ -1,0 +1,168 @@
+"""Figures of part B, as functions that return matplotlib figures; `write` puts one into a file.
+
+Pictures are (N, 1, 28, 28), 0 black to 1 white. Nothing here trains or samples.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from duckrabbit.evaluation.denoising import SIGMAS, Row
+from duckrabbit.evaluation.report import Line
+from duckrabbit.evaluation.scores import Score
+from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.training.data import Pictures, to_range
+
+
+def write(figure: Figure, path: Path) -> Path:
+    """The figure as a PNG at `path`."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+    write_atomically(path, buffer.getvalue())
+    return path
+
+
+def loss_curve(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
+    """The loss of every step of each run by its name, and its running mean; both axes logarithmic."""
+    figure = Figure(figsize=(7, 4))
+    axes = figure.subplots()
+    for name, log in logs.items():
+        steps, loss = (np.array([row[k] for row in log], float) for k in ("step", "loss"))
+        (line,) = axes.plot(steps, loss, alpha=0.25, linewidth=0.5)
+        width = max(1, len(loss) // 50)
+        mean = np.convolve(loss, np.ones(width) / width, "valid")
+        axes.plot(steps[width - 1 :], mean, color=line.get_color(), label=name)
+    axes.set(xlabel="step", ylabel="loss", xscale="log", yscale="log", title="Training loss")
+    axes.legend(frameon=False)
+    return figure
+
+
+def digit_grid(pictures: Tensor, title: str, columns: int | None = None) -> Figure:
+    """Pictures row by row; with 10 n of them drawn digit by digit, a column for each digit."""
+    columns = columns or (10 if len(pictures) % 10 == 0 else len(pictures))
+    rows = len(pictures) // columns
+    ordered = pictures.view(columns, rows, *pictures.shape[1:]).transpose(0, 1).flatten(0, 1)
+    return _sheet(ordered.view(rows, columns, *pictures.shape[1:]), title)
+
+
+def noise_levels(data: Pictures, count: int = 5, sigmas: Sequence[float] = SIGMAS) -> Figure:
+    """The same pictures, x + sigma eps, with more and more noise (CS180 5B, section 1.2)."""
+    clean = to_range(data.images[:count], (0.0, 1.0))
+    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    cells = torch.stack([clean + s * eps for s in sigmas], 1)
+    return _sheet(cells, "x + sigma eps", columns=[f"sigma {s:g}" for s in sigmas])
+
+
+def denoising_results(
+    denoisers: Mapping[str, Callable[[Tensor], Tensor]], data: Pictures, sigma: float = 0.5
+) -> Figure:
+    """Pictures, noisy, and what each denoiser makes of them: a column for each, by its name."""
+    clean = to_range(data.images, (0.0, 1.0))
+    noisy = clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        columns = [clean, noisy, *(denoise(noisy) for denoise in denoisers.values())]
+    names = ["picture", f"sigma {sigma:g}", *denoisers]
+    return _sheet(torch.stack(columns, 1), "One-step denoising", columns=names)
+
+
+def out_of_distribution(
+    denoise: Callable[[Tensor], Tensor], data: Pictures, sigmas: Sequence[float] = SIGMAS
+) -> Figure:
+    """One picture at every noise level, above what a denoiser trained at 0.5 makes of it."""
+    clean = to_range(data.images[:1], (0.0, 1.0))
+    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy = torch.cat([clean + s * eps for s in sigmas])
+    with torch.no_grad():
+        cells = torch.stack([noisy, denoise(noisy)])
+    names = [f"sigma {s:g}" for s in sigmas]
+    return _sheet(cells, "Levels it was not trained for", columns=names, rows=["noisy", "denoised"])
+
+
+def sweep(pictures: Mapping[str, Tensor], title: str) -> Figure:
+    """A row of pictures for each setting by its name, from the same seeds."""
+    return _sheet(torch.stack(list(pictures.values())), title, rows=list(pictures))
+
+
+def turned_pairs(pictures: Tensor, turned: Tensor, title: str) -> Figure:
+    """Anagrams: each picture above itself seen through its view."""
+    return _sheet(torch.stack([pictures, turned]), title, rows=["upright", "turned"])
+
+
+def rate_matrix(rates: Tensor, title: str) -> Figure:
+    """Rates (10, 10) from 0 to 1 as a heat map: row, the digit upright; column, the digit turned."""
+    figure = Figure(figsize=(6, 5.4))
+    axes = figure.subplots()
+    image = axes.imshow(rates.numpy(), vmin=0, vmax=1, cmap="viridis")
+    for (i, j), value in np.ndenumerate(rates.numpy()):
+        axes.text(j, i, f"{100 * value:.0f}", ha="center", va="center", color="white" if value < 0.6 else "black")
+    axes.set(xticks=range(10), yticks=range(10), xlabel="turned by 180 degrees", ylabel="upright", title=title)
+    figure.colorbar(image, label="judged right both ways")
+    return figure
+
+
+def scorecard(lines: Sequence[Line]) -> Figure:
+    """Frechet distance and accuracy against the number of steps, a line for each solver and scale."""
+    figure = Figure(figsize=(10, 4))
+    panels = figure.subplots(1, 2)
+    for solver, scale in sorted({(line.setting.solver, line.setting.scale) for line in lines}):
+        own = sorted((x for x in lines if (x.setting.solver, x.setting.scale) == (solver, scale)), key=_steps)
+        for axes, scores in zip(panels, ([x.frechet for x in own], [x.accuracy for x in own]), strict=True):
+            axes.errorbar([_steps(x) for x in own], *_bars(scores), marker="o", capsize=3, label=f"{solver}, {scale:g}")
+    for axes, name in zip(panels, ("Frechet distance", "accuracy"), strict=True):
+        axes.set(xlabel="steps", ylabel=name, xscale="log")
+    panels[0].legend(frameon=False, title="solver, scale")
+    return figure
+
+
+def denoising_scores(rows: Sequence[Row]) -> Figure:
+    """PSNR and SSIM of a denoiser and of the best blur, at every noise level."""
+    figure = Figure(figsize=(10, 4))
+    panels = figure.subplots(1, 2)
+    sigmas = [row.sigma for row in rows]
+    for axes, name in zip(panels, ("psnr", "ssim"), strict=True):
+        axes.errorbar(sigmas, *_bars([getattr(r, name) for r in rows]), marker="o", capsize=3, label="U-Net")
+        axes.errorbar(
+            sigmas, *_bars([getattr(r, f"blur_{name}") for r in rows]), marker="s", capsize=3, label="best blur"
+        )
+        axes.set(xlabel="sigma", ylabel={"psnr": "PSNR / dB", "ssim": "SSIM"}[name])
+        axes.axvline(0.5, color="grey", linestyle=":", label="trained at")
+    panels[0].legend(frameon=False)
+    return figure
+
+
+def _steps(line: Line) -> int:
+    return line.setting.steps
+
+
+def _bars(scores: Sequence[Score]) -> tuple[list[float], list[list[float]]]:
+    """Values, and their distances to the ends of the intervals."""
+    values = [s.value for s in scores]
+    return values, [[max(0.0, s.value - s.low) for s in scores], [max(0.0, s.high - s.value) for s in scores]]
+
+
+def _sheet(
+    cells: Tensor, title: str, columns: Sequence[str] | None = None, rows: Sequence[str] | None = None
+) -> Figure:
+    """Pictures (rows, columns, 1, H, W) with a name over each column and beside each row."""
+    down, across = cells.shape[:2]
+    figure = Figure(figsize=(0.8 * across + (0.8 if rows else 0), 0.8 * down + 0.5))
+    grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    for i in range(down):
+        for j in range(across):
+            axes = grid[i][j]
+            axes.imshow(cells[i, j, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+            axes.set(xticks=[], yticks=[])
+            if columns and i == 0:
+                axes.set_title(columns[j], fontsize=7)
+            if rows and j == 0:
+                axes.set_ylabel(rows[i], fontsize=7, rotation=0, ha="right", va="center")
+    figure.suptitle(title, fontsize=9)
+    return figure

@@ -1,0 +1,1 @@
+"""Evaluation: a judge of digits, and scores with their uncertainty."""

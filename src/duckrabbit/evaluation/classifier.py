@@ -1,0 +1,152 @@
+"""The judge: a small convolutional classifier of digits, trained by the project.
+
+It says which digit a picture shows, and its last features are the space in which sets of pictures
+are compared. It learns from the first 50,000 training pictures, shifted, turned and scaled a little;
+the epoch is chosen on the other 10,000; the test set is read once, at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from duckrabbit.errors import UserError
+from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.training.data import Pictures, to_range
+from duckrabbit.training.ema import Ema
+from duckrabbit.training.objectives import Draws
+
+SHIPPED = Path(__file__).parent / "digit-classifier.safetensors"
+"""The classifier that comes with the project."""
+
+FEATURES = 128
+
+
+class Classifier(nn.Module):
+    """Four convolutions with batch norm and ReLU, the mean of the 7 x 7 positions, one linear layer."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            *_layer(1, 32), nn.MaxPool2d(2),
+            *_layer(32, 64), *_layer(64, 64), nn.MaxPool2d(2),
+            *_layer(64, FEATURES),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+        )  # fmt: skip
+        self.head = nn.Linear(FEATURES, classes)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The last features (N, 128) of images (N, 1, 28, 28), 0 black to 1 white."""
+        return self.body(images)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (N, 10) of images (N, 1, 28, 28), 0 black to 1 white."""
+        return self.head(self.features(images))
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch of training the classifier; accuracies are between 0 and 1."""
+
+    epoch: int
+    loss: float
+    validation: float
+
+
+def train_classifier(
+    classifier: Classifier, train: Pictures, validation: Pictures, *, epochs: int = 8, batch: int = 128, seed: int = 180
+) -> Iterator[Epoch]:
+    """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
+
+    Adam, one cycle up to 4e-3, labels smoothed by 0.1, and an exponential moving average of the
+    weights, which is what is validated and kept.
+    """
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.Adam(classifier.parameters(), betas=(0.9, 0.99), fused=True)
+    per_epoch = len(train) // batch
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
+    average = Ema(classifier, 0.998)
+    loss_of = nn.CrossEntropyLoss(label_smoothing=0.1)
+    best, judge = -1.0, Classifier(classifier.head.out_features)
+    kept = {k: v.clone() for k, v in average.state().items()}
+    for epoch in range(epochs):
+        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed + epoch))
+        classifier.train()
+        total = 0.0
+        for k in range(per_epoch):
+            rows = order[k * batch : (k + 1) * batch]
+            images = distort(
+                to_range(train.images[rows], (0, 1)), Draws(seed, epoch * per_epoch + k, batch, slice(None))
+            )
+            loss = loss_of(classifier(images.contiguous(memory_format=torch.channels_last)), train.labels[rows])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+            average.update(classifier, epoch * per_epoch + k)
+            total += float(loss.detach())
+        judge.load_state_dict(average.state())
+        found = accuracy(judge.eval(), validation)
+        if found > best:
+            best, kept = found, {k: v.clone() for k, v in average.state().items()}
+        yield Epoch(epoch + 1, total / per_epoch, found)
+    classifier.load_state_dict(kept)
+    classifier.eval()
+
+
+def distort(images: Tensor, draws: Draws) -> Tensor:
+    """Images (N, 1, H, W) turned by up to 12 degrees, scaled by up to 12 % and shifted by up to 2 pixels."""
+    turn, scale, right, down = ((draws.uniform(images) * 2 - 1) for _ in range(4))
+    angle, size = turn * math.radians(12), 1 + 0.12 * scale
+    shift = 2 * 2 / images.shape[-1]
+    cos, sin = angle.cos() / size, angle.sin() / size
+    theta = torch.stack([cos, -sin, right * shift, sin, cos, down * shift], 1).view(-1, 2, 3)
+    grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
+    return nn.functional.grid_sample(images, grid, align_corners=False)
+
+
+@torch.no_grad()
+def judge(classifier: Classifier, images: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
+    """Probabilities (N, 10) and features (N, 128) of images (N, 1, 28, 28) from 0 to 1."""
+    features = torch.cat([classifier.features(part.clamp(0, 1)) for part in images.split(batch)])
+    return classifier.head(features).softmax(1), features
+
+
+def accuracy(classifier: Classifier, data: Pictures) -> float:
+    """The share of pictures whose most likely class is their label."""
+    probabilities, _ = judge(classifier, to_range(data.images, (0, 1)))
+    return float((probabilities.argmax(1) == data.labels).float().mean())
+
+
+def save_classifier(classifier: Classifier, path: Path, facts: dict[str, object]) -> None:
+    """Write the classifier in fp16 with facts about it in the header of the file."""
+    halved = {k: v.half() if v.ndim > 1 else v for k, v in classifier.state_dict().items()}
+    tensors = {k: v.contiguous() for k, v in halved.items()}
+    write_atomically(path, save(tensors, {"facts": json.dumps(facts)}))
+
+
+def load_classifier(path: Path = SHIPPED) -> tuple[Classifier, dict[str, object]]:
+    """The classifier in `path`, ready to judge, and the facts about it. UserError where it is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
+        classifier = Classifier(len(tensors["head.bias"]))
+        classifier.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
+    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
+        raise UserError(
+            f"{path} holds no classifier ({error}); train one with `duckrabbit train classifier`."
+        ) from None
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return classifier.eval().requires_grad_(False), facts
+
+
+def _layer(c_in: int, c_out: int) -> tuple[nn.Module, ...]:
+    return nn.Conv2d(c_in, c_out, 3, padding=1, bias=False), nn.BatchNorm2d(c_out), nn.ReLU()

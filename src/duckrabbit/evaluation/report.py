@@ -1,0 +1,142 @@
+"""The scorecard of a model: every score over guidance scales, solvers and steps, as data, text and a plot."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from duckrabbit.evaluation.classifier import Classifier, judge
+from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes
+from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, per_class, share
+from duckrabbit.models.model import Model
+from duckrabbit.training.data import Pictures, to_range
+
+
+@dataclass(frozen=True)
+class Line:
+    """What was found for one setting. accuracy: the share of pictures judged to be what was asked for."""
+
+    setting: Setting
+    count: int
+    accuracy: Score
+    by_class: list[Score]
+    frechet: Score
+    kernel: Score
+    memorised: Score | None
+    seconds: float
+
+    def to_json(self) -> dict[str, Any]:
+        """The line as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """What models are measured against: the judge, the test set's features, and the pictures."""
+
+    classifier: Classifier
+    features: Tensor
+    train: Tensor
+    test: Tensor
+
+
+def reference(classifier: Classifier, train: Pictures, test: Pictures) -> Reference:
+    """The reference from the training set and the test set."""
+    shown, new = (to_range(p.images, (0.0, 1.0)) for p in (train, test))
+    return Reference(classifier, judge(classifier, new)[1], shown, new)
+
+
+def evaluate(
+    model: Model, against: Reference, settings: Sequence[Setting], count: int = 2000, *, memory: bool = False
+) -> Iterator[Line]:
+    """Draw `count` digits in every setting, from the same seeds, and score them.
+
+    memory: also look for training pictures repeated (seconds per thousand pictures).
+    """
+    for setting in settings:
+        start = time.perf_counter()
+        pictures, labels = draw_classes(model, count, setting)
+        seconds = time.perf_counter() - start
+        yield score(pictures, labels, against, setting, seconds, memory=memory)
+
+
+def score(
+    pictures: Tensor, labels: Tensor, against: Reference, setting: Setting, seconds: float, *, memory: bool = False
+) -> Line:
+    """The scores of pictures (N, 1, 28, 28) from 0 to 1 that were to show `labels` (N,)."""
+    probabilities, features = judge(against.classifier, pictures)
+    found = probabilities.argmax(1)
+    return Line(
+        setting,
+        len(pictures),
+        share(int((found == labels).sum()), len(labels)),
+        per_class(found, labels),
+        frechet(against.features, features),
+        kernel_distance(against.features, features),
+        memorised(pictures, against.train, against.test[:2000]) if memory else None,
+        seconds,
+    )
+
+
+def anagram_rate(
+    model: Model,
+    classifier: Classifier,
+    first: int,
+    second: int,
+    seeds: range,
+    setting: Setting,
+    view: str = "rotate_180",
+) -> Score:
+    """How often a picture is judged to show `first`, and `second` through the view."""
+    from duckrabbit.guidance.views import parse_view
+
+    pictures = draw_anagrams(model, first, second, view, seeds, setting)
+    turned = parse_view(view, pictures.shape[-1])(pictures)
+    one, other = (judge(classifier, x)[0].argmax(1) for x in (pictures, turned))
+    return share(int(((one == first) & (other == second)).sum()), len(pictures))
+
+
+def anagram_matrix(
+    model: Model, classifier: Classifier, per_pair: int, setting: Setting, view: str = "rotate_180"
+) -> Iterator[tuple[int, int, Score]]:
+    """The rate of every ordered pair of digits, (first, second, rate)."""
+    for first in range(10):
+        for second in range(10):
+            seeds = range((10 * first + second) * per_pair, (10 * first + second + 1) * per_pair)
+            yield first, second, anagram_rate(model, classifier, first, second, seeds, setting, view)
+
+
+def as_table(lines: Sequence[Line]) -> str:
+    """The lines as a Markdown table."""
+    head = "| scale | solver | steps | accuracy | worst digit | Frechet | KID | memorised | s / 1000 |"
+    rows = [head, "|" + " --- |" * 9]
+    for line in lines:
+        worst = min(range(len(line.by_class)), key=lambda c: line.by_class[c].value)
+        rows.append(
+            f"| {line.setting.scale:g} | {line.setting.solver} | {line.setting.steps} | {_percent(line.accuracy)} "
+            f"| {worst}: {_percent(line.by_class[worst])} | {line.frechet} | {line.kernel} "
+            f"| {_percent(line.memorised) if line.memorised else '-'} | {1000 * line.seconds / line.count:.1f} |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def best(lines: Sequence[Line]) -> Line:
+    """The line with the smallest Frechet distance."""
+    return min(lines, key=lambda line: line.frechet.value)
+
+
+def matrix_of(rates: Sequence[tuple[int, int, Score]]) -> Tensor:
+    """The rates (10, 10): row, the digit upright; column, the digit through the view."""
+    matrix = torch.full((10, 10), float("nan"))
+    for first, second, rate in rates:
+        matrix[first, second] = rate.value
+    return matrix
+
+
+def _percent(score: Score) -> str:
+    return f"{100 * score.value:.2f} [{100 * score.low:.2f}, {100 * score.high:.2f}] %"

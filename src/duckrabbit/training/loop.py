@@ -1,0 +1,246 @@
+"""The training loop: a generator of steps that can be killed between any two instructions.
+
+Everything that is random in a step follows from (seed, step), and everything else that a step
+depends on is in the checkpoint. So a run that was killed and taken up again ends with the same
+weights as one that was not, bit for bit, on one machine and one number of threads.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from torch import Tensor
+
+from duckrabbit.diffusion.streams import stream_seed
+from duckrabbit.errors import UserError
+from duckrabbit.networks.unet import build_unet
+from duckrabbit.training.checkpoint import (
+    clear_unfinished,
+    load_tensors,
+    random_states,
+    restore_random_states,
+    save_tensors,
+    write_atomically,
+)
+from duckrabbit.training.data import Pictures, to_range
+from duckrabbit.training.ema import Ema
+from duckrabbit.training.objectives import Draws
+from duckrabbit.training.recipes import Recipe
+from duckrabbit.training.speed import Speed
+
+CHECKPOINT, METRICS, RECIPE = "checkpoint.safetensors", "metrics.jsonl", "recipe.json"
+
+
+class Progress(NamedTuple):
+    """A step that was made: number `step` of `steps`, in `epoch` (1, 2, ...).
+
+    loss: its mean over the batch, of all processes. images: pictures seen so far. seconds: the time
+    spent training so far, in this process and those before it.
+    """
+
+    step: int
+    steps: int
+    epoch: int
+    loss: float
+    rate: float
+    images: int
+    seconds: float
+
+
+class Trainer:
+    """A run of `recipe` on `data` in `folder`, taken up where its checkpoint left it.
+
+    checkpoint_seconds: how often to write one (it is also written after every epoch). Raises
+    UserError where the folder holds a run of another recipe, or a damaged checkpoint.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: Pictures,
+        folder: Path,
+        accelerator: Accelerator,
+        speed: Speed | None = None,
+        checkpoint_seconds: float = 120.0,
+    ) -> None:
+        self.recipe, self.data, self.folder = recipe, data, folder
+        self.accelerator, self.speed = accelerator, speed or Speed()
+        self.checkpoint_seconds = checkpoint_seconds
+        self.step, self.seconds = 0, 0.0
+        set_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
+        self.bare = self.speed.arrange(build_unet(recipe.network()))
+        optimizer = torch.optim.Adam(self.bare.parameters(), recipe.rate, recipe.betas, fused=True)
+        self.ema = Ema(self.bare.to(accelerator.device), recipe.ema) if recipe.ema else None
+        self.module, self.optimizer = accelerator.prepare(self.bare, optimizer)
+        self.objective = recipe.objective()
+        self._take_up()
+        self._images = data.images.to(accelerator.device)
+        self._classes = data.labels.to(accelerator.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """The last batch of an epoch may be smaller than the others."""
+        return math.ceil(len(self.data) / self.recipe.batch)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the run has."""
+        return self.steps_per_epoch * self.recipe.epochs
+
+    def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
+        """Make the steps that are left; after each, ask `stop` whether to end early.
+
+        Ends with a checkpoint in either case.
+        """
+        self.module.train()
+        saved = start = time.perf_counter()
+        before = self.seconds
+        with (self.folder / METRICS).open("a", encoding="utf-8") as log:
+            while self.step < self.steps and not stop():
+                loss = self._train()
+                self.seconds = before + time.perf_counter() - start
+                progress = self._progress(loss)
+                if self.accelerator.is_main_process:
+                    log.write(json.dumps(progress._asdict()) + "\n")
+                    log.flush()
+                ended = self.step % self.steps_per_epoch == 0
+                if ended:
+                    self._snapshot(self.step // self.steps_per_epoch)
+                if ended or time.perf_counter() - saved > self.checkpoint_seconds:
+                    self.save()
+                    saved = time.perf_counter()
+                yield progress
+        self.save()
+
+    def save(self) -> None:
+        """Write the checkpoint."""
+        if not self.accelerator.is_main_process:
+            return
+        states, random = random_states()
+        tensors = {**_prefixed("model", self.bare.state_dict()), **_prefixed("optimizer", self._moments()), **states}
+        if self.ema:
+            tensors |= _prefixed("ema", self.ema.state())
+        facts = {"step": self.step, "seconds": self.seconds, "random": random, **self._identity()}
+        save_tensors(self.folder / CHECKPOINT, tensors, facts)
+
+    def weights(self) -> dict[str, Tensor]:
+        """What to sample with: the average where the recipe keeps one."""
+        return self.ema.state() if self.ema else dict(self.bare.state_dict())
+
+    def _train(self) -> Tensor:
+        """One step; its loss on this process, weighted so that the sum over processes is the mean."""
+        epoch, k = divmod(self.step, self.steps_per_epoch)
+        generator = torch.Generator().manual_seed(stream_seed(self.recipe.seed, "order", epoch))
+        order = torch.randperm(len(self.data), generator=generator)
+        batch = order[k * self.recipe.batch : (k + 1) * self.recipe.batch]
+        mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
+        rows = batch[mine].to(self._images.device)
+        x0 = to_range(self._images[rows], self.recipe.value_range).contiguous(memory_format=self.speed.memory_format)
+        draws = Draws(self.recipe.seed, self.step, len(batch), mine)
+        rate = self.recipe.learning_rate(self.step, self.steps_per_epoch)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        losses = self.objective.loss(self.module, x0, self._classes[rows], draws)
+        loss = losses.sum() / len(batch)
+        # DistributedDataParallel divides the sum of the gradients by the number of processes.
+        self.accelerator.backward(loss * self.accelerator.num_processes)
+        if self.recipe.clip:
+            self.accelerator.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.ema:
+            self.ema.update(self.bare, self.step)
+        self.step += 1
+        return loss.detach()
+
+    def _progress(self, loss: Tensor) -> Progress:
+        value = float(self.accelerator.reduce(loss, reduction="sum"))
+        if not math.isfinite(value):
+            raise UserError(
+                f"The loss is not finite after step {self.step}; lower the learning rate, or train in fp32."
+            )
+        epoch, k = divmod(self.step - 1, self.steps_per_epoch)
+        images = epoch * len(self.data) + min((k + 1) * self.recipe.batch, len(self.data))
+        rate = self.recipe.learning_rate(self.step - 1, self.steps_per_epoch)
+        return Progress(self.step, self.steps, epoch + 1, value, rate, images, round(self.seconds, 3))
+
+    def _take_up(self) -> None:
+        """Go on from the checkpoint, if there is one; the log loses what came after it."""
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            clear_unfinished(self.folder)
+        if (self.folder / CHECKPOINT).exists():
+            self._restore(*load_tensors(self.folder / CHECKPOINT))
+        if self.accelerator.is_main_process:
+            text = json.dumps(self._identity(), indent=2) + "\n"
+            write_atomically(self.folder / RECIPE, text.encode())
+            log = self.folder / METRICS
+            lines = [row for row in read_metrics(log) if row["step"] <= self.step] if log.exists() else []
+            write_atomically(log, "".join(json.dumps(row) + "\n" for row in lines).encode())
+        self.accelerator.wait_for_everyone()
+
+    def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        identity = {k: facts.get(k) for k in self._identity()}
+        if identity != self._identity():
+            differ = _differences(identity, self._identity())
+            raise UserError(
+                f"{self.folder} holds another run (it differs in {differ}); train into another folder, "
+                "or remove this one."
+            )
+        self.bare.load_state_dict(_without("model", tensors))
+        if self.ema:
+            self.ema.restore(_without("ema", tensors))
+        moments = _without("optimizer", tensors)
+        for i, parameter in enumerate(self.bare.parameters() if moments else ()):
+            self.optimizer.state[parameter] = {
+                "step": moments[f"{i}.step"],
+                **{k: torch.empty_like(parameter).copy_(moments[f"{i}.{k}"]) for k in ("exp_avg", "exp_avg_sq")},
+            }
+        restore_random_states(tensors, facts["random"])
+        self.step, self.seconds = facts["step"], facts["seconds"]
+
+    def _moments(self) -> dict[str, Tensor]:
+        state = self.optimizer.state
+        return {f"{i}.{k}": v for i, p in enumerate(self.bare.parameters()) for k, v in state[p].items()}
+
+    def _snapshot(self, epoch: int) -> None:
+        if epoch in self.recipe.snapshots and self.accelerator.is_main_process:
+            facts = {"epoch": epoch, "seconds": self.seconds, **self._identity()}
+            save_tensors(self.folder / f"epoch-{epoch:03d}.safetensors", self.weights(), facts)
+
+    def _identity(self) -> dict[str, Any]:
+        """What has to be the same for a run to be the same run."""
+        return {"recipe": self.recipe.to_json(), "precision": self.speed.precision, "pictures": len(self.data)}
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The steps of a metrics log, in order. A last line that was cut short by a kill is left out."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any]) -> str:
+    flat = [{**(d.get("recipe") or {}), **{k: v for k, v in d.items() if k != "recipe"}} for d in (a, b)]
+    return ", ".join(sorted(k for k in flat[1] if flat[0].get(k) != flat[1][k])) or "an unknown field"
+
+
+def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{prefix}.{k}": v for k, v in tensors.items()}
+
+
+def _without(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}

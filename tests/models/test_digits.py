@@ -1,0 +1,148 @@
+"""A trained digit model is an ordinary model: its answers, its refusals, and any task on it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+
+from duckrabbit.diffusion.levels import CLEAN
+from duckrabbit.diffusion.plans import plan_through
+from duckrabbit.diffusion.prediction import Query
+from duckrabbit.diffusion.solvers import DDIM
+from duckrabbit.diffusion.streams import Noise
+from duckrabbit.diffusion.trajectory import trajectory
+from duckrabbit.errors import UserError
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.tree import lower
+from duckrabbit.guidance.views import Rotate
+from duckrabbit.models.digits import DigitsConfig, load_denoiser, load_digits, load_unet
+from duckrabbit.networks.unet import NO_CLASS
+from duckrabbit.training.data import Pictures
+from duckrabbit.training.export import export
+from duckrabbit.training.loop import Trainer
+from duckrabbit.training.recipes import find_recipe
+
+RECIPES = ["fast-class", "fast-time", "fast-denoiser", "cs180-class", "cs180-time", "cs180-flow-class"]
+DATA = Pictures(
+    torch.randint(0, 256, (32, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
+    torch.arange(32) % 10,
+)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A model of each kind, trained for two steps."""
+    root = tmp_path_factory.mktemp("digits")
+    for name in RECIPES:
+        recipe = replace(find_recipe(name), hidden=4, batch=16, epochs=1)
+        for _ in Trainer(recipe, DATA, root / "runs" / name, Accelerator(cpu=True)).run():
+            pass
+        export(root / "runs" / name, root / name, DATA)
+    return root
+
+
+@pytest.mark.parametrize("name", ["fast-class", "cs180-class", "cs180-flow-class"])
+def test_answers_are_the_networks_own_with_batch_norm_folded_in(folders, name):
+    model = load_digits(folders / name)
+    schedule, raw = model.stages[0].schedule, load_unet(folders / name, DigitsConfig.read(folders / name))
+    t = 0.25 if "flow" in name else 74.0
+    at, told = schedule.level(t), 0.75 if "flow" in name else 0.25
+    x = torch.randn(2, 1, 28, 28)
+    found = model.network(0)([Query(x, 3), Query(x, None)], at)
+    for p, label in zip(found, (3, NO_CLASS), strict=True):
+        out = raw(x, torch.full((2,), told), torch.full((2,), label))
+        target = {
+            "epsilon": p.eps,
+            "v_prediction": at.alpha * p.eps - at.sigma * p.x0,
+            "flow": p.x0 - p.eps,
+        }[model.config.prediction_type]
+        torch.testing.assert_close(target, out, atol=2e-4, rtol=1e-3)
+        torch.testing.assert_close(at.alpha * p.x0 + at.sigma * p.eps, x, atol=1e-4, rtol=1e-4)
+
+
+def test_guidance_views_and_solvers_work_on_it(folders):
+    model = load_digits(folders / "fast-class")
+    guidance = Mean((CFG(Prompt(6), Prompt(None), 3.0), Viewed(Rotate(2), CFG(Prompt(9), Prompt(None), 3.0))))
+    schedule = model.stages[0].schedule
+    plan = plan_through(schedule, schedule.times(4, model.stages[0].spacing))
+    assert plan[0].at.alpha == 0  # zero terminal SNR: it starts from pure noise
+    *_, last = trajectory(lower(guidance, model.network(0)), torch.randn(1, 1, 28, 28), plan, DDIM(), Noise((1,)))
+    assert last.at == CLEAN
+    assert torch.isfinite(last.x).all()
+
+
+def test_facts_follow_from_the_configuration(folders):
+    fast, course = (load_digits(folders / n).stages[0] for n in ("fast-class", "cs180-class"))
+    assert (fast.value_range, course.value_range) == ((-1.0, 1.0), (0.0, 1.0))
+    assert fast.limiter is not None
+    assert course.limiter is None
+    assert course.schedule.level(299).alpha ** 2 == pytest.approx(0.0481, abs=1e-4)
+    assert fast.schedule.level(299).alpha == 0
+
+
+def test_conditions(folders):
+    model, free = load_digits(folders / "fast-class"), load_digits(folders / "fast-time")
+    assert [model.condition(text) for text in ("7", " 0 ", "")] == [7, 0, None]
+    model.prepare([None, 0, 9, "3", ""])
+    for wrong in ("ten", "10", "-1"):
+        with pytest.raises(UserError, match="digits 0 to 9"):
+            model.condition(wrong)
+    with pytest.raises(UserError, match="0 to 9"):
+        model.prepare([12])
+    with pytest.raises(UserError, match="knows no classes"):
+        free.condition("3")
+    with pytest.raises(UserError, match="knows none"):
+        free.prepare([3])
+    with pytest.raises(UserError, match="one stage"):
+        model.network(1)
+
+
+def test_a_denoiser_denoises_and_does_not_sample(folders):
+    net = load_denoiser(folders / "fast-denoiser")
+    assert net(torch.rand(3, 1, 28, 28)).shape == (3, 1, 28, 28)
+    with pytest.raises(UserError, match="cannot sample"):
+        load_digits(folders / "fast-denoiser")
+    with pytest.raises(UserError, match="load_digits"):
+        load_denoiser(folders / "fast-time")
+
+
+def test_the_folder_is_whole_and_small(folders):
+    folder = folders / "fast-class"
+    assert {p.name for p in folder.iterdir()} == {"config.json", "model.safetensors", "README.md", "metrics.jsonl"}
+    weights = load_file(folder / "model.safetensors")
+    assert {v.dtype for v in weights.values() if v.ndim > 1} == {torch.float16}
+    assert "trained with the recipe `fast-class`" in (folder / "README.md").read_text().lower()
+    assert len(load_digits(folder).weight_hash()["model.safetensors"]) == 64
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "sentence"),
+    [
+        ("config.json", None, "no .*config.json"),
+        ("config.json", b"{}", "does not describe"),
+        ("config.json", b"not json", "does not describe"),
+        ("model.safetensors", b"junk", "cannot be read"),
+        ("model.safetensors", None, "cannot be read"),
+    ],
+)
+def test_a_broken_folder_is_refused(folders, tmp_path, file, content, sentence):
+    for path in (folders / "fast-class").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / file).unlink()
+    if content is not None:
+        (tmp_path / file).write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        load_digits(tmp_path).network(0)
+
+
+def test_weights_of_another_size_are_refused(folders, tmp_path):
+    for path in (folders / "fast-class").iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["network"]["hidden"] = 6
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"not those of its config\.json"):
+        load_digits(tmp_path).network(0)

@@ -1,0 +1,166 @@
+"""What the tests of the trainer run in processes of their own: `python drivers.py kill|ranks FOLDER`.
+
+One process imports torch once and forks the runs that are killed, so that a kill costs
+milliseconds instead of seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+torch.set_num_threads(1)
+
+from accelerate import Accelerator  # noqa: E402
+
+from duckrabbit.training import checkpoint  # noqa: E402
+from duckrabbit.training.data import Pictures  # noqa: E402
+from duckrabbit.training.loop import Trainer, read_metrics  # noqa: E402
+from duckrabbit.training.recipes import find_recipe  # noqa: E402
+
+KILLS = 24
+
+
+def pictures() -> Pictures:
+    """Each of the 50 pictures carries its number in its first pixel."""
+    images = torch.randint(0, 256, (50, 28, 28), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    images[:, 0, 0] = torch.arange(50)
+    return Pictures(images, torch.arange(50) % 10)
+
+
+def recipe(**changes):
+    tiny = {"name": "tiny", "hidden": 2, "batch": 16, "epochs": 6, "snapshots": (3,)}
+    return replace(find_recipe("fast-class"), **{**tiny, **changes})
+
+
+def train(folder: Path) -> None:
+    trainer = Trainer(recipe(), pictures(), folder, Accelerator(cpu=True), checkpoint_seconds=0.0)
+    objective = trainer.objective
+
+    class Dropping:
+        def loss(self, net, x0, labels, draws):
+            """The objective, with a picture left out by the global generator: it has to go on, too."""
+            return objective.loss(net, x0, labels, draws) * (torch.rand(len(x0)) < 0.9)
+
+    trainer.objective = Dropping()
+    for _ in trainer.run():
+        pass
+
+
+def in_child(folder: Path, arm) -> int:
+    """Train in a fork that `arm` prepares; its exit code, -9 where it was killed."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            arm()
+            train(folder)
+            os._exit(0)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def after(seconds: float):
+    """Die after so much time, wherever the run is then."""
+
+    def arm() -> None:
+        killer = os.getpid()
+        if os.fork() == 0:
+            time.sleep(seconds)
+            if os.getppid() == killer:  # else it has ended already
+                os.kill(killer, signal.SIGKILL)
+            os._exit(0)
+
+    return arm
+
+
+def inside_write(moment: str, write: int):
+    """Die in the middle of writing the `write`-th file from now, at one of three moments."""
+
+    def arm() -> None:
+        left = [write]
+        fsync, replace_ = os.fsync, Path.replace
+
+        def count_down(where: str) -> None:
+            if where == moment:
+                left[0] -= 1
+                if left[0] == 0:
+                    die()
+
+        def watched_fsync(fd: int) -> None:
+            count_down("half written")
+            fsync(fd)
+
+        def watched_replace(self: Path, target: Path) -> Path:
+            count_down("before rename")
+            done = replace_(self, target)
+            count_down("after rename")
+            return done
+
+        checkpoint.os.fsync, checkpoint.Path.replace = watched_fsync, watched_replace
+
+    return arm
+
+
+def kill_test(root: Path) -> dict:
+    """Final weights and log of an undisturbed run and of runs killed KILLS times in all."""
+    train(root / "warm")  # so that no fork has to import anything
+    chance = random.Random()
+    start = time.perf_counter()
+    assert in_child(root / "undisturbed", lambda: None) == 0
+    length = time.perf_counter() - start
+    kills, run, codes = 0, 0, []
+    while kills < KILLS or codes[-1] != 0:
+        moments = [after(chance.uniform(0, length / 3))] * 5
+        moments += [inside_write(m, chance.randint(3, 9)) for m in ("half written", "before rename", "after rename")]
+        code = in_child(root / f"killed-{run}", chance.choice(moments) if kills < KILLS else (lambda: None))
+        codes.append(code)
+        assert code in (0, -9), code
+        kills += code == -9
+        run += code == 0
+    return {"kills": kills, "runs": run}
+
+
+def rank_test(root: Path) -> None:
+    """One epoch on this process's share; writes which pictures it saw, and the losses."""
+    accelerator = Accelerator(cpu=True)
+    seen: list[int] = []
+    one = recipe(name="ranks", hidden=8, epochs=2, batch=10)
+    trainer = Trainer(one, pictures(), root / f"of-{accelerator.num_processes}", accelerator)
+    objective = trainer.objective
+
+    class Watched:
+        def loss(self, net, x0, labels, draws):
+            seen.extend(((x0[:, 0, 0, 0] + 1) * 255 / 2).round().int().tolist())
+            return objective.loss(net, x0, labels, draws)
+
+    trainer.objective = Watched()
+    for _ in trainer.run():
+        pass
+    name = f"seen-{accelerator.process_index}-of-{accelerator.num_processes}.json"
+    (root / name).write_text(json.dumps(seen))
+    accelerator.end_training()
+
+
+if __name__ == "__main__":
+    folder = Path(sys.argv[2])
+    if sys.argv[1] == "kill":
+        print(json.dumps(kill_test(folder)))
+    else:
+        rank_test(folder)
+
+__all__ = ["read_metrics"]
