@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, checking, gallery, pictures, study
+from duckrabbit.app.commands import catalogue, checking, data, evaluate, gallery, pictures, study, train
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -30,11 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-pictures.register(app)
-study.register(app)
-catalogue.register(app)
-checking.register(app)
-gallery.register(app)
+for commands in (pictures, study, gallery, train, evaluate, data, catalogue, checking):
+    commands.register(app)
 
 
 def _version(wanted: bool) -> None:
