@@ -16,7 +16,7 @@ everything runs at once, without a login or a download.
 
 Two prompts in, a picture that turns, out:
 
-    duckrabbit anagram "a glossy emoji of a rabbit face" "a glossy emoji of a duck" --view rotate_90
+    duckrabbit anagram "a glossy emoji of a fish" "a glossy emoji of a rose" --view rotate_90
 
 Every experiment of a diffusion course, on one page:
 

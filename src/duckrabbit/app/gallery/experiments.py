@@ -177,12 +177,14 @@ def _illusions(card: Card) -> Iterator[Experiment]:
                 *_seed(pair),
             ),
         )
+    default = {"image": "face.png", "high": _role(card, "translate_prompt", "a face")}
+    own = cast(dict[str, str], card.roles.get("hybrid_picture", default))
     yield Experiment(
         "hybrid-photo",
         "1.9 A hybrid with a picture",
-        "The low band is kept from a picture at every level; the prompt has the rest.",
+        "The coarsest band is kept from a picture at every level; the prompt has the rest.",
         BAND,
-        ("hybrid", "--image", "face.png", "--high", _role(card, "translate_prompt", "a face"), "--count", "3"),
+        ("hybrid", "--image", own["image"], "--high", own["high"], "--sigma", "5", "--count", "3"),
     )
     anagrams = cast(Sequence[Any], card.roles.get("anagrams", ()))
     if anagrams:
