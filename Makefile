@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install gallery test clean
+.PHONY: install gallery test pictures clean
 
 install: .venv/installed
 
@@ -21,6 +21,16 @@ test: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+# The pictures of the README, made anew.
+pictures: install
+	$(BIN)/duckrabbit anagram "a glossy emoji of a fish" "a glossy emoji of a rose" --view rotate_90 --seed 0 \
+		--out out/readme/anagram
+	$(BIN)/duckrabbit gallery --only forward --out out/readme/gallery
+	$(BIN)/duckrabbit denoise out/readme/gallery/pictures/face.png --t 500 --out out/readme/denoise
+	mkdir -p docs/pictures
+	cp out/readme/anagram/sheet.png docs/pictures/anagram.png
+	cp out/readme/denoise/sheet.png docs/pictures/denoise.png
 
 clean:
 	rm -rf .venv out

@@ -139,15 +139,17 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
 
 
 def illusion(run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], title: str) -> Figure:
-    """A row for each seed: the picture seen through every view, each under its prompt."""
+    """For each seed the picture seen through every view, each under its prompt; some seeds a row."""
     result = run(job, seeds, None)
-    size = job.model.stages[0].size
+    views = {view: parse_view(view, job.model.stages[0].size) for view in prompts}
+    abreast = max(1, 8 // len(prompts))
     rows = []
-    for b, seed in enumerate(seeds):
-        cells = tuple(
-            Cell(_seen(result, b, parse_view(view, size)), f"{prompt}\n({view})") for view, prompt in prompts.items()
-        )
-        rows.append(Row(cells, f"seed {seed}" if len(seeds) > 1 else ""))
+    for first in range(0, len(seeds), abreast):
+        chosen = range(first, min(first + abreast, len(seeds)))
+        cells = [
+            Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
+        ]
+        rows.append(Row(tuple(cells), "seed " + ", ".join(str(seeds[b]) for b in chosen)))
     return Figure(Sheet(tuple(rows), title), (result,))
 
 
