@@ -197,6 +197,21 @@ def test_a_view_of_ones_own(cli, tmp_path):
     assert "all 5 laws hold" in told.out
 
 
+def test_a_view_of_ones_own_makes_anagrams_that_replay(cli, tmp_path):
+    (tmp_path / "my_view.py").write_text(GOOD)
+    made = cli(
+        "anagram", "a red circle", "a blue circle", "--view", "my_view.py:Roll", "--model", "oracle", "--out", "o"
+    )
+    assert made.code == 0, made.err
+    again = cli("replay", "o/01.json", "--view", "my_view.py:Roll")
+    assert again.out == "the same, to the pixel\n"
+
+
+def test_a_view_of_ones_own_has_a_name_of_its_own(refused, tmp_path):
+    (tmp_path / "my_view.py").write_text(GOOD.replace("Roll", "Flip"))
+    assert "call it otherwise" in refused("check", "--view", "my_view.py:Flip")
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_a_view_that_breaks_a_law(cli, tmp_path, what):
     source, law = BROKEN[what]

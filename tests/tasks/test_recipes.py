@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import duckrabbit as dr
 from duckrabbit.diffusion.plans import plan_through, time_travel
+from duckrabbit.diffusion.solvers import Step
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import Sequence
 from duckrabbit.tasks.recipes import draw, from_plain, tensor_hash, to_plain
@@ -100,6 +101,19 @@ class Levels(Guidance):
 def test_a_node_of_ones_own_comes_back():
     node = Levels(3, "float", dr.Prompt("a"))
     assert through_json(node) == node
+
+
+@dataclass(frozen=True)
+class Stay:
+    """A researcher's own solver, which goes nowhere."""
+
+    def step(self, denoise, x, move, noise, i, memory):
+        return Step(x, denoise(x, move.at), None)
+
+
+def test_a_registered_solver_of_ones_own_comes_back(monkeypatch):
+    monkeypatch.setitem(dr.SOLVERS, "stay", Stay())
+    assert through_json(dr.generate(dr.load("oracle"), "a red circle", solver="stay").stages[0].solver) == Stay()
 
 
 def test_what_cannot_be_written_is_refused():

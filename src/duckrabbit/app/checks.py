@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.prediction import Network, Query, View
-from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
-from duckrabbit.guidance.views import Identity, PixelView, Rotate, parse_view
+from duckrabbit.guidance.views import Identity, PixelView, Rotate
 from duckrabbit.models.cascade import enlarge
 from duckrabbit.models.model import Model
 
@@ -40,26 +35,6 @@ class Row:
     def holds(self) -> bool:
         """Whether the law holds; NaN breaks every law."""
         return self.deviation <= self.tolerance
-
-
-def find_view(spec: str) -> View:
-    """A shipped view by name, or "module:Name" or "file.py:Name": a class to call, or a view.
-
-    Such a file is run, like any program of yours. Raises UserError where there is no view.
-    """
-    place, _, name = spec.rpartition(":")
-    if not place or "=" in name:  # "patch_permutation:grid=4" is one of ours
-        return parse_view(spec, SIZE)
-    try:
-        module = _from_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
-        found = getattr(module, name)
-        view: View = found() if isinstance(found, type) else found
-    except Exception as error:  # whatever a file of the user's raises
-        raise UserError(f"{spec} cannot be loaded ({type(error).__name__}: {error}).") from None
-    lacks = [m for m in ("__call__", "inverse", "inverse_var_interp") if not callable(getattr(view, m, None))]
-    if lacks:
-        raise UserError(f"{spec} is not a view: it has no method {lacks[0]}; see docs or guidance/views.py.")
-    return view
 
 
 def check_view(name: str, view: View) -> list[Row]:
@@ -153,15 +128,3 @@ def _row(subject: str, law: str, measure: Callable[..., laws.Finding], *of: obje
 
 def _picture(size: int, seed: int) -> Tensor:
     return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def _from_file(path: Path) -> object:
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

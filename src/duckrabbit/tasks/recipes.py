@@ -2,9 +2,8 @@
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
-with the tensor itself beside. Reading never imports
-or runs anything: a kind is looked up among the ones below, and among guidances and views that the
-program has already defined.
+with the tensor itself beside. Reading never imports or runs anything: a kind is looked up among the
+ones below, and among the guidances, views and solvers that the program has already defined.
 """
 
 from __future__ import annotations
@@ -130,10 +129,12 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
 
 
 def _kind(name: str) -> type:
-    own = {k.__name__: k for k in (*_KINDS, *_subclasses(Guidance), *_subclasses(views.PixelView))}
+    registered = (*views.OWN_VIEWS.values(), *(type(solver) for solver in solvers.SOLVERS.values()))
+    own = {k.__name__: k for k in (*registered, *_subclasses(Guidance), *_subclasses(views.PixelView), *_KINDS)}
     if name not in own:
         raise UserError(
-            f"The record holds a '{name}', which this program does not know; import the file that defines it."
+            f"The record holds a '{name}', which this program does not know; import the file that defines it, or name "
+            "it: --view FILE.py:NAME for a view, an entry in SOLVERS for a solver."
         )
     return own[name]
 

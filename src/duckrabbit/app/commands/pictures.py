@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 Views = Annotated[
     list[str] | None,
-    typer.Option("--view", help="How a further prompt is seen: flip, rotate_90, negate, ... (see `check`)."),
+    typer.Option("--view", help="How a further prompt is seen: flip, rotate_90, negate, my_view.py:MyView, ..."),
 ]
 SubjectPrompt = Annotated[
     list[str] | None, typer.Option("--prompt", help="What to make; again with --view for an anagram.")

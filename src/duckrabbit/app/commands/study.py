@@ -73,6 +73,7 @@ def replay(
     prompts: Annotated[Path | None, typer.Option(help="Encoded prompts, if the run used a file of them.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than the record's.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Another dtype than the record's.")] = None,
+    view: Annotated[list[str] | None, typer.Option(help="A view of your own that the run used: FILE.py:NAME.")] = None,
 ) -> None:
     """Run a record again and compare the pictures to the pixel.
 
@@ -82,9 +83,12 @@ def replay(
         duckrabbit replay out/anagram-001/01-seed180.png
     """
     from duckrabbit.app.perform import progress
+    from duckrabbit.guidance.views import parse_view
     from duckrabbit.tasks.records import read_record
     from duckrabbit.tasks.replay import replay
 
+    for spec in view or ():
+        parse_view(spec)  # defines it
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(
