@@ -159,6 +159,21 @@ def test_a_pipeline_answers_as_its_folder(cascade_folder):
     assert model.weight_hash()["text_encoder"] == before["text_encoder"]
 
 
+def test_a_pipeline_without_a_text_encoder_takes_a_prompt_file(cascade_folder):
+    table = load(cascade_folder).encode(["a cat", ""])
+    pipe = diffusers.IFPipeline.from_pretrained(cascade_folder, text_encoder=None)
+    assert torch.allclose(ask(load(pipe, prompts=table)).eps, ask(load(cascade_folder)).eps, atol=1e-4)
+
+
+def test_an_object_with_the_members_of_a_model_is_one():
+    oracle = load("oracle")
+    assert load(oracle) is oracle
+    with pytest.raises(UserError, match="leave out device"):
+        load(oracle, device="cpu")
+    with pytest.raises(UserError, match=r"A dict is not a model.*lacks card, stages"):
+        load({})
+
+
 def _truncate(folder):
     path = folder / "unet" / "diffusion_pytorch_model.safetensors"
     path.write_bytes(path.read_bytes()[:-100])

@@ -1,4 +1,4 @@
-"""`load`: a model from its name, a folder, a hub id or a diffusers pipeline."""
+"""`load`: a model from its name, a folder, a hub id, a diffusers pipeline, or an object of one's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -26,6 +26,10 @@ from duckrabbit.models.text import PromptTable, TextEncoder, read_prompts
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 
 
+_MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")
+"""What every Model has (model.py)."""
+
+
 def load(
     source: str | Path | Any = DEFAULT,
     *,
@@ -39,19 +43,32 @@ def load(
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
-    source: a name (`duckrabbit models` lists them), a folder in the diffusers format, a hub id, or a
-    diffusers pipeline. stage2: the second stage likewise, where it does not lie in a subfolder of
-    the first; False for none. device: "cpu", "cuda", "cuda:1" or "mps"; by default the best there
-    is. dtype: float32, float16 or bfloat16; by default float16 on a GPU, float32 on the CPU.
-    prompts: a prompt file to use instead of the text encoder. memory: see models.memory. revision: a
-    commit, tag or branch of the hub; hub: how to reach it (models.hub).
+    source: a name (`duckrabbit models list`), a folder in the diffusers format, a hub id, a diffusers
+    pipeline, or an object with the members of `Model`, which comes back as it is. stage2: the second
+    stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
+    "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
+    default float16 on a GPU, float32 on the CPU. prompts: a prompt file to use instead of the text
+    encoder. memory: see models.memory. revision: a commit, tag or branch of the hub; hub: how to
+    reach it (models.hub).
 
     Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
     """
+    if not isinstance(source, str | Path) and all(hasattr(source, member) for member in _MEMBERS):
+        if any(option is not None for option in (device, dtype, stage2, prompts, revision)):
+            raise UserError(
+                "A model given as an object is taken as it is; leave out device, dtype, stage2 and prompts."
+            )
+        return cast(Model, source)
     if _is_pipeline(source):
-        return _from_pipeline(source, stage2, device, dtype, memory)
+        return _from_pipeline(source, stage2, device, dtype, memory, prompts)
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
+    if not isinstance(source, str | Path):
+        lacks = [member for member in _MEMBERS if not hasattr(source, member)]
+        raise UserError(
+            f"A {type(source).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
+            f"object it lacks {', '.join(lacks)}."
+        )
     name = str(source)
     if name == "oracle":
         if stage2 or prompts:
@@ -100,7 +117,8 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
     if name in cards() or name in by_source:
         card = cards().get(name) or by_source[name]
     elif folder.is_dir():
-        card = Card(name=folder.name, title=name, source=name, licence="unknown")
+        called = folder.resolve().name
+        card = Card(name=called, title=called, source=name, licence="unknown")
         stage2 = _subfolder(folder) if stage2 is None else stage2
     elif is_repository(name):
         url = f"https://huggingface.co/{name}"
@@ -201,7 +219,12 @@ def _completed(card: Card, config: StageConfig) -> Card:
 
 
 def _from_pipeline(
-    pipeline: Any, stage2: Any, device: str | None, dtype: str | torch.dtype | None, memory: Policy
+    pipeline: Any,
+    stage2: Any,
+    device: str | None,
+    dtype: str | torch.dtype | None,
+    memory: Policy,
+    prompts: str | Path | PromptTable | None,
 ) -> Cascade:
     """A cascade of modules that are in memory already; they are moved where `device` says."""
     pipes = [pipeline, *([stage2] if stage2 is not None and stage2 is not False else [])]
@@ -220,7 +243,7 @@ def _from_pipeline(
     if pipeline.text_encoder is not None:
         thing = TextEncoder(pipeline.tokenizer, pipeline.text_encoder.eval())
         text = object_part("text encoder", thing, pipeline.text_encoder, "text_encoder")
-    table, text = _table(None, text, configs[0], names[0])
+    table, text = _table(prompts, text, configs[0], names[0])
     return Cascade(_completed(card, configs[0]), _stages(card, configs, names), unets, text, where, kind, table, memory)
 
 
