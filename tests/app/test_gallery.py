@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from duckrabbit.app.cli import app
 from duckrabbit.app.gallery.experiments import experiments
 from duckrabbit.models.cards import cards
+from duckrabbit.models.model import Card
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +74,27 @@ def test_an_unknown_experiment_is_named(tmp_path):
         CliRunner().invoke(app, ["gallery", "--only", "nosuch", "--out", str(tmp_path)], catch_exceptions=False)
 
 
-def test_every_model_has_the_experiments_of_the_course():
+def test_a_folder_may_be_given_as_it_lies_from_here(cascade_folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(cascade_folder.parent)
+    arguments = ["gallery", "--model", cascade_folder.name, "--only", "forward", "--out", str(tmp_path)]
+    CliRunner().invoke(app, arguments, catch_exceptions=False)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "Not made" not in page
+    assert f"--model {cascade_folder.name}</pre>" in page
+    assert str(cascade_folder) not in page
+
+
+def test_the_starts_of_an_edit_reach_down_to_the_picture_whatever_steps_a_model_likes():
     for card in cards().values():
+        for experiment in experiments(card, 1):
+            if experiment.arguments[0] == "edit":
+                given = experiment.arguments
+                steps = int(given[given.index("--steps") + 1]) if "--steps" in given else card.steps[0]
+                assert 20 < steps <= 40
+
+
+def test_every_model_has_the_experiments_of_the_course():
+    for card in [*cards().values(), Card("folder", "folder", "folder", "unknown")]:
         sections = " ".join(e.section for e in experiments(card, 2))
         for number in ("0", "1.1", "1.2", "1.4", "1.5", "1.7", "1.7.2", "1.7.3", "1.8", "1.9"):
             assert f"{number} " in sections

@@ -31,7 +31,10 @@ def register(app: typer.Typer) -> None:
             duckrabbit gallery --only anagram
         """
         from duckrabbit.app.gallery.build import build
+        from duckrabbit.models.cards import cards
 
-        given = {"model": model, "device": device, "dtype": dtype, "prompts": prompts and str(prompts.resolve())}
+        folder = Path(model).expanduser()
+        where = str(folder.resolve()) if folder.is_dir() and model not in cards() else model
+        given = {"model": where, "device": device, "dtype": dtype, "prompts": prompts and str(prompts.resolve())}
         page = build(app, out, {k: v for k, v in given.items() if v}, only)
         typer.echo(str(page))

@@ -45,7 +45,7 @@ def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None 
             for experiment in plan:
                 bar(experiment.section, 0)
                 shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
-                _write(out / "index.html", render(model.card, shown, len(plan)))
+                _write(out / "index.html", render(model.card, shown, len(plan), chosen))
                 bar(experiment.section, 1)
     except KeyboardInterrupt:
         console.print(f"Stopped after {len(shown)} of {len(plan)} figures; they are kept. Start it again to go on.")

@@ -42,6 +42,14 @@ HYBRID = (
 BAND = r"$x_t \leftarrow x_t - F x_t + F\,\mathrm{forward}(x_{\mathrm{orig}}, t)$"
 STAGE2 = r"$\epsilon_\theta(x_t, t, \mathrm{noised}(\mathrm{enlarged}(x^{\mathrm{I}})), p)$"
 STARTS = "1,3,5,7,10,20"
+COURSE_STEPS = 33
+"""The moves that the start indices are meant for; with many more of them, none of STARTS would keep the picture."""
+
+GENERATE = ("a photo of a cat", "a photo of a house", "a photo of a red apple")
+TARGET = "a photo of a rocket"
+ANAGRAMS = ({"view": "flip_vertical", "prompts": ["a photo of a cat", "a photo of a house"]},)
+HYBRIDS = ({"low": "a photo of a cat", "high": "a photo of a flower"},)
+"""What plays a role that the model's card, a folder's for instance, does not give."""
 
 
 def experiments(card: Card, stages: int) -> list[Experiment]:
@@ -53,7 +61,7 @@ def experiments(card: Card, stages: int) -> list[Experiment]:
 
 
 def _prompts(card: Card) -> Iterator[Experiment]:
-    prompts = cast(Sequence[str], card.roles.get("generate", ("",)))
+    prompts = cast(Sequence[str], card.roles.get("generate", GENERATE))
     yield Experiment(
         "steps",
         "0 Prompts and steps",
@@ -91,7 +99,7 @@ def _denoising(card: Card) -> Iterator[Experiment]:
 
 
 def _sampling(card: Card) -> Iterator[Experiment]:
-    prompts = cast(Sequence[str], card.roles.get("generate", ("",)))
+    prompts = cast(Sequence[str], card.roles.get("generate", GENERATE))
     scale = f"{card.guidance_scale:g}"
     yield Experiment(
         "guidance",
@@ -112,6 +120,7 @@ INPAINTS = (
 
 
 def _editing(card: Card) -> Iterator[Experiment]:
+    few = () if card.steps and card.steps[0] <= COURSE_STEPS else ("--steps", str(COURSE_STEPS))
     text = "The picture is noised to the level of move i and brought back; a later start keeps more of it."
     for part in _parts(card, "edits", EDITS):
         yield Experiment(
@@ -119,7 +128,7 @@ def _editing(card: Card) -> Iterator[Experiment]:
             f"1.7 Editing: {_stem(part)}",
             text,
             FORWARD,
-            ("edit", part["picture"], "--start", STARTS, "--stage", "1", *_prompt(part)),
+            ("edit", part["picture"], "--start", STARTS, *few, "--stage", "1", *_prompt(part)),
         )
     text = "What is grey is made anew; after every move the rest is put back, noised to the level."
     for part in _parts(card, "inpaints", INPAINTS):
@@ -138,7 +147,7 @@ def _editing(card: Card) -> Iterator[Experiment]:
         INPAINT,
         ("inpaint", last["picture"], last["mask"], *_prompt(last), "--jump", "5", "--resample", "3", "--count", "3"),
     )
-    target = _role(card, "translate_prompt", "")
+    target = _role(card, "translate_prompt", TARGET)
     for picture in TRANSLATED:
         part = {"picture": picture, "prompt": target}
         yield Experiment(
@@ -146,12 +155,12 @@ def _editing(card: Card) -> Iterator[Experiment]:
             f"1.7.3 Text-conditional image to image: {_stem(part)}",
             f"The same start indices, now towards “{target}”.",
             CFG,
-            ("edit", picture, "--start", STARTS, "--stage", "1", *_prompt(part)),
+            ("edit", picture, "--start", STARTS, *few, "--stage", "1", *_prompt(part)),
         )
 
 
 def _illusions(card: Card) -> Iterator[Experiment]:
-    for k, pair in enumerate(cast(Sequence[Any], card.roles.get("anagrams", ()))):
+    for k, pair in enumerate(cast(Sequence[Any], card.roles.get("anagrams", ANAGRAMS))):
         view = str(pair["view"])
         yield Experiment(
             f"anagram-{k + 1}",
@@ -160,7 +169,7 @@ def _illusions(card: Card) -> Iterator[Experiment]:
             ANAGRAM,
             ("anagram", *pair["prompts"], "--view", view, "--count", str(pair.get("count", 3)), *_seed(pair)),
         )
-    for k, pair in enumerate(cast(Sequence[Any], card.roles.get("hybrids", ()))):
+    for k, pair in enumerate(cast(Sequence[Any], card.roles.get("hybrids", HYBRIDS))):
         yield Experiment(
             f"hybrid-{k + 1}",
             f"1.9 Hybrid images: {k + 1}",
@@ -186,7 +195,7 @@ def _illusions(card: Card) -> Iterator[Experiment]:
         BAND,
         ("hybrid", "--image", own["image"], "--high", own["high"], "--sigma", "5", "--count", "3"),
     )
-    anagrams = cast(Sequence[Any], card.roles.get("anagrams", ()))
+    anagrams = cast(Sequence[Any], card.roles.get("anagrams", ANAGRAMS))
     if anagrams:
         first, second = anagrams[0]["prompts"]
         view = str(anagrams[0]["view"])

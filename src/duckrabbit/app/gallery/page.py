@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
@@ -15,6 +15,7 @@ from typing import Any
 
 from duckrabbit.app.gallery.drawings import CREDITS
 from duckrabbit.app.gallery.experiments import Experiment
+from duckrabbit.models.cards import DEFAULT
 from duckrabbit.models.model import Card
 
 
@@ -28,18 +29,23 @@ class Shown:
     failure: str = ""
 
 
-def command_line(experiment: Experiment, model: str) -> str:
-    """The command as it is typed in the gallery's folder `pictures`."""
-    chosen = () if model == "miniature" else ("--model", model)
-    return shlex.join(("duckrabbit", *experiment.arguments, *chosen))
+def command_line(experiment: Experiment, chosen: Mapping[str, str]) -> str:
+    """The command as it is typed in the gallery's folder `pictures`; `chosen` as in build.
+
+    A path is told by its last part: where it lies on this machine is nobody's business.
+    """
+    given = {k: Path(v).name if Path(v).is_absolute() else v for k, v in chosen.items() if (k, v) != ("model", DEFAULT)}
+    return shlex.join(("duckrabbit", *experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))))
 
 
-def render(card: Card, shown: Sequence[Shown], total: int) -> str:
-    """The page as HTML; `total` is how many experiments there are in all."""
+def render(card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, str]) -> str:
+    """The page as HTML; `total` is how many experiments there are in all, `chosen` what all commands got."""
     style = files("duckrabbit.app.gallery").joinpath("page.css").read_text(encoding="utf-8")
     contents = "".join(f'<a href="#{s.experiment.key}">{escape(s.experiment.section)}</a>' for s in shown)
-    sections = "".join(_section(card, s) for s in shown)
+    sections = "".join(_section(s, chosen) for s in shown)
     spent = sum(s.seconds for s in shown)
+    paths = sorted(Path(v).name for v in chosen.values() if Path(v).is_absolute())
+    where = f"; <code>{escape(', '.join(paths))}</code> stands for where that lies" if paths else ""
     missing = "" if len(shown) == total else f" {total - len(shown)} experiments are still to run: start it again."
     return f"""<!doctype html>
 <html lang="en">
@@ -52,7 +58,7 @@ def render(card: Card, shown: Sequence[Shown], total: int) -> str:
 <body><main>
 <h1>A diffusion model, taken apart</h1>
 <p>Every experiment of Part A on <b>{escape(card.title)}</b>, made in {spent:.0f} s.{missing}
-Each command can be typed as it stands in the folder <code>pictures</code> beside this page.</p>
+Each command can be typed as it stands in the folder <code>pictures</code> beside this page{where}.</p>
 <nav>{contents}</nav>
 {sections}
 {_licences(card)}
@@ -61,7 +67,7 @@ Each command can be typed as it stands in the folder <code>pictures</code> besid
 """
 
 
-def _section(card: Card, shown: Shown) -> str:
+def _section(shown: Shown, chosen: Mapping[str, str]) -> str:
     experiment = shown.experiment
     equations = "".join(
         f'<img class="equation" alt="{escape(line.strip("$"))}" src="{_equation(line)}">'
@@ -82,7 +88,7 @@ def _section(card: Card, shown: Shown) -> str:
 <h2>{escape(experiment.section)}</h2>
 <p>{escape(experiment.text)}</p>
 {equations}
-<pre>{escape(command_line(experiment, card.name))}</pre>
+<pre>{escape(command_line(experiment, chosen))}</pre>
 {body}
 <p class="soft">{shown.seconds:.1f} s</p>
 </section>"""
