@@ -30,6 +30,8 @@ from duckrabbit.tasks.tasks import denoise
 
 from .sheet import Cell, Row, Sheet
 
+ACROSS = 8
+"""The most states of a film side by side."""
 Run = Callable[[Job, Sequence[int], OnState | None], Result]
 
 
@@ -133,8 +135,10 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
         films[f"denoise-t{t:g}"] = [pixels for _, pixels in frames]
         if t == max(times):
             shown = frames[::5] + ([frames[-1]] if (len(frames) - 1) % 5 else [])
-            strip = tuple(Cell(p, "clean" if at_t < 0 else f"t = {at_t:g}") for at_t, p in shown)
-            rows.append(Row(strip, f"every fifth state from t = {t:g}"))
+            strip = [Cell(p, "clean" if at_t < 0 else f"t = {at_t:g}") for at_t, p in shown]
+            for k in range(0, len(strip), ACROSS):
+                label = "" if k else f"every fifth state from t = {t:g}"
+                rows.append(Row(tuple(strip[k : k + ACROSS]), label))
     return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
 
 
