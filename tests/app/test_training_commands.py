@@ -95,7 +95,7 @@ def test_train_a_flow_and_a_judge(run, tmp_path):
 
 
 def test_wrong_words_are_answered_with_the_right_ones(run):
-    with pytest.raises(UserError, match="auto, no, bf16 or fp16"):
+    with pytest.raises(UserError, match="auto, no or bf16"):
         run("train", "class", "--precision", "half")
     with pytest.raises(UserError, match="choose from cs180-class"):
         run("train", "class", "--preset", "slow")

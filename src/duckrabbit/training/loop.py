@@ -202,7 +202,7 @@ class Trainer:
         moments = _without("optimizer", tensors)
         for i, parameter in enumerate(self.bare.parameters() if moments else ()):
             self.optimizer.state[parameter] = {
-                "step": moments[f"{i}.step"],
+                "step": moments[f"{i}.step"].to(parameter.device),
                 **{k: torch.empty_like(parameter).copy_(moments[f"{i}.{k}"]) for k in ("exp_avg", "exp_avg_sq")},
             }
         restore_random_states(tensors, facts["random"])

@@ -16,8 +16,8 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-Precision = Literal["no", "bf16", "fp16"]
-"""Accelerate's names; "no" is float32 throughout."""
+Precision = Literal["no", "bf16"]
+"""Accelerate's names; "no" is float32 throughout. (fp16 would need its loss scale in the checkpoint.)"""
 
 Module = TypeVar("Module", bound=nn.Module)
 

@@ -20,7 +20,7 @@ Epochs = Annotated[int | None, typer.Option(min=1, help="Instead of the recipe's
 Seed = Annotated[int | None, typer.Option(help="Another start, order and noise.")]
 Data = Annotated[str, typer.Option(help="mnist or fashion-mnist; see `duckrabbit data fetch`.")]
 Run = Annotated[str | None, typer.Option(help="The run's name, or a path; PRESET-TASK by default.")]
-PrecisionName = Annotated[str, typer.Option(help="auto (measured), no (float32), bf16 or fp16.")]
+PrecisionName = Annotated[str, typer.Option(help="auto (measured), no (float32) or bf16.")]
 Every = Annotated[float, typer.Option(min=0, help="Seconds between checkpoints.")]
 Drawn = Annotated[bool, typer.Option("--pictures/--no-pictures", help="Loss curve and samples after each epoch.")]
 Board = Annotated[bool, typer.Option("--tensorboard", help="Also log for TensorBoard (pip install tensorboard).")]
@@ -195,8 +195,8 @@ def _train(
     from duckrabbit.training.loop import Trainer
     from duckrabbit.training.speed import keep_memory
 
-    if precision not in ("auto", "no", "bf16", "fp16"):
-        raise UserError(f"There is no precision '{precision}'; choose auto, no, bf16 or fp16.")
+    if precision not in ("auto", "no", "bf16"):
+        raise UserError(f"There is no precision '{precision}'; choose auto, no or bf16.")
     keep_memory()
     folder = runs_folder() / (run or recipe.name)  # a path with a root stays itself
     data = _load(recipe.data, "train+validation")
