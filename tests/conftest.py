@@ -16,6 +16,18 @@ def _own_cache(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("DUCKRABBIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def _own_names():
+    """Views that a test defines are gone after it."""
+    from duckrabbit.guidance.own_views import OWN_VIEWS, VIEWS
+
+    views, own = dict(VIEWS), dict(OWN_VIEWS)
+    yield
+    for names, before in ((VIEWS, views), (OWN_VIEWS, own)):
+        names.clear()
+        names.update(before)
+
+
 @pytest.fixture(scope="session")
 def cascade_folder(tmp_path_factory):
     """A tiny cascade of two stages (16 and 32 px) in the diffusers format; do not change it."""

@@ -11,16 +11,11 @@ NAME` tells whether it is one.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -202,20 +197,16 @@ VIEW_ALIASES = {"flip": "flip_vertical"}
 def parse_view(spec: str, size: int = 64) -> View:
     """A view from its name, "flip" or "rotate_90+negate" or "patch_permutation:grid=4,seed=7".
 
-    "my_view.py:MyView" or "my_package.module:MyView" is one of your own, a class to call or a view;
-    the file is run, like any program of yours. `size` is the width of the model's first stage in
-    pixels. Options are whole numbers. Raises UserError, with the names that exist, for an unknown
-    view or option.
+    Only names are looked up, and nothing is run: a view of your own, "my_view.py:MyView", is known
+    once `own_views.define` has read its file. `size` is the width of the model's first stage in pixels.
+    Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
     """
     parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
     return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 
 
 def _parse_one(spec: str, size: int) -> View:
-    place, _, name = spec.rpartition(":")
-    if place and "=" not in name and VIEW_ALIASES.get(place, place) not in VIEWS:
-        return _own_view(spec, place, name)
-    name, _, options = spec.partition(":")
+    name, _, options = (spec, "", "") if spec in VIEWS else spec.partition(":")
     name = VIEW_ALIASES.get(name, name)
     if name not in VIEWS:
         known = ", ".join([*VIEWS, *VIEW_ALIASES])
@@ -235,47 +226,3 @@ def _parse_one(spec: str, size: int) -> View:
     if "size" in parameters:
         values["size"] = size
     return VIEWS[name](**values)
-
-
-OWN_VIEWS: dict[str, type] = {}
-"""The classes of views that `parse_view` has found outside the package, by name; records name them too."""
-
-
-def _own_view(spec: str, place: str, name: str) -> View:
-    """The view `name` of a file or module of the user's. Raises UserError where there is none."""
-    try:
-        module = _from_file(place) if place.endswith(".py") else importlib.import_module(place)
-        found = getattr(module, name)
-        view: View = found() if isinstance(found, type) else found
-    except Exception as error:  # whatever a file of the user's raises
-        raise UserError(f"{spec} cannot be loaded ({type(error).__name__}: {error}).") from None
-    lacks = [m for m in ("__call__", "inverse", "inverse_var_interp") if not callable(getattr(view, m, None))]
-    if lacks:
-        raise UserError(f"{spec} is not a view: it has no method {lacks[0]}; see guidance/views.py.")
-    kind = type(view)
-    if globals().get(kind.__name__, kind) is not kind:
-        raise UserError(
-            f"{spec} has the name of a view of the package; call it otherwise, or records would mix them up."
-        )
-    OWN_VIEWS[kind.__name__] = kind
-    return view
-
-
-def _from_file(place: str) -> ModuleType:
-    path = Path(place).resolve()
-    if not path.is_file():
-        raise UserError(f"there is no file {place}")
-    return _run_file(path, path.read_bytes())
-
-
-@lru_cache(maxsize=64)
-def _run_file(path: Path, text: bytes) -> ModuleType:
-    """The module in a file, run once as long as its text stays, so that its views equal themselves."""
-    name = f"duckrabbit_view_{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module

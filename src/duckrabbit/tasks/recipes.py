@@ -23,6 +23,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import filters, nodes, views
+from duckrabbit.guidance.own_views import OWN_VIEWS
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.tasks.job import LowRes, Stage
 
@@ -129,7 +130,7 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
 
 
 def _kind(name: str) -> type:
-    registered = (*views.OWN_VIEWS.values(), *(type(solver) for solver in solvers.SOLVERS.values()))
+    registered = (*OWN_VIEWS.values(), *(type(solver) for solver in solvers.SOLVERS.values()))
     own = {k.__name__: k for k in (*registered, *_subclasses(Guidance), *_subclasses(views.PixelView), *_KINDS)}
     if name not in own:
         raise UserError(

@@ -42,10 +42,12 @@ def check(
     from rich.table import Table
 
     from duckrabbit.app.checks import SIZE, check_filters, check_model, check_view
+    from duckrabbit.guidance.own_views import define
     from duckrabbit.guidance.views import VIEWS, parse_view
     from duckrabbit.models.load import load
 
     every = not view and model is None
+    define(view or ())
     views = {spec: parse_view(spec, SIZE) for spec in (view or (VIEWS if every else ()))}
     rows = [row for name, found in views.items() for row in check_view(name, found)]
     if every:

@@ -234,8 +234,11 @@ def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | 
 
 def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     """The first prompt upright, each further one in its view. Raises UserError where they do not fit."""
+    from duckrabbit.guidance.own_views import define
+
     for prompt in prompts:
         refuse_empty(prompt)
+    define(views)
     if len(prompts) != len(views) + 1:
         raise UserError(
             f"{len(prompts)} prompts need {len(prompts) - 1} views, one for each prompt after the first; "

@@ -83,12 +83,11 @@ def replay(
         duckrabbit replay out/anagram-001/01-seed180.png
     """
     from duckrabbit.app.perform import progress
-    from duckrabbit.guidance.views import parse_view
+    from duckrabbit.guidance.own_views import define
     from duckrabbit.tasks.records import read_record
     from duckrabbit.tasks.replay import replay
 
-    for spec in view or ():
-        parse_view(spec)  # defines it
+    define(view or ())
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(
