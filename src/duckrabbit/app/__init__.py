@@ -1,1 +1,1 @@
-"""The command line, the gallery and the studio."""
+"""The command line and the gallery."""
