@@ -207,6 +207,11 @@ def test_a_view_of_ones_own_makes_anagrams_that_replay(cli, tmp_path):
     assert again.out == "the same, to the pixel\n"
 
 
+def test_a_pickle_that_could_run_code_is_a_sentence(refused, tmp_path):
+    torch.save({"a": complex}, tmp_path / "evil.pth")
+    assert "could run code" in refused("prompts", "show", "evil.pth")
+
+
 def test_a_view_of_ones_own_has_a_name_of_its_own(refused, tmp_path):
     (tmp_path / "my_view.py").write_text(GOOD.replace("Roll", "Flip"))
     assert "call it otherwise" in refused("check", "--view", "my_view.py:Flip")

@@ -132,7 +132,12 @@ def _read_pth(path: Path) -> PromptTable:
 
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+    except pickle.UnpicklingError:
+        raise UserError(
+            f"{path} holds more than plain tensors, or none, and is not read, since it could run code. Ask for a "
+            "dictionary of prompts and tensors."
+        ) from None
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} cannot be read as plain tensors ({reason}); download it again.") from None
     if not isinstance(content, dict) or not all(

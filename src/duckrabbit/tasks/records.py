@@ -33,7 +33,9 @@ def read_record(path: str | Path) -> dict[str, Any]:
         if path.suffix.lower() == ".png":
             text = open_picture(path).info.get(CHUNK)
             if text is None:
-                raise UserError(f"{path} carries no record; only pictures that duckrabbit wrote do.")
+                raise UserError(
+                    f"{path} carries no record; those that duckrabbit made from a seed (NN-seedN.png) do, its sheets do not."
+                )
         else:
             text = path.read_text(encoding="utf-8")
         record = json.loads(text)

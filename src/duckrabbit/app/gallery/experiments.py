@@ -186,7 +186,7 @@ def _illusions(card: Card) -> Iterator[Experiment]:
                 *_seed(pair),
             ),
         )
-    default = {"image": "face.png", "high": _role(card, "translate_prompt", "a face")}
+    default = {"image": "face.png", "high": _role(card, "translate_prompt", TARGET)}
     own = cast(dict[str, str], card.roles.get("hybrid_picture", default))
     yield Experiment(
         "hybrid-photo",
