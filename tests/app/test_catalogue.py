@@ -208,7 +208,7 @@ def test_a_view_of_ones_own_makes_anagrams_that_replay(cli, tmp_path):
 
 
 def test_a_pickle_that_could_run_code_is_a_sentence(refused, tmp_path):
-    torch.save({"a": complex}, tmp_path / "evil.pth")
+    torch.save({"a": tmp_path}, tmp_path / "evil.pth")
     assert "could run code" in refused("prompts", "show", "evil.pth")
 
 

@@ -34,7 +34,7 @@ def read_record(path: str | Path) -> dict[str, Any]:
             text = open_picture(path).info.get(CHUNK)
             if text is None:
                 raise UserError(
-                    f"{path} carries no record; those that duckrabbit made from a seed (NN-seedN.png) do, its sheets do not."
+                    f"{path} carries no record; a picture made from a seed (01-seed180.png) does, a sheet does not."
                 )
         else:
             text = path.read_text(encoding="utf-8")
