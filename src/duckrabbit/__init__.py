@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from duckrabbit.tasks.replay import replay
     from duckrabbit.tasks.results import Result
     from duckrabbit.tasks.run import run, run_all
-    from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, upscale
+    from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
 
 _PLACES = {
     "diffusion.constraints": "KnownBand KnownPixels",
@@ -57,7 +57,7 @@ _PLACES = {
     "tasks.replay": "replay",
     "tasks.results": "Result",
     "tasks.run": "run run_all",
-    "tasks.tasks": "anagram denoise edit generate hybrid inpaint upscale",
+    "tasks.tasks": "anagram denoise edit generate hybrid inpaint noise upscale",
 }
 _PLACE_OF = {name: place for place, names in _PLACES.items() for name in names.split()}
 

@@ -40,7 +40,8 @@ RUNS = {
 def test_a_command_writes_pictures_records_and_a_sheet(cli, tmp_path, run):
     words, jobs = RUNS[run]
     steps = [] if "--steps" in words else ["--steps", "5"]
-    told = cli(run.split()[0], *words, *steps, "--model", "oracle", "--count", "2", "--out", "made")
+    count = [] if run == "denoise" else ["--count", "2"]
+    told = cli(run.split()[0], *words, *steps, *count, "--model", "oracle", "--out", "made")
     assert told.code == 0, told.err
     assert told.out.strip() == "made/sheet.png"
     seeds = 1 if run == "denoise" else 2
@@ -67,9 +68,31 @@ def test_the_written_picture_keeps_the_known_pixels(cli, tmp_path):
 def test_noise_writes_each_noisy_picture(cli, tmp_path):
     told = cli("noise", "photo.png", "--t", "0,500,999", "--model", "oracle", "--out", "made")
     assert told.code == 0
-    assert told.written == [f"made/{n}.png" for n in ("noisy-t0", "noisy-t500", "noisy-t999", "sheet")]
-    assert abs(read(tmp_path / "made/noisy-t0.png").astype(int) - pixels(32)).max() <= 10
-    assert abs(read(tmp_path / "made/noisy-t999.png").astype(int) - pixels(32)).max() > 100
+    assert [n for n in told.written if n.endswith(".png")] == [
+        *(f"made/{k}-seed180.png" for k in ("01", "02", "03")),
+        "made/sheet.png",
+    ]
+    assert abs(read(tmp_path / "made/01-seed180.png").astype(int) - pixels(32)).max() <= 10
+    assert abs(read(tmp_path / "made/03-seed180.png").astype(int) - pixels(32)).max() > 100
+    assert cli("replay", "made/02.json").out == "the same, to the pixel\n"
+    with Image.open(tmp_path / "made/sheet.png") as sheet:
+        assert [r["title"] for r in json.loads(sheet.text["duckrabbit-sheet"])] == ["t = 0", "t = 500", "t = 999"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["noise", "photo.png", "--steps", "5"],
+        ["noise", "photo.png", "--count", "2"],
+        ["denoise", "photo.png", "--count", "2"],
+        ["upscale", "photo.png", "--steps", "5"],
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(cli, words):
+    told = cli(*words, "--model", "oracle", "--out", "made")
+    assert told.code == 2
+    assert "it would change nothing" in told.err
+    assert not told.written
 
 
 def test_denoise_writes_a_film_of_every_state(cli, tmp_path):

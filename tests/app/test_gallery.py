@@ -84,15 +84,6 @@ def test_a_folder_may_be_given_as_it_lies_from_here(cascade_folder, tmp_path, mo
     assert str(cascade_folder) not in page
 
 
-def test_the_starts_of_an_edit_reach_down_to_the_picture_whatever_steps_a_model_likes():
-    for card in cards().values():
-        for experiment in experiments(card, 1):
-            if experiment.arguments[0] == "edit":
-                given = experiment.arguments
-                steps = int(given[given.index("--steps") + 1]) if "--steps" in given else card.steps[0]
-                assert 20 < steps <= 40
-
-
 def test_every_model_has_the_experiments_of_the_course():
     for card in [*cards().values(), Card("folder", "folder", "folder", "unknown")]:
         sections = " ".join(e.section for e in experiments(card, 2))

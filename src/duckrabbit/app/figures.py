@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import NoiseLevel, add_noise
+from duckrabbit.diffusion.levels import add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
-from duckrabbit.errors import UserError
 from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
@@ -37,23 +36,23 @@ Run = Callable[[Job, Sequence[int], OnState | None], Result]
 
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A sheet, the results in it, and what else is written, by name: films as GIFs, pictures as PNGs.
-
-    A film is a list of frames uint8 (H, W, 3), `pictures` are uint8 (H, W, 3) that no job made.
-    """
+    """A sheet, the results in it, and films by name: lists of frames uint8 (H, W, 3), written as GIFs."""
 
     sheet: Sheet
     results: tuple[Result, ...] = ()
     films: dict[str, list[np.ndarray]] = field(default_factory=dict)
-    pictures: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
     """One row for a job, one column for a seed."""
     results = [run(job, seeds, None) for job in jobs]
-    rows = [
-        Row(tuple(Cell(p, f"seed {s}") for p, s in zip(arrays(r), seeds, strict=True)), r.job.title) for r in results
-    ]
+    rows = []
+    for result in results:
+        for k, images in enumerate(result.stage_images[:-1]):
+            stage = [Cell(_array(x, result), f"seed {s}") for x, s in zip(images.split(1), seeds, strict=True)]
+            rows.append(Row(tuple(stage), f"{result.job.title}: stage {k + 1}"))
+        cells = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+        rows.append(Row(tuple(cells), result.job.title))
     return Figure(Sheet(tuple(rows), title), tuple(results))
 
 
@@ -69,37 +68,38 @@ def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], t
 
 
 def before_and_after(
-    run: Run, before: Sequence[tuple[Tensor, str]], job: Job, seeds: Sequence[int], title: str
+    run: Run,
+    before: Sequence[tuple[Tensor, str]],
+    job: Job,
+    seeds: Sequence[int],
+    title: str,
+    views: Sequence[str] = (),
 ) -> Figure:
-    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result."""
+    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result.
+
+    A result that reads in several `views` is shown through each, in a row of its own.
+    """
     result = run(job, seeds, None)
     size = result.images.shape[-1]
     given = [Cell(array(resize(picture, min(size, picture.shape[-1]))), words) for picture, words in before]
     made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
-    return Figure(Sheet((Row((*given, *made)),), title), (result,))
+    rows = [Row((*given, *made))]
+    for name in views:
+        view = parse_view(name, job.model.stages[0].size)
+        cells = [Cell(_seen(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
+        rows.append(Row(tuple(cells), f"through {name}"))
+    return Figure(Sheet(tuple(rows), title), (result,))
 
 
-def forward_process(model: Model, source: Source, times: Sequence[float], seed: int) -> Figure:
+def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) -> Figure:
     """The picture, and what the forward process makes of it at each time."""
-    facts = model.stages[0]
-    picture = resize(as_picture(source), facts.size)
-    x0 = to_range(picture, facts.value_range)
-    eps = Noise((seed,), "stage1")(x0, "start", 0)
-    cells, pictures = [Cell(array(picture), "the picture")], {}
-    for t in times:
-        at = noisy_level(model, t)
-        pixels = to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy()
-        cells.append(Cell(pixels, f"t = {t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
-        pictures[f"noisy-t{t:g}"] = pixels
-    return Figure(Sheet((Row(tuple(cells)),), "The forward process"), pictures=pictures)
-
-
-def noisy_level(model: Model, t: float) -> NoiseLevel:
-    """The level at time t. Raises UserError outside the schedule, and at -1, which is the picture itself."""
-    at = model.stages[0].schedule.level(t)
-    if at.sigma == 0:
-        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
-    return at
+    results = [run(job, [seed], None) for job in jobs]
+    picture = resize(as_picture(source), jobs[0].model.stages[0].size)
+    cells = [Cell(array(picture), "the picture")]
+    for result in results:
+        at = result.job.stages[0].plan[-1].to
+        cells.append(Cell(arrays(result)[0], f"t = {at.t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
+    return Figure(Sheet((Row(tuple(cells)),), "The forward process"), tuple(results))
 
 
 def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:

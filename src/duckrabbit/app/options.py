@@ -96,6 +96,15 @@ class Common:
             raise UserError(f"--micro-batch is 1 or more, not {self.micro_batch}.")
         return list(range(self.seed, self.seed + self.count))
 
+    def refuse(self, command: str, *names: str) -> None:
+        """Raises UserError where an option was given that would change nothing in this command."""
+        defaults = {f.name: f.default for f in fields(self)}
+        for name in names:
+            if getattr(self, name) != defaults[name]:
+                raise UserError(
+                    f"`{command}` takes no --{name.replace('_', '-')}: it would change nothing. Leave it out."
+                )
+
     def options(self, *, steps: int | None = None, guidance_scale: float | None = None) -> Options:
         """The options of a task; comma lists are taken apart by `variants` and passed in one by one."""
         made: dict[str, Any] = {

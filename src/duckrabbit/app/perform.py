@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,6 +25,8 @@ from duckrabbit.tasks.results import Result, save_result
 from duckrabbit.tasks.run import OnState, run
 
 console = Console(stderr=True, highlight=False)
+SHEET = "duckrabbit-sheet"
+"""The text chunk of a contact sheet: the records of all that is on it, as a JSON list."""
 STOPPED = 130
 """The exit code of a run that ctrl-C has stopped."""
 
@@ -40,9 +43,8 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
         with progress(moves, quiet=common.quiet) as advance:
             made = figure(runner(advance, common.micro_batch, folder))
         write_films(made, folder)
-        for name, pixels in made.pictures.items():
-            write_png(Image.fromarray(pixels), folder / f"{name}.png")
-        write_png(draw_sheet(made.sheet), folder / "sheet.png")
+        records = json.dumps([result.record for result in made.results], ensure_ascii=False)
+        write_png(draw_sheet(made.sheet), folder / "sheet.png", {SHEET: records})
     except KeyboardInterrupt:
         if not common.quiet:
             console.print(f"Stopped. What was finished is in {folder}.")
@@ -53,7 +55,7 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     if common.quiet:
         return
     seconds = sum(r.seconds for r in made.results)
-    pictures = sum(len(r.seeds) for r in made.results) + len(made.pictures)
+    pictures = sum(len(r.seeds) for r in made.results)
     console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
     typer.echo(str(folder / "sheet.png"))
 

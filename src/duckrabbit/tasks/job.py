@@ -50,6 +50,11 @@ class Stage:
     constrain: KnownPixels | KnownBand | None = None
     low_res: LowRes | None = None
 
+    @property
+    def asks(self) -> bool:
+        """Whether the stage needs its network: a plan that only goes up, the forward process, does not."""
+        return any(not move.is_up for move in self.plan)
+
 
 @dataclass(frozen=True, eq=False)
 class Job:
@@ -102,4 +107,4 @@ def _count(facts: StageFacts, stage: Stage) -> Cost:
     blank = torch.zeros(1, facts.channels, facts.size, facts.size)
     for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, stage.solver, silent):
         pass
-    return Cost(len(stage.plan), len(asked), sum(asked), max(asked))
+    return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

@@ -88,6 +88,8 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
 def _check_stage(stage: object, model: Model) -> None:
     if not isinstance(stage, Stage) or not isinstance(stage.constrain, KnownPixels | KnownBand | None):
         raise TypeError("a stage is not one")
+    if not stage.plan:
+        raise TypeError("a plan has no move")
     if not 0 <= stage.index < len(model.stages):
         raise UserError(f"The record needs a stage {stage.index + 1}, which {model.card.name} has not.")
     facts = model.stages[stage.index]

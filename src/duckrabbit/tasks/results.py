@@ -79,7 +79,7 @@ def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
             "source": LOCAL if Path(card.source).expanduser().is_dir() else card.source,
             "licence": card.licence,
             "attribution": card.attribution,
-            "weights": dict(job.model.weight_hash()),
+            "weights": dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {},
         },
         "stages": to_plain(job.stages, tensors),
         "composite": to_plain(job.composite, tensors),
@@ -104,6 +104,8 @@ def pixel_hash(pixels: Tensor | np.ndarray) -> str:
 def save_result(result: Result, folder: str | Path, stem: str = "image") -> list[Path]:
     """Write `stem`-seedN.png for every seed, `stem`.json and, with tensors, `stem`.safetensors.
 
+    Of a cascade, what the earlier stages made is written too, as `stem`-seedN-stage1.png and so on.
+
     Each file is written whole or not at all; the pictures come last, so a picture that is there has
     its record. Returns the paths of the pictures. Raises UserError where the folder is not writable.
     """
@@ -119,6 +121,10 @@ def save_result(result: Result, folder: str | Path, stem: str = "image") -> list
     text = json.dumps(record, ensure_ascii=False, indent=1)
     with Atomic(folder / f"{stem}.json") as temporary:
         temporary.write_text(text, encoding="utf-8")
+    for k, (stage, images) in enumerate(zip(result.job.stages[:-1], result.stage_images, strict=False)):
+        facts = result.job.model.stages[stage.index]
+        for seed, pixels in zip(result.seeds, to_pixels(images, facts.value_range), strict=True):
+            write_png(pixels, folder / f"{stem}-seed{seed}-stage{k + 1}.png", {CHUNK: text})
     for name, pixels in zip(names, result.pixels, strict=True):
         write_png(pixels, folder / name, {CHUNK: text})
     return [folder / name for name in names]

@@ -9,7 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import CLEAN, add_noise
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
+from duckrabbit.diffusion.prediction import Prediction, Query
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -39,7 +40,7 @@ def run(
     if not seeds or any(s < 0 for s in seeds) or (micro_batch is not None and micro_batch < 1):
         raise UserError("A run needs at least one seed of 0 or more, and a micro-batch of 1 or more.")
     began = time.perf_counter()
-    job.model.prepare(sorted({c for s in job.stages for c in conditions_of(s.guidance)}, key=str))
+    job.model.prepare(sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str))
     made: list[Tensor] = []
     times = [time.perf_counter()]
     for position, stage in enumerate(job.stages):
@@ -78,7 +79,7 @@ def walk(
     if stage.low_res is not None:
         level = stage.low_res.noise_level
         low_res = _low_res(stage.low_res, facts, previous, like, noise)
-    network = model.network(stage.index, low_res, level, micro_batch)
+    network = model.network(stage.index, low_res, level, micro_batch) if stage.asks else _silent
     x = noise(like, "start", 0)
     if stage.start is not None:
         x = add_noise(_spread(stage.start, like), stage.plan[0].at, x)
@@ -86,6 +87,11 @@ def walk(
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
     return trajectory(lower(stage.guidance, network), x, stage.plan, stage.solver, noise, stage.constrain)
+
+
+def _silent(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+    """The network of a stage that asks nothing."""
+    raise AssertionError("a plan that only goes up asks nothing")
 
 
 def _low_res(low: LowRes, facts: StageFacts, previous: Tensor | None, like: Tensor, noise: Noise) -> Tensor:

@@ -31,6 +31,9 @@ from duckrabbit.tasks.settings import Options, Settings, limited, plan_of, scale
 Subject = str | Mapping[str, str] | Guidance
 """A prompt; {view: prompt, ...} for an anagram; or a guidance tree."""
 
+COURSE_STEPS = 33
+"""The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
+
 Constrain = Callable[[StageFacts], KnownPixels | KnownBand]
 
 
@@ -94,10 +97,13 @@ def edit(
 ) -> Job:
     """SDEdit: noise a picture and bring it back (CS180 5A, 1.7; Meng et al. 2022, arXiv 2108.01073).
 
-    `start` is the index of the first move of the plan: 0 keeps nothing, larger keeps more; or give
+    `start` is the index of the first move of the plan: 0 keeps nothing, larger keeps more. It counts
+    the course's steps: the plan has at most COURSE_STEPS, unless `steps` says otherwise. Or give
     `strength` in (0, 1], 1 keeping nothing. With a prompt it is text-conditional translation (1.7.3).
     """
     settings = settle(model, options)
+    if start is not None and settings.steps is None and settings.preset is None:
+        settings = replace(settings, steps=min(COURSE_STEPS, model.stages[0].steps))
     if (start is None) == (strength is None):
         raise UserError("Say where to start: either the index of a move (--start) or a --strength, not both.")
     plan = plan_of(model.stages[0], settings, 0)
@@ -158,6 +164,20 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     low = _at(as_picture(image), model.stages[0])
     second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), low))
     return replace(job, stages=(second,))
+
+
+def noise(model: Model, image: Source, t: float) -> Job:
+    """The forward process (1.1): a picture noised to time t of the model's schedule.
+
+    One upward move from CLEAN, x_t = alpha x_0 + sigma eps; no network is asked or loaded.
+    """
+    facts = model.stages[0]
+    at = facts.schedule.level(t)
+    if at.sigma == 0:
+        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
+    plan = (Move(CLEAN, at),)
+    stage = Stage(0, Prompt(model.condition(_null(model))), plan, DDIM(), _at(as_picture(image), facts))
+    return Job(model, (stage,), f"t = {t:g}")
 
 
 def denoise(

@@ -141,7 +141,7 @@ def inpaint(
     hole = picture * (1 - white) + white * 0.5
     given = [(picture, "the picture"), (hole, "grey is made anew")]
     title = f"Inpainting: {job.title}"
-    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title))
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title, view or ()))
 
 
 def anagram(
@@ -214,10 +214,11 @@ def upscale(
     from duckrabbit.tasks.pictures import as_picture, resize
     from duckrabbit.tasks.tasks import upscale as task
 
+    common.refuse("upscale", "stage", "steps")
     model, picture = common.load(), as_picture(image)
     job = task(model, picture, subject_of(prompt, view), **common.options())
     given = [(resize(picture, model.stages[0].size), "the picture")]
-    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged"))
+    perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged", view or ()))
 
 
 def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | None:
@@ -241,7 +242,7 @@ def views_of(prompts: list[str], views: list[str]) -> dict[str, str]:
     define(views)
     if len(prompts) != len(views) + 1:
         raise UserError(
-            f"{len(prompts)} prompts need {len(prompts) - 1} views, one for each prompt after the first; "
+            f"{len(prompts)} prompts need {len(prompts) - 1} --view, one for each prompt after the first; "
             f"there {'is' if len(views) == 1 else 'are'} {len(views)}."
         )
     paired = dict(zip(["identity", *views], prompts, strict=True))

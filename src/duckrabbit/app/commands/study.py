@@ -31,13 +31,15 @@ def noise(
 
         duckrabbit noise photo.jpg --t 250,500,750
     """
-    from duckrabbit.app.figures import forward_process, noisy_level
+    from duckrabbit.app.figures import forward_process
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.tasks import noise as task
 
-    model, times = common.load(), numbers(t, "--t", float)
-    for at in times:
-        noisy_level(model, at)
-    perform(common, [], lambda run: forward_process(model, image, times, common.seeds[0]))
+    common.refuse("noise", "steps", "steps_stage2", "guidance_scale", "negative_prompt", "solver", "stage", "preset")
+    common.refuse("noise", "count")
+    model = common.load()
+    jobs = [task(model, image, at) for at in numbers(t, "--t", float)]
+    perform(common, jobs, lambda run: forward_process(run, image, jobs, common.seeds[0]))
 
 
 def denoise(
@@ -58,6 +60,7 @@ def denoise(
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import denoise as task
 
+    common.refuse("denoise", "count", "stage", "steps_stage2")
     if prompt is not None:
         refuse_empty(prompt)
     model, times, options = common.load(), numbers(t, "--t", float), common.options()

@@ -42,7 +42,6 @@ HYBRID = (
 BAND = r"$x_t \leftarrow x_t - F x_t + F\,\mathrm{forward}(x_{\mathrm{orig}}, t)$"
 STAGE2 = r"$\epsilon_\theta(x_t, t, \mathrm{noised}(\mathrm{enlarged}(x^{\mathrm{I}})), p)$"
 STARTS = "1,3,5,7,10,20"
-COURSE_STEPS = 33
 """The moves that the start indices are meant for; with many more of them, none of STARTS would keep the picture."""
 
 GENERATE = ("a photo of a cat", "a photo of a house", "a photo of a red apple")
@@ -120,7 +119,6 @@ INPAINTS = (
 
 
 def _editing(card: Card) -> Iterator[Experiment]:
-    few = () if card.steps and card.steps[0] <= COURSE_STEPS else ("--steps", str(COURSE_STEPS))
     text = "The picture is noised to the level of move i and brought back; a later start keeps more of it."
     for part in _parts(card, "edits", EDITS):
         yield Experiment(
@@ -128,7 +126,7 @@ def _editing(card: Card) -> Iterator[Experiment]:
             f"1.7 Editing: {_stem(part)}",
             text,
             FORWARD,
-            ("edit", part["picture"], "--start", STARTS, *few, "--stage", "1", *_prompt(part)),
+            ("edit", part["picture"], "--start", STARTS, "--stage", "1", *_prompt(part)),
         )
     text = "What is grey is made anew; after every move the rest is put back, noised to the level."
     for part in _parts(card, "inpaints", INPAINTS):
@@ -155,7 +153,7 @@ def _editing(card: Card) -> Iterator[Experiment]:
             f"1.7.3 Text-conditional image to image: {_stem(part)}",
             f"The same start indices, now towards “{target}”.",
             CFG,
-            ("edit", picture, "--start", STARTS, *few, "--stage", "1", *_prompt(part)),
+            ("edit", picture, "--start", STARTS, "--stage", "1", *_prompt(part)),
         )
 
 
