@@ -19,6 +19,7 @@ from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views import Rotate
 from duckrabbit.models.digits import DigitsConfig, load_denoiser, load_digits, load_unet
+from duckrabbit.models.load import load
 from duckrabbit.networks.unet import NO_CLASS
 from duckrabbit.training.data import Pictures
 from duckrabbit.training.export import export
@@ -146,3 +147,11 @@ def test_weights_of_another_size_are_refused(folders, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=r"not those of its config\.json"):
         load_digits(tmp_path).network(0)
+
+
+def test_load_takes_a_digit_folder_by_its_path(folders):
+    model = load(folders / "fast-class")
+    assert model.card.name == "fast-class"
+    assert model.condition("3") == 3
+    with pytest.raises(UserError, match="takes no prompts"):
+        load(folders / "fast-class", prompts="prompts.safetensors")

@@ -173,6 +173,15 @@ def _facts(config: DigitsConfig) -> StageFacts:
     )
 
 
+def is_digits(folder: Path) -> bool:
+    """Whether `folder` holds a digit model: its config.json names a network."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and "network" in config
+
+
 def load_digits(
     folder: Path | str, *, card: Card | None = None, device: str = "cpu", dtype: str = "float32"
 ) -> DigitsModel:

@@ -14,6 +14,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT, cards
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade import Cascade, encoder_hash
+from duckrabbit.models.digits import is_digits, load_digits
 from duckrabbit.models.folder import StageConfig, check_index, read_json, stage_facts
 from duckrabbit.models.hub import Hub, Repository, is_repository
 from duckrabbit.models.memory import Part, Policy
@@ -43,8 +44,9 @@ def load(
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
-    source: a name (`duckrabbit models list`), a folder in the diffusers format, a hub id, a diffusers
-    pipeline, or an object with the members of `Model`, which comes back as it is. stage2: the second
+    source: a name (`duckrabbit models list`), a folder in the diffusers format or of a trained model
+    of digits, a hub id, a diffusers pipeline, or an object with the members of `Model`, which comes
+    back as it is. stage2: the second
     stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
     "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
     default float16 on a GPU, float32 on the CPU. prompts: a prompt file to use instead of the text
@@ -70,6 +72,11 @@ def load(
             f"object it lacks {', '.join(lacks)}."
         )
     name = str(source)
+    if is_digits(Path(name).expanduser()):
+        if stage2 or prompts:
+            raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
+        where = pick_device(device)
+        return load_digits(Path(name).expanduser(), device=where, dtype=pick_dtype(dtype or "float32", where))
     if name == "oracle":
         if stage2 or prompts:
             raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
