@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, checking, gallery, pictures, study
+from duckrabbit.app.commands import catalogue, checking, gallery, pictures, studio, study
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -35,6 +35,7 @@ study.register(app)
 catalogue.register(app)
 checking.register(app)
 gallery.register(app)
+studio.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -42,8 +42,9 @@ def transition(picture: np.ndarray, way: Callable[[Tensor, float], Tensor], fram
 
 
 def write_gif(frames: Sequence[np.ndarray], path: Path, durations: Sequence[int]) -> None:
-    """An endless GIF; `durations` of each frame in ms."""
-    pictures = [Image.fromarray(f) for f in frames]
+    """An endless GIF, its frames with one palette between them; `durations` of each frame in ms."""
+    palette = Image.fromarray(np.concatenate(frames[:: max(1, len(frames) // 4)], axis=1)).quantize(256)
+    pictures = [Image.fromarray(f).quantize(palette=palette, dither=Image.Dither.NONE) for f in frames]
     with Atomic(path) as temporary:
         pictures[0].save(
             temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=list(durations), loop=0
@@ -57,7 +58,7 @@ def write_mp4(frames: Sequence[np.ndarray], path: Path, rate: int = RATE) -> Non
     buffer = io.BytesIO()
     height, width = (n + n % 2 for n in frames[0].shape[:2])
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=rate, options={"crf": "16"})
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "16", "preset": "veryfast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.thread_count = 1
         for frame in frames:
