@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -62,10 +62,13 @@ class Ticket:
 
 
 class Desk:
-    """The queue of a device and its worker; `work(ticket)` does it, and says the item it made."""
+    """The queue of a device and its worker; `work(ticket)` does it, and says the item it made.
 
-    def __init__(self, work: Callable[[Ticket], str], most: int = MOST_WAITING) -> None:
-        self._work, self._most = work, most
+    `models` are those that may be asked for; empty, any. `most` may be waiting.
+    """
+
+    def __init__(self, work: Callable[[Ticket], str], models: Collection[str] = (), most: int = MOST_WAITING) -> None:
+        self._work, self._models, self._most = work, models, most
         self._waiting: deque[Ticket] = deque()
         self._known: dict[str, Ticket] = {}
         self._running: Ticket | None = None
@@ -79,6 +82,8 @@ class Desk:
     def submit(self, form: Form) -> Ticket:
         """Hand something in. Raises UserError for what is not allowed, and where too many are waiting."""
         form.arguments()
+        if self._models and form.model not in self._models:
+            raise UserError(f"The studio has not the model '{form.model}'; it has {', '.join(self._models)}.")
         with self._change:
             if self._closed:
                 raise UserError("The studio is closing; start it again with: duckrabbit studio")

@@ -5,6 +5,7 @@ window.duckrabbit = (() => {
 
   /* The settings in the page's address. */
   function address(kind, names, values) {
+    if (!document.documentElement.dataset.ready) return; // the page is not yet filled from it
     const kept = new URLSearchParams(location.search);
     const query = new URLSearchParams({ make: kind });
     for (const key of kept.keys()) if (key.startsWith("__")) query.set(key, kept.get(key));

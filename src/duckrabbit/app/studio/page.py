@@ -39,6 +39,7 @@ class Page:
         """The page as Gradio blocks."""
         first = starters(self.cards[0], self.samples)
         with gr.Blocks(title="duckrabbit studio", analytics_enabled=False, fill_width=False) as blocks:
+            api.register(self.desk, self.shelf)
             with gr.Row(elem_classes=["masthead"]):
                 gr.HTML("<h1>duckrabbit <span>studio</span></h1>", elem_classes=["bare"])
                 names = [card.name for card in self.cards]
@@ -54,7 +55,6 @@ class Page:
                 with gr.Tab("Shelf", id="shelf") as opened:
                     self._shelf(opened)
             self._opening(blocks, tabs, model)
-            api.register(self.desk, self.shelf)
         return blocks.queue(default_concurrency_limit=None, max_size=1000)
 
     def _tab(self, tab: str, first: dict[str, Any], model: Any) -> None:
@@ -166,7 +166,8 @@ class Page:
         def chosen(name: str, *shown: Any) -> list[Any]:
             return self._refitted(name, components, shown, model)
 
-        blocks.load(opening, None, [*components, model, tabs, inner, self.places["shelf"]], **hidden)
+        filled = blocks.load(opening, None, [*components, model, tabs, inner, self.places["shelf"]], **hidden)
+        filled.then(None, None, None, js="() => { document.documentElement.dataset.ready = 'yes'; return []; }")
         model.input(chosen, [model, *components], components, **hidden)
 
     def _values(self, forms: dict[str, Any], model: Any) -> list[Any]:

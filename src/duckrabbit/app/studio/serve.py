@@ -65,8 +65,10 @@ class Studio:
         from duckrabbit.app.studio.work import Worker
 
         self.shelf = Shelf(wishes.folder)
-        self.desk = Desk(Worker(commands, self.shelf, wishes.device, wishes.dtype))
-        page = Page(self.desk, self.shelf, menu(wishes.model), _samples(self.shelf))
+        models = menu(wishes.model)
+        worker = Worker(commands, self.shelf, wishes.device, wishes.dtype)
+        self.desk = Desk(worker, [card.name for card in models])
+        page = Page(self.desk, self.shelf, models, _samples(self.shelf))
         self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
 
     def close(self) -> None:

@@ -58,6 +58,8 @@ class Fields:
 def _fitting(component: Any, value: Any) -> Any:
     """`value` where the component can show it, else its first choice."""
     choices = getattr(component, "choices", None)
+    if choices is None and isinstance(component, gr.Slider):
+        return min(max(value or 0, component.minimum), component.maximum)
     if choices is None:
         return value
     known = [choice[1] for choice in choices]
@@ -108,7 +110,7 @@ class Builder:
         if guided:
             with gr.Row(elem_classes=["pair"]):
                 self.slider("guidance_scale", "Guidance scale", 1, 15, 0.5)
-                self.slider("steps", "Steps", 5, 200, 1)
+                self.slider("steps", "Steps", 1, 500, 1)
         with gr.Row(elem_classes=["pair"]):
             self.add("seed", gr.Number(self.start.seed, label="Seed", precision=0, minimum=0))
             if count:
