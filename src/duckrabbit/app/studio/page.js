@@ -275,12 +275,18 @@ window.duckrabbit = (() => {
     if (page) play(page.closest(".flipbook"));
     const copy = e.target.closest?.(".copy");
     if (copy) navigator.clipboard?.writeText(copy.dataset.copy).then(() => { copy.textContent = "Copied"; });
-    const gone = e.target.closest?.(".delete");
-    if (gone) {
-      if (gone.dataset.sure) put("shelf-delete", gone.dataset.item);
-      else { gone.dataset.sure = "yes"; gone.textContent = "Delete for good?"; }
-    }
   });
 
-  return { address, pad, show };
+  /* The shelf: a second click on Delete means it. */
+  function shelf(element, remove) {
+    element.addEventListener("click", (e) => {
+      const gone = e.target.closest(".delete");
+      if (!gone) return;
+      if (gone.dataset.sure) return remove(gone.dataset.item);
+      gone.dataset.sure = "yes";
+      gone.textContent = "Delete for good?";
+    });
+  }
+
+  return { address, pad, show, shelf };
 })();

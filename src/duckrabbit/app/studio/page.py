@@ -120,23 +120,26 @@ class Page:
         return show.result(item) if item else show.sentence("It has been deleted from the shelf.", failed=False)
 
     def _shelf(self, opened: Any) -> None:
-        refuse = gr.Textbox(show_label=False, elem_id="shelf-delete", elem_classes=["tucked"])
-        view = gr.HTML(elem_id="shelf-view", elem_classes=["bare"])
+        view = gr.HTML(
+            elem_id="shelf-view",
+            elem_classes=["bare"],
+            js_on_load="window.duckrabbit.shelf(element, item => trigger('click', { item }));",
+        )
         hidden: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
         def shown() -> str:
             return show.shelf(self.shelf.items(SHOWN), self.shelf.folder.name)
 
-        def delete(name: str) -> tuple[str, str]:
+        def delete(event: gr.EventData) -> str:
             try:
-                self.shelf.delete(name)
-            except UserError as error:
-                gr.Warning(str(error))
-            return shown(), ""
+                self.shelf.delete(str(event.item))
+            except (UserError, AttributeError):
+                gr.Warning("It is not on the shelf any more.")
+            return shown()
 
         opened.select(shown, None, view, **hidden)
         opened.select(None, None, js="() => { window.duckrabbit.address('shelf', [], []); return []; }")
-        refuse.input(delete, refuse, [view, refuse], **hidden)
+        view.click(delete, None, view, **hidden)
         self.places["shelf"] = view
 
     def _opening(self, blocks: gr.Blocks, tabs: Any, model: Any) -> None:
