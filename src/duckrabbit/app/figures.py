@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -18,7 +20,8 @@ from duckrabbit.diffusion.levels import add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
-from duckrabbit.guidance.views import parse_view
+from duckrabbit.guidance.between import between, walked_away
+from duckrabbit.guidance.views import Identity, parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
 from duckrabbit.tasks.job import Job, value_range
@@ -27,6 +30,10 @@ from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.tasks import denoise
 
+from .films import Kind as FilmKind
+from .films import transition
+from .printing import Kind as PageKind
+from .printing import print_page
 from .sheet import Cell, Row, Sheet
 
 ACROSS = 8
@@ -34,13 +41,27 @@ ACROSS = 8
 Run = Callable[[Job, Sequence[int], OnState | None], Result]
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What an illusion is written as besides its sheet: films of the way to its views, pages to print."""
+
+    ways: tuple[FilmKind, ...] = ()
+    pages: tuple[PageKind, ...] = ()
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
-    """A sheet, the results in it, and films by name: lists of frames uint8 (H, W, 3), written as GIFs."""
+    """A sheet, the results in it, and what else is written, by name: films as GIFs.
+
+    A film is a list of frames uint8 (H, W, 3). `ways` are the frames from a picture to its view,
+    written there and back where --animate asks for it; `pages` are what --print asks for.
+    """
 
     sheet: Sheet
     results: tuple[Result, ...] = ()
     films: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    ways: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    pages: dict[str, Image.Image] = field(default_factory=dict)
 
 
 def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
@@ -142,10 +163,12 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
     return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
 
 
-def illusion(run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], title: str) -> Figure:
+def illusion(
+    run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], title: str, extras: Extras | None = None
+) -> Figure:
     """For each seed the picture seen through every view, each under its prompt; some seeds a row."""
     result = run(job, seeds, None)
-    views = {view: parse_view(view, job.model.stages[0].size) for view in prompts}
+    views = {spec: parse_view(spec, job.model.stages[0].size) for spec in prompts}
     abreast = max(1, 8 // len(prompts))
     rows = []
     for first in range(0, len(seeds), abreast):
@@ -154,14 +177,31 @@ def illusion(run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], 
             Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
         ]
         rows.append(Row(tuple(cells), "seed " + ", ".join(str(seeds[b]) for b in chosen)))
-    return Figure(Sheet(tuple(rows), title), (result,))
+    ways, pages = {}, {}
+    lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
+    turning = [view for view in views.values() if not isinstance(view, Identity)]
+    for picture, seed in zip(arrays(result), seeds, strict=True):
+        if extras and extras.ways:
+            for k, view in enumerate(turning):
+                ways[_numbered("turning", seed, k, len(turning))] = transition(picture, partial(between, view))
+        if extras and extras.pages:
+            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
 
 
-def near_and_far(run: Run, job: Job, near: str, far: str, seeds: Sequence[int], title: str) -> Figure:
+def near_and_far(
+    run: Run, job: Job, near: str, far: str, seeds: Sequence[int], title: str, extras: Extras | None = None
+) -> Figure:
     """A row for each seed: the picture large, and ever smaller, as if one stepped back."""
     result = run(job, seeds, None)
-    rows = []
+    rows, ways, pages = [], {}, {}
     for b, seed in enumerate(seeds):
+        picture = arrays(result)[b]
+        if extras and extras.ways:
+            ways[f"walking-seed{seed}"] = transition(picture, walked_away)
+        if extras and extras.pages:
+            words = [f"near: {near}", f"far: {far}"]
+            pages[f"print-seed{seed}"] = print_page(picture, words, _imprint(job, seed))
         pixels = result.images[b : b + 1]
         large = _enlarged(pixels, 256)
         cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
@@ -169,7 +209,7 @@ def near_and_far(run: Run, job: Job, near: str, far: str, seeds: Sequence[int], 
             small = interpolate(large, (side, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
         rows.append(Row(tuple(cells), f"seed {seed}" if len(seeds) > 1 else ""))
-    return Figure(Sheet(tuple(rows), title), (result,))
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
 
 
 def array(picture: Tensor) -> np.ndarray:
@@ -186,6 +226,14 @@ def unit(result: Result) -> Tensor:
     """The pictures of a result in [0, 1]."""
     low, high = value_range(result.job)
     return ((result.images - low) / (high - low)).clamp(0, 1)
+
+
+def _numbered(name: str, seed: int, k: int, of: int) -> str:
+    return f"{name}-seed{seed}" if of == 1 else f"{name}-{k + 1}-seed{seed}"
+
+
+def _imprint(job: Job, seed: int) -> str:
+    return f"duckrabbit, {job.model.card.name}, seed {seed}"
 
 
 def _seen(result: Result, b: int, view: View) -> np.ndarray:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 
+import numpy as np
 import typer
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from duckrabbit.app import speed
-from duckrabbit.app.figures import Figure, Run
+from duckrabbit.app.figures import Extras, Figure, Run
+from duckrabbit.app.films import write_gif, write_transition
 from duckrabbit.app.options import Common
+from duckrabbit.app.printing import write_page
 from duckrabbit.app.sheet import draw_sheet
+from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 from duckrabbit.tasks.job import Job, cost
@@ -31,8 +36,30 @@ STOPPED = 130
 """The exit code of a run that ctrl-C has stopped."""
 
 
-def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]) -> None:
-    """Run what `figure` asks for and write it; with --dry-run, tell what `jobs` would cost instead."""
+Performer = Callable[[Common, Sequence[Job], Callable[[Run], Figure], Extras], None]
+"""What carries out a command: (options, its jobs, its figure, what else is written)."""
+_performer: ContextVar[Performer | None] = ContextVar("performer", default=None)
+
+
+@contextmanager
+def performed_by(performer: Performer) -> Iterator[None]:
+    """Within this context commands hand over what they would run to `performer`, in this thread only."""
+    token = _performer.set(performer)
+    try:
+        yield
+    finally:
+        _performer.reset(token)
+
+
+def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras | None = None) -> None:
+    """Carry out a command: on the terminal, or by whoever has asked for it with `performed_by`.
+
+    Runs what `figure` asks for and writes it; with --dry-run, tells what `jobs` would cost instead.
+    """
+    (_performer.get() or _on_terminal)(common, jobs, figure, extras or Extras())
+
+
+def _on_terminal(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras) -> None:
     seeds = common.seeds
     if common.dry_run:
         tell(jobs, len(seeds))
@@ -41,10 +68,8 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
     try:
         with progress(moves, quiet=common.quiet) as advance:
-            made = figure(runner(advance, common.micro_batch, folder))
-        write_films(made, folder)
-        records = json.dumps([result.record for result in made.results], ensure_ascii=False)
-        write_png(draw_sheet(made.sheet), folder / "sheet.png", {SHEET: records})
+            made = figure(runner(lambda job, _: advance(job.title), common.micro_batch, folder))
+        write_figure(made, folder, extras)
     except KeyboardInterrupt:
         if not common.quiet:
             console.print(f"Stopped. What was finished is in {folder}.")
@@ -60,17 +85,17 @@ def perform(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure]
     typer.echo(str(folder / "sheet.png"))
 
 
-def runner(advance: Callable[[str], None], micro_batch: int | None, folder: Path | None) -> Run:
-    """How a job is run: each move advances the bar, each finished result is saved at once."""
+def runner(on_move: Callable[[Job, State], None], micro_batch: int | None, folder: Path | None) -> Run:
+    """How a job is run: `on_move` sees every state, each finished result is saved at once."""
     count = 0
 
     def run_one(job: Job, seeds: Sequence[int], on_state: OnState | None) -> Result:
         nonlocal count
 
-        def watch(position: int, state: object) -> None:
-            advance(job.title)
+        def watch(position: int, state: State) -> None:
+            on_move(job, state)
             if on_state is not None:
-                on_state(position, state)  # type: ignore[arg-type]
+                on_state(position, state)
 
         result = run(job, seeds, micro_batch=micro_batch, on_state=watch)
         speed.learn(result)
@@ -115,15 +140,19 @@ def prepare_folder(common: Common) -> Path:
     return folder
 
 
-def write_films(figure: Figure, folder: Path) -> None:
-    """Every film as an endless GIF, its last frame held."""
+def write_figure(figure: Figure, folder: Path, extras: Extras) -> None:
+    """Write all of a figure but its results, the sheet last."""
     for name, frames in figure.films.items():
-        pictures = [Image.fromarray(f).resize((256, 256), Image.Resampling.NEAREST) for f in frames]
-        with Atomic(folder / f"{name}.gif") as temporary:
-            durations = [80] * (len(pictures) - 1) + [1500]
-            pictures[0].save(
-                temporary, format="GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
-            )
+        pictures = [np.asarray(Image.fromarray(f).resize((256, 256), Image.Resampling.NEAREST)) for f in frames]
+        write_gif(pictures, folder / f"{name}.gif", [80] * (len(pictures) - 1) + [1500])
+    for name, frames in figure.ways.items():
+        for film in extras.ways:
+            write_transition(frames, folder / f"{name}.{film}")
+    for name, page in figure.pages.items():
+        for kind in extras.pages:
+            write_page(page, folder / f"{name}.{kind}")
+    records = json.dumps([result.record for result in figure.results], ensure_ascii=False)
+    write_png(draw_sheet(figure.sheet), folder / "sheet.png", {SHEET: records})
 
 
 def tell(jobs: Sequence[Job], count: int) -> None:

@@ -6,7 +6,8 @@ works at any size and looks the same at every size, so that all stages of a casc
 
 To add one: write a frozen dataclass with the three methods of `View`, anywhere, and name it as
 "my_view.py:MyView"; or register it below. Nothing else needs to change; `duckrabbit check --view
-NAME` tells whether it is one.
+NAME` tells whether it is one. A view may also draw the way to itself, for films: `between(x, u)`,
+u in (0, 1), x in [-1, 1]; without it, it is faded over.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
+from duckrabbit.guidance.between import between, folded, slid, turned
 
 
 class PixelView(ABC):
@@ -67,6 +69,10 @@ class Flip(PixelView):
         """The same again."""
         return x.flip(self.dim)
 
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """Turned over like a card."""
+        return folded(x, self.dim, u)
+
 
 @dataclass(frozen=True)
 class Rotate(PixelView):
@@ -81,6 +87,10 @@ class Rotate(PixelView):
     def inverse(self, x: Tensor) -> Tensor:
         """X turned back."""
         return torch.rot90(x, -self.quarters, (-2, -1))
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """Turned by a part of the angle, the shorter way round."""
+        return turned(x, 90 * u * ((self.quarters + 1) % 4 - 1))
 
 
 @dataclass(frozen=True)
@@ -120,6 +130,10 @@ class Permute(PixelView):
     def inverse(self, x: Tensor) -> Tensor:
         """X put together again."""
         return self._move(x, _shuffle(self.grid, self.seed)[1])
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """The tiles on their way."""
+        return slid(x, self.grid, _shuffle(self.grid, self.seed)[0], u)
 
     def _move(self, x: Tensor, order: Tensor) -> Tensor:
         b, c, h, w = x.shape
@@ -167,6 +181,13 @@ class Sequence:
         for view in reversed(self.views):
             var_interp = view.inverse_var_interp(var_interp)
         return var_interp
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """One view after the other."""
+        k = min(int(u * len(self.views)), len(self.views) - 1)
+        for view in self.views[:k]:
+            x = view(x)
+        return between(self.views[k], x, u * len(self.views) - k)
 
 
 def needs_symmetric_range(view: View) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageFile, ImageOps, PngImagePlugin
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -26,42 +26,46 @@ Source = str | Path | Image.Image | Tensor
 """What a task takes for a picture: a file, a PIL image, or a tensor (1 or B, 3, H, W) in [0, 1]."""
 
 
-def open_picture(path: str | Path) -> Image.Image:
+def open_picture(path: str | Path, name: str | None = None, most: int = MAX_PIXELS) -> Image.Image:
     """The decoded picture in `path`, turned upright. Raises UserError for what cannot be read.
+
+    `name` is what sentences call it, its path by default; pictures of more than `most` pixels are
+    refused by their header, before anything is decoded.
 
     16-bit, palette, CMYK, grey and transparent pictures are read; an animation is refused, since it
     does not say which of its frames is meant.
     """
     path = Path(path)
+    name = name or str(path)
     if not path.is_file():
         raise UserError(f"{path} is a folder, not a picture." if path.is_dir() else f"There is no picture {path}.")
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with Image.open(path, formats=FORMATS) as image:
-            _check_size(*image.size, str(path))
+            _check_size(*image.size, name, most)
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":  # a phone's JPEG with a preview or depth map behind it
-                raise UserError(f"{path} is an animation of {frames} frames; save the frame you mean as a PNG.")
+                raise UserError(f"{name} is an animation of {frames} frames; save the frame you mean as a PNG.")
             image.load()
             return ImageOps.exif_transpose(image)
     except UserError:
         raise
+    except UnidentifiedImageError:
+        raise UserError(f"{name} is not a picture that can be read. PNG, JPEG and WebP work.") from None
     except PermissionError:
-        raise UserError(f"{path} cannot be read: permission denied.") from None
+        raise UserError(f"{name} cannot be read: permission denied.") from None
     except Exception as error:  # Pillow's decoders raise whatever their format makes them
-        raise UserError(f"{path} is not a picture that can be read ({error}). PNG, JPEG and WebP work.") from None
+        raise UserError(f"{name} is not a picture that can be read ({error}). PNG, JPEG and WebP work.") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
-def _check_size(width: int, height: int, what: str) -> None:
+def _check_size(width: int, height: int, what: str, most: int = MAX_PIXELS) -> None:
     """Raises UserError for a picture too large to read, or too small to be one."""
-    if width * height > MAX_PIXELS:
-        raise UserError(
-            f"{what} has {width} x {height} pixels; at most {MAX_PIXELS // 10**6} million are read. Shrink it."
-        )
+    if width * height > most:
+        raise UserError(f"{what} has {width} x {height} pixels; at most {most // 10**6} million are read. Shrink it.")
     if min(width, height) < MIN_SIDE:
         raise UserError(f"{what} has {width} x {height} pixels; a picture needs at least {MIN_SIDE} a side.")
 

@@ -1,0 +1,1 @@
+"""The studio: a page on this machine where pictures are made, watched and kept."""

@@ -1,0 +1,193 @@
+"""Serving the studio: the page, its guard, and a clean end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.cards import cards
+from duckrabbit.models.model import Card
+
+FIRST_PORT, PORTS = 7860, 40
+SAMPLES = ("face.png", "house.png", "flower.png", "apple.png", "cat.png", "astronaut.png")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How the studio is to be served; see the command `duckrabbit studio`."""
+
+    folder: Path = Path("out/studio")
+    model: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    host: str = "127.0.0.1"
+    port: int | None = None
+    password: str = ""
+    browser: bool = True
+
+
+def check(wishes: Wishes) -> None:
+    """Raises UserError for another address without a password, and where Gradio is not installed."""
+    if wishes.host not in ("127.0.0.1", "localhost", "::1") and not wishes.password:
+        raise UserError(
+            f"On {wishes.host} others could use the studio: give it a password with --password, "
+            "or the environment variable DUCKRABBIT_STUDIO_PASSWORD."
+        )
+    if wishes.password and len(wishes.password) < 8:
+        raise UserError("The password is too short; choose one of 8 characters or more.")
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise UserError("The studio needs Gradio; install it with: pip install 'duckrabbit[studio]'") from None
+
+
+class Studio:
+    """The studio as an ASGI application, `app`, with its desk and its shelf. Close it when done."""
+
+    def __init__(self, commands: typer.Typer, wishes: Wishes) -> None:
+        _settle_gradio(wishes.folder)
+        from duckrabbit.app.studio.desk import Desk
+        from duckrabbit.app.studio.guard import LOCAL, Guard
+        from duckrabbit.app.studio.page import Page
+        from duckrabbit.app.studio.shelf import Shelf
+        from duckrabbit.app.studio.work import Worker
+
+        self.shelf = Shelf(wishes.folder)
+        models = menu(wishes.model)
+        worker = Worker(commands, self.shelf, wishes.device, wishes.dtype)
+        self.desk = Desk(worker, [card.name for card in models])
+        page = Page(self.desk, self.shelf, models, _samples(self.shelf))
+        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
+
+    def close(self) -> None:
+        """Stop what runs; nothing half-made stays on the shelf."""
+        self.desk.close()
+
+
+def serve(commands: typer.Typer, wishes: Wishes) -> None:
+    """Serve until ctrl-C."""
+    import uvicorn
+
+    check(wishes)
+    listening = listen(wishes.host, wishes.port)
+    studio = Studio(commands, wishes)
+    port = listening.getsockname()[1]
+    address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
+    sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
+    sys.stdout.flush()
+    if wishes.browser:
+        threading.Thread(target=_show, args=(address,), daemon=True).start()
+    server = uvicorn.Server(settings(studio.app))
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        studio.close()
+        listening.close()
+    sys.stdout.write("The studio is closed; what was made is on its shelf.\n")
+
+
+def settings(app: Any) -> Any:
+    """How uvicorn serves: quietly, and not waiting for pages that listen."""
+    import uvicorn
+
+    return uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="on")
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket on `port`, or on the first free one from 7860. Raises UserError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
+        candidate = socket.socket(family, socket.SOCK_STREAM)
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, number))
+            candidate.listen(128)
+            return candidate
+        except (OSError, OverflowError):
+            candidate.close()
+    where = f"the port {port}" if port is not None else f"a port from {FIRST_PORT}"
+    raise UserError(
+        f"The studio cannot listen on {host} at {where}: it is taken or not allowed. Choose another --port."
+    )
+
+
+def menu(chosen: str | None) -> list[Card]:
+    """The models to choose from: those that are on this machine, the one that was asked for first."""
+    from duckrabbit.app.commands.catalogue import is_here
+
+    here = [card for card in cards().values() if is_here(card)]
+    if chosen is None:
+        return here
+    from duckrabbit.models.load import load
+
+    card = load(chosen).card
+    named = card if card.name in cards() else Card(**{**vars(card), "name": chosen})
+    return [named, *(c for c in here if c.name != named.name)]
+
+
+def _settle_gradio(folder: Path) -> None:
+    """Gradio asks nobody outside, and keeps its own files with the studio's, before it is imported."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"duckrabbit-studio-{os.getpid()}"))
+
+
+def _samples(shelf: Any) -> list[str]:
+    from duckrabbit.app.gallery.drawings import write_pictures
+    from duckrabbit.app.studio.uploads import take
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder))
+        return [take(shelf, (Path(folder) / name).read_bytes()) for name in SAMPLES]
+
+
+def _mounted(blocks: Any) -> Any:
+    import fastapi
+    import gradio as gr
+
+    here = files("duckrabbit.app.studio")
+    script = here.joinpath("page.js").read_text(encoding="utf-8")
+    accent = gr.themes.Color(*_ACCENT, name="accent")
+    theme = gr.themes.Base(
+        primary_hue=accent,
+        neutral_hue=gr.themes.colors.gray,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        radius_size=gr.themes.sizes.radius_md,
+    )
+    return gr.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None),
+        blocks,
+        path="/",
+        footer_links=["api", "settings"],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        theme=theme,
+        css=here.joinpath("look.css").read_text(encoding="utf-8"),
+        head=f"<script>{script}</script>",
+    )
+
+
+_ACCENT = ("#eef7f9", "#d5ebf0", "#abd7e0", "#7dc0ce", "#459fb2", "#0f6e84", "#0d6176", "#0b5163", "#094250", "#07343f",
+           "#052329")  # fmt: skip
+
+
+def _show(address: str) -> None:
+    time.sleep(1.0)
+    webbrowser.open(address)

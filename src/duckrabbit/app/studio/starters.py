@@ -1,0 +1,41 @@
+"""What the tabs hold when the page is opened: the roles on the model's card."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from duckrabbit.app.studio.forms import Anagram, Create, Denoise, Edit, Form, Hybrid, Inpaint
+from duckrabbit.models.model import Card
+
+
+def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Form]:
+    """A form for each kind, ready to be run; `samples` are pictures to begin with."""
+    picture = samples[0] if samples else ""
+    shared: dict[str, Any] = {
+        "model": card.name,
+        "guidance_scale": card.guidance_scale,
+        "steps": card.steps[0] if card.steps else 30,
+    }
+    prompts = _many(card, "generate", ("a photo of a duck",))
+    target = str(card.roles.get("translate_prompt", prompts[0]))
+    pair = cast("Mapping[str, Any]", _many(card, "anagrams", ({"view": "rotate_180", "prompts": ["", ""]},))[-1])
+    two = cast("Mapping[str, Any]", _many(card, "hybrids", ({"low": "", "high": ""},))[0])
+    there = cast("Mapping[str, Any]", _many(card, "inpaints", ({"prompt": target},))[0])
+    forms: tuple[Form, ...] = (
+        Create(prompt=str(prompts[0]), **shared),
+        Denoise(image=picture, model=card.name),
+        Edit(image=samples[1] if len(samples) > 1 else picture, prompt=target, **shared),
+        Inpaint(image=picture, prompt=str(there.get("prompt", "")), **shared),
+        Anagram(prompts=tuple(pair["prompts"]), views=(str(pair["view"]),), **shared, **_seed(pair)),
+        Hybrid(near=str(two["high"]), far=str(two["low"]), **shared, **_seed(two)),
+    )
+    return {form.kind: form for form in forms}
+
+
+def _many(card: Card, role: str, default: Sequence[Any]) -> Sequence[Any]:
+    return cast("Sequence[Any]", card.roles.get(role) or default)
+
+
+def _seed(pair: Mapping[str, Any]) -> dict[str, Any]:
+    return {"seed": int(pair["seed"])} if "seed" in pair else {}

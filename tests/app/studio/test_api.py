@@ -1,0 +1,101 @@
+"""The tabs by name over HTTP, as programs use them."""
+
+import io
+import json
+import runpy
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "studio_client.py"
+
+
+@pytest.fixture(scope="module")
+def client(studio):
+    from gradio_client import Client
+
+    return Client(studio.address, verbose=False)
+
+
+def picture(http):
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64), "#cc3333").save(buffer, format="PNG")
+    return http.post("/pictures", content=buffer.getvalue()).json()["name"]
+
+
+def test_every_tab_is_there_with_typed_parameters(client):
+    told = client.view_api(return_format="dict")["named_endpoints"]
+    assert {"/generate", "/denoise", "/edit", "/inpaint", "/anagram", "/hybrid", "/shelf", "/delete", "/stop"} == set(
+        told
+    )
+    kinds = {p["parameter_name"]: p["python_type"]["type"] for p in told["/anagram"]["parameters"]}
+    assert kinds["seed"] == "int"
+    assert "list" in kinds["prompts"]
+
+
+def test_what_it_makes_is_what_the_command_makes(client, studio, cli, monkeypatch):
+    made = client.predict(prompt="a red circle", model="oracle", steps=12, seed=3, count=2, api_name="/generate")
+    folder = studio.shelf.folder / made["item"]
+    words = shlex.split(made["command"])
+    assert words[0] == "duckrabbit"
+    assert cli(*words[1:], "--out", "again", "--quiet").code == 0
+    for name in ("01-seed3.png", "01-seed4.png"):
+        assert np.array_equal(np.asarray(Image.open(folder / name)), np.asarray(Image.open(Path("again") / name)))
+    assert made["network_calls"] == 12
+    assert made["address"].startswith("?make=generate")
+
+
+def test_each_picture_tab_makes_its_files(client, http, studio):
+    image = picture(http)
+    shared = {"model": "oracle", "seed": 1}
+    made = [
+        client.predict(image=image, t=300, **shared, api_name="/denoise"),
+        client.predict(image=image, prompt="a blue cross", strength="0.4,0.8", **shared, api_name="/edit"),
+        client.predict(near="a red cross", far="a red circle", **shared, api_name="/hybrid"),
+    ]
+    for each in made:
+        suffixes = {f.rpartition(".")[2] for f in each["files"]}
+        assert {"png", "json"} <= suffixes
+        for file in each["files"]:
+            assert http.get(file).status_code == 200
+    assert {"mp4", "gif", "pdf"} <= {f.rpartition(".")[2] for f in made[-1]["files"]}
+    kept = client.predict(api_name="/shelf")
+    assert [m["item"] for m in reversed(made)] == [k["item"] for k in kept[:3]]
+    client.predict(item=made[0]["item"], api_name="/delete")
+    assert made[0]["item"] not in [k["item"] for k in client.predict(api_name="/shelf")]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "word"),
+    [
+        ("/generate", {"prompt": "a purple dinosaur"}, "knows no prompt"),
+        ("/generate", {"prompt": ""}, "empty"),
+        ("/generate", {"prompt": "a red circle", "count": 1000}, "1 to 16"),
+        ("/generate", {"prompt": "a red circle", "solver": "magic"}, "no solver"),
+        ("/generate", {"prompt": "a red circle", "model": "/etc"}, "has not the model"),
+        ("/anagram", {"prompts": ["a red circle", "a red cross"], "views": ["spin.py:Spin"]}, "no view"),
+        ("/denoise", {"image": "/etc/passwd"}, "named by"),
+        ("/denoise", {"image": "f" * 24 + ".png"}, "no longer there"),
+        ("/delete", {"item": "../../etc"}, "nothing of that name"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(client, name, values, word):
+    from gradio_client.exceptions import AppError
+
+    model = {} if name == "/delete" or "model" in values else {"model": "oracle"}
+    with pytest.raises(AppError, match=word):
+        client.predict(**values, **model, api_name=name)
+
+
+def test_the_example_makes_an_anagram(studio, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", [str(EXAMPLE), studio.address, "--model", "oracle"])
+    runpy.run_path(str(EXAMPLE), run_name="__main__")
+    assert list(tmp_path.glob("*.png"))
+    assert list(tmp_path.glob("*.mp4"))
+    assert json.loads(next(tmp_path.glob("01.json")).read_text())["format"] == 1
+    assert "duckrabbit anagram" in capsys.readouterr().out

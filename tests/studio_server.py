@@ -1,0 +1,30 @@
+"""The studio on the oracle, in a thread of the tests."""
+
+import threading
+import time
+from types import SimpleNamespace
+
+
+def start(folder, **wishes):
+    """A studio that answers: its address, its desk and shelf, and how to end it."""
+    import uvicorn
+
+    from duckrabbit.app.cli import app
+    from duckrabbit.app.studio.serve import Studio, Wishes, listen, settings
+
+    made = Studio(app, Wishes(folder, "oracle", browser=False, **wishes))
+    listening = listen("127.0.0.1", 0)
+    server = uvicorn.Server(settings(made.app))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    while not server.started:
+        time.sleep(0.05)
+
+    def end():
+        server.should_exit = True
+        made.close()
+        thread.join(10)
+        listening.close()
+
+    return SimpleNamespace(address=address, desk=made.desk, shelf=made.shelf, end=end, app=made.app)
