@@ -137,5 +137,25 @@ def test_closing_stops_what_runs_and_refuses_more(desk):
         desk.submit(Create(prompt="x"))
 
 
+def test_what_goes_wrong_while_warming_up_stops_nothing():
+    done = []
+
+    def warm():
+        done.append("warm")
+        raise OSError("no weights")
+
+    desk = Desk(lambda ticket: "item", first=warm)
+    assert wait(desk.submit(Create(prompt="x"))).state == "done"
+    assert done == ["warm"]
+    desk.close()
+
+
+def test_a_model_that_is_not_on_the_menu_is_refused():
+    desk = Desk(lambda ticket: "item", ["oracle"])
+    with pytest.raises(UserError, match="it has oracle"):
+        desk.submit(Create(prompt="x", model="/etc"))
+    desk.close()
+
+
 def test_stopped_is_no_mistake():
     assert not issubclass(Stopped, UserError)

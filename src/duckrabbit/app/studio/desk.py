@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -64,11 +65,18 @@ class Ticket:
 class Desk:
     """The queue of a device and its worker; `work(ticket)` does it, and says the item it made.
 
-    `models` are those that may be asked for; empty, any. `most` may be waiting.
+    `models` are those that may be asked for; empty, any. `most` may be waiting. `first` is done
+    before anything else, so that the first visitor does not wait for weights.
     """
 
-    def __init__(self, work: Callable[[Ticket], str], models: Collection[str] = (), most: int = MOST_WAITING) -> None:
-        self._work, self._models, self._most = work, models, most
+    def __init__(
+        self,
+        work: Callable[[Ticket], str],
+        models: Collection[str] = (),
+        most: int = MOST_WAITING,
+        first: Callable[[], None] | None = None,
+    ) -> None:
+        self._work, self._models, self._most, self._first = work, models, most, first
         self._waiting: deque[Ticket] = deque()
         self._known: dict[str, Ticket] = {}
         self._running: Ticket | None = None
@@ -135,6 +143,9 @@ class Desk:
         self._thread.join(wait)
 
     def _serve(self) -> None:
+        if self._first is not None:
+            with suppress(Exception):  # whatever is wrong with the model, the first ticket will tell
+                self._first()
         while True:
             with self._change:
                 while not self._waiting and not self._closed:

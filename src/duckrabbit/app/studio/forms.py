@@ -164,6 +164,10 @@ class Anagram(Form):
         """The views and the prompts, with films and a page to print."""
         if not 2 <= len(self.prompts) <= 5:
             raise UserError("An anagram takes two to five prompts, each after the first with its view.")
+        from duckrabbit.guidance.views import parse_view
+
+        for view in self.views:
+            parse_view(view)  # a shipped view, never a file to run
         looks = [part for view in self.views for part in ("--view", view)]
         return [*looks, "--animate", "mp4,gif", "--print", "pdf", *_positional(*self.prompts)]
 

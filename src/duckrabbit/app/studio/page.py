@@ -86,7 +86,10 @@ class Page:
             component.input(None, made.components, js=js)
         run.click(None, made.components, js=js)
         run.click(self._maker(kind), [*made.components], [view, ticket, run, stop], concurrency_limit=None, **hidden)
-        stop.click(self.desk.stop, [ticket], [], **hidden)
+        stop.click(self._stop, [ticket], [], **hidden)
+
+    def _stop(self, ticket: str) -> None:
+        self.desk.stop(ticket)
 
     def _maker(self, kind: str) -> Any:
         async def make(*values: Any) -> AsyncIterator[tuple[Any, ...]]:

@@ -62,13 +62,16 @@ class Studio:
         from duckrabbit.app.studio.guard import LOCAL, Guard
         from duckrabbit.app.studio.page import Page
         from duckrabbit.app.studio.shelf import Shelf
+        from duckrabbit.app.studio.starters import starters
         from duckrabbit.app.studio.work import Worker
 
         self.shelf = Shelf(wishes.folder)
         models = menu(wishes.model)
         worker = Worker(commands, self.shelf, wishes.device, wishes.dtype)
-        self.desk = Desk(worker, [card.name for card in models])
-        page = Page(self.desk, self.shelf, models, _samples(self.shelf))
+        samples = _samples(self.shelf)
+        begin = starters(models[0], samples)["generate"]
+        self.desk = Desk(worker, [card.name for card in models], first=lambda: worker.warm(begin))
+        page = Page(self.desk, self.shelf, models, samples)
         self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
 
     def close(self) -> None:

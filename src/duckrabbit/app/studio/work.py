@@ -6,6 +6,7 @@ import io
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from duckrabbit.app.options import Common
 from duckrabbit.app.perform import performed_by, runner, write_figure
 from duckrabbit.app.sheet import enlarge
 from duckrabbit.app.studio.desk import Ticket
-from duckrabbit.app.studio.forms import to_plain
+from duckrabbit.app.studio.forms import Form, to_plain
 from duckrabbit.app.studio.shelf import Shelf
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
@@ -57,6 +58,16 @@ class Worker:
             return self.shelf.put(folder, facts).id
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+    def warm(self, form: Form) -> None:
+        """Take one step of a form, and keep nothing: imports are made, weights are loaded."""
+
+        def once(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras) -> None:
+            figure(runner(lambda job, state: None, common.micro_batch, None))
+
+        command, *rest = replace(form, steps=1, count=1).arguments(f"{self.shelf.inputs}/")
+        with performed_by(once):
+            _call(self.commands, [command, *self.chosen, *rest])
 
 
 def _call(commands: typer.Typer, arguments: list[str]) -> None:
