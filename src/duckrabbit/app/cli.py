@@ -80,3 +80,7 @@ def _complain(sentence: str) -> None:
 
     Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True)
     sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
