@@ -8,7 +8,6 @@ from pathlib import Path
 from duckrabbit.files import Atomic
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import cache_folder
-from duckrabbit.tasks.job import cost
 from duckrabbit.tasks.results import Result
 
 GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}
@@ -30,8 +29,8 @@ def learn(result: Result) -> None:
     """Remember how long each stage took; what cannot be written is not remembered."""
     job, known = result.job, _read()
     before = dict(known)
-    for stage, price, seconds in zip(job.stages, cost(job), result.stage_seconds, strict=True):
-        pictures = price.pictures * len(result.seeds)
+    for stage, price, seconds in zip(job.stages, result.record["cost"], result.stage_seconds, strict=True):
+        pictures = price["pictures"] * len(result.seeds)
         if pictures >= FEWEST:
             known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
     if known == before:

@@ -14,7 +14,7 @@ from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.pictures import open_picture
 from duckrabbit.tasks.records import read_job, read_record
-from duckrabbit.tasks.results import LOCAL, Result, make_record
+from duckrabbit.tasks.results import LOCAL, Result
 from duckrabbit.tasks.run import OnState, run
 
 
@@ -53,7 +53,7 @@ def replay(
         model = load(model or _name(told), device=device or record["device"], dtype=dtype or kept, prompts=prompts)
     job = read_job(record, folder, model)
     result = run(job, record["seeds"], micro_batch=record.get("micro_batch"), on_state=on_state)
-    fresh = make_record(result)
+    fresh = result.record
     same = fresh["pixels"] == record["pixels"]
     changed = [key for key in ("device", "dtype", "threads", "versions") if fresh[key] != record.get(key)]
     if fresh["model"]["weights"] != told.get("weights"):

@@ -10,6 +10,7 @@ import hashlib
 import json
 import platform
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -55,17 +56,18 @@ class Result:
 
     @property
     def record(self) -> dict[str, Any]:
-        """The run record: plain data from which `replay` makes the same pictures."""
-        return make_record(self)
+        """The run record: plain data from which `replay` makes the same pictures; its tensors by hash only."""
+        return self.recorded[0]
+
+    @cached_property
+    def recorded(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The record and the tensors it names, worked out once; not to be changed."""
+        tensors: dict[str, Tensor] = {}
+        return _record(self, tensors), tensors
 
     def save(self, folder: str, stem: str = "image") -> list[str]:
         """Write PNG files and the record into `folder`; returns the paths of the pictures."""
         return [str(path) for path in save_result(self, folder, stem)]
-
-
-def make_record(result: Result) -> dict[str, Any]:
-    """The record of a result, as JSON-able data; its tensors are told by hash only."""
-    return _record(result, {})
 
 
 def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
@@ -110,10 +112,9 @@ def save_result(result: Result, folder: str | Path, stem: str = "image") -> list
     its record. Returns the paths of the pictures. Raises UserError where the folder is not writable.
     """
     folder = Path(folder)
-    tensors: dict[str, Tensor] = {}
-    record = _record(result, tensors)
+    plain, tensors = result.recorded
     names = [f"{stem}-seed{seed}.png" for seed in result.seeds]
-    record["files"] = names
+    record = {**plain, "files": names}
     if tensors:
         record["tensors"] = f"{stem}.safetensors"
         with Atomic(folder / f"{stem}.safetensors") as temporary:

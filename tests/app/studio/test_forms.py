@@ -104,7 +104,7 @@ def test_what_no_tab_allows_is_refused(form, word):
 
 
 def test_a_prompt_that_looks_like_an_option_is_a_prompt():
-    assert Create(prompt="--out=/tmp/x").arguments()[-2:] == ["--", "--out=/tmp/x"]
+    assert Create(prompt="--out=elsewhere").arguments()[-2:] == ["--", "--out=elsewhere"]
 
 
 @pytest.mark.parametrize("values", [{"seed": "x"}, {"seed": [1]}, {"seed": 1.5}, {"colour": "red"}, {"prompt": None}])

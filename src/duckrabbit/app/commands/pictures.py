@@ -87,19 +87,20 @@ def edit(
     """
     from duckrabbit.app.figures import edits
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.pictures import as_picture
     from duckrabbit.tasks.tasks import edit as task
 
     if start is not None and strength is not None:
         raise UserError("Give either --start or --strength, not both.")
-    model, subject = common.load(), subject_of(prompt, view)
+    model, subject, picture = common.load(), subject_of(prompt, view), as_picture(image)
     if strength is not None:
         values = numbers(strength, "--strength", float)
-        jobs = [task(model, image, subject, strength=s, **common.options()) for s in values]
+        jobs = [task(model, picture, subject, strength=s, **common.options()) for s in values]
     else:
         indices = numbers(start or "1,3,5,7,10,20", "--start", int)
-        jobs = [task(model, image, subject, start=i, **common.options()) for i in indices]
+        jobs = [task(model, picture, subject, start=i, **common.options()) for i in indices]
     title = f"SDEdit: {subject}" if isinstance(subject, str) else "SDEdit"
-    perform(common, jobs, lambda run: edits(run, image, jobs, common.seeds, title))
+    perform(common, jobs, lambda run: edits(run, picture, jobs, common.seeds, title))
 
 
 def inpaint(

@@ -33,13 +33,14 @@ def noise(
     """
     from duckrabbit.app.figures import forward_process
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.pictures import as_picture
     from duckrabbit.tasks.tasks import noise as task
 
     common.refuse("noise", "steps", "steps_stage2", "guidance_scale", "negative_prompt", "solver", "stage", "preset")
     common.refuse("noise", "count")
-    model = common.load()
-    jobs = [task(model, image, at) for at in numbers(t, "--t", float)]
-    perform(common, jobs, lambda run: forward_process(run, image, jobs, common.seeds[0]))
+    model, picture = common.load(), as_picture(image)
+    jobs = [task(model, picture, at) for at in numbers(t, "--t", float)]
+    perform(common, jobs, lambda run: forward_process(run, picture, jobs, common.seeds[0]))
 
 
 def denoise(
@@ -58,16 +59,17 @@ def denoise(
     """
     from duckrabbit.app.figures import denoising
     from duckrabbit.app.perform import perform
+    from duckrabbit.tasks.pictures import as_picture
     from duckrabbit.tasks.tasks import denoise as task
 
     common.refuse("denoise", "count", "stage", "steps_stage2")
     if prompt is not None:
         refuse_empty(prompt)
     model, times, options = common.load(), numbers(t, "--t", float), common.options()
-    methods = ("one-step", "iterative")
-    jobs = [task(model, image, at, prompt, method=m, **options) for at in times for m in methods]  # type: ignore[arg-type]
+    methods, picture = ("one-step", "iterative"), as_picture(image)
+    jobs = [task(model, picture, at, prompt, method=m, **options) for at in times for m in methods]  # type: ignore[arg-type]
     given = {"subject": prompt, **options}
-    perform(common, jobs, lambda run: denoising(run, model, image, times, common.seeds[0], **given))
+    perform(common, jobs, lambda run: denoising(run, model, picture, times, common.seeds[0], **given))
 
 
 def replay(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -22,7 +23,7 @@ INPUT = re.compile(r"[0-9a-f]{24}\.png")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
+class Form(ABC):
     """What all tabs share; None is what the model wants. `kind` is the command, `tab` where it is made."""
 
     kind: ClassVar[str] = ""
@@ -35,9 +36,9 @@ class Form:
     seed: int = 180
     count: int = 1
 
+    @abstractmethod
     def own(self, inputs: str) -> list[str]:
         """The arguments of this tab; `inputs` goes before the names of pictures."""
-        raise NotImplementedError
 
     def title(self) -> str:
         """What it is, in its own words."""

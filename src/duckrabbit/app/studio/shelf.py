@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import re
-import secrets
 import shutil
 import time
 from dataclasses import dataclass
@@ -24,6 +23,11 @@ from duckrabbit.files import Atomic
 ITEM = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]{6}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(png|gif|mp4|pdf|json|safetensors)")
 MOST_INPUTS = 2000
+
+
+def _when(item: str) -> tuple[str, str]:
+    """When an item was begun: its second, then its microseconds, whatever kind it is."""
+    return item[:15], item[-6:]
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,9 @@ class Shelf:
 
     def begin(self, kind: str) -> Path:
         """A folder to make something in; it is on the shelf once it is `put` there."""
-        folder = self.folder / f".making-{time.strftime('%Y%m%d-%H%M%S')}-{kind}-{secrets.token_hex(3)}"
+        seconds, micros = divmod(time.time_ns() // 1000, 10**6)
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+        folder = self.folder / f".making-{stamp}-{kind}-{micros:06x}"
         folder.mkdir()
         return folder
 
@@ -68,7 +74,7 @@ class Shelf:
 
     def items(self, most: int | None = None) -> list[Item]:
         """What is kept, the newest first; what cannot be read is left out."""
-        names = sorted((p.name for p in self.folder.iterdir() if ITEM.fullmatch(p.name)), reverse=True)
+        names = sorted((p.name for p in self.folder.iterdir() if ITEM.fullmatch(p.name)), key=_when, reverse=True)
         found = (self.get(name) for name in names[:most])
         return [item for item in found if item is not None]
 
