@@ -8,9 +8,14 @@ from pathlib import Path
 
 from duckrabbit.errors import UserError
 
+UNFINISHED = ".unfinished"
+
 
 class Atomic:
     """A context for writing a file whole: a temporary file beside `path`, renamed when all went well.
+
+    Both the file and its folder are flushed, so that it is there even if the power fails. What a killed
+    process leaves is named .NAME.RANDOM.unfinished; `clear_unfinished` takes it away.
 
     Raises UserError where the folder cannot be made or written, or the disk is full.
     """
@@ -22,7 +27,7 @@ class Atomic:
     def __enter__(self) -> Path:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.")
+            handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=UNFINISHED)
             os.close(handle)
         except OSError as error:
             raise self._sentence(error) from None
@@ -37,6 +42,7 @@ class Atomic:
                 with self.temporary.open("rb") as file:
                     os.fsync(file.fileno())
                 self.temporary.replace(self.path)
+                _flush_folder(self.path.parent)
                 return
             except OSError as failure:
                 error = failure
@@ -48,6 +54,23 @@ class Atomic:
         return UserError(
             f"{self.path} cannot be written: {error.strerror or error}. Choose another --out, or make room."
         )
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what killed processes left in `folder`."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in `folder` last; where a folder cannot be opened (Windows), it is left to the system."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _umask() -> int:

@@ -21,7 +21,6 @@ torch.set_num_threads(1)
 
 from accelerate import Accelerator  # noqa: E402
 
-from duckrabbit.training import checkpoint  # noqa: E402
 from duckrabbit.training.data import Pictures  # noqa: E402
 from duckrabbit.training.loop import Trainer, read_metrics  # noqa: E402
 from duckrabbit.training.recipes import find_recipe  # noqa: E402
@@ -111,7 +110,7 @@ def inside_write(moment: str, write: int):
             count_down("after rename")
             return done
 
-        checkpoint.os.fsync, checkpoint.Path.replace = watched_fsync, watched_replace
+        os.fsync, Path.replace = watched_fsync, watched_replace
 
     return arm
 

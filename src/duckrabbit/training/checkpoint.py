@@ -8,7 +8,6 @@ facts of the run as JSON and a digest of all content, so that damage is noticed.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
@@ -20,33 +19,15 @@ from safetensors.torch import save
 from torch import Tensor
 
 from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
 
 FORMAT = "duckrabbit.checkpoint.1"
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`: all of it or nothing, even if the power fails.
-
-    What a killed process left unfinished is named .NAME.PID.unfinished; `clear_unfinished` takes it away.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.parent / f".{path.name}.{os.getpid()}.unfinished"
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
-
-
-def clear_unfinished(folder: Path) -> None:
-    """Remove what killed processes left in `folder`."""
-    for path in folder.glob(".*.unfinished"):
-        path.unlink(missing_ok=True)
+    """Put `content` at `path`: all of it or nothing, even if the power fails (files.Atomic)."""
+    with Atomic(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ from torch import Tensor
 
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
+from duckrabbit.files import clear_unfinished
 from duckrabbit.networks.unet import build_unet
 from duckrabbit.training.checkpoint import (
-    clear_unfinished,
     load_tensors,
     random_states,
     restore_random_states,
