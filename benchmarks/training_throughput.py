@@ -24,7 +24,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
 
 from duckrabbit.networks.unet import UNetConfig, build_unet
 from duckrabbit.training.data import Pictures
@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    device = Accelerator().device.type
+    device = PartialState().device.type
     speed = fastest(device)
     generator = torch.Generator().manual_seed(0)
     data = Pictures(
