@@ -8,7 +8,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from duckrabbit.app.cli import app
-from duckrabbit.app.gallery.experiments import experiments
+from duckrabbit.app.gallery.experiments import Experiment, experiments
 from duckrabbit.models.cards import cards
 from duckrabbit.models.model import Card
 
@@ -89,3 +89,12 @@ def test_every_model_has_the_experiments_of_the_course():
         sections = " ".join(e.section for e in experiments(card, 2))
         for number in ("0", "1.1", "1.2", "1.4", "1.5", "1.7", "1.7.2", "1.7.3", "1.8", "1.9"):
             assert f"{number} " in sections
+
+
+def test_what_is_not_made_is_told_and_is_a_failure(tmp_path, monkeypatch):
+    bad = Experiment("bad", "9 Bad", "It cannot be.", "", ("generate", "a purple dinosaur"))
+    monkeypatch.setattr("duckrabbit.app.gallery.build.experiments", lambda card, stages: [bad])
+    told = CliRunner().invoke(app, ["gallery", "--model", "oracle", "--out", str(tmp_path)], catch_exceptions=False)
+    assert told.exit_code == 1
+    assert "Not made: bad" in told.output
+    assert "Not made" in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -10,7 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckrabbit.diffusion import levels
-from duckrabbit.diffusion.levels import CLEAN, DiscreteSchedule, FlowSchedule, NoiseLevel, add_noise
+from duckrabbit.diffusion.levels import (
+    CLEAN,
+    DiscreteSchedule,
+    FlowSchedule,
+    NoiseLevel,
+    OneStepSchedule,
+    add_noise,
+    linear,
+    quarters,
+    rescale_zero_terminal_snr,
+    time_at,
+)
 from duckrabbit.errors import UserError
 
 
@@ -167,3 +178,30 @@ def test_add_noise_equals_diffusers():
     for t in (0, 500, 990):
         theirs = scheduler.add_noise(x0, eps, torch.tensor([t, t]))
         torch.testing.assert_close(add_noise(x0, levels.squaredcos_cap_v2().level(t), eps), theirs, atol=1e-5, rtol=0)
+
+
+@given(st.floats(0.01, 30))
+def test_a_sigma_finds_its_time_on_every_schedule(ratio):
+    """The nearest level: no neighbour's sigma / alpha is nearer."""
+    discrete = rescale_zero_terminal_snr(linear(300))
+    t = time_at(discrete, ratio)
+    distance = abs(discrete.level(t).noise_to_signal - ratio)
+    assert all(abs(discrete.level(s).noise_to_signal - ratio) >= distance for s in (t - 1, min(t + 1, 299)) if s >= 0)
+    assert FlowSchedule().level(time_at(FlowSchedule(), ratio)).noise_to_signal == pytest.approx(ratio)
+    assert OneStepSchedule(0.5).level(time_at(OneStepSchedule(0.5), ratio)) == (ratio, 1, ratio)
+
+
+def test_a_one_step_schedule_has_levels_and_no_path():
+    schedule = OneStepSchedule(0.5)
+    assert schedule.level(-1) == CLEAN
+    assert quarters(schedule) == (0.25, 0.5, 1.0)
+    for wrong in (-0.5, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="amount of noise"):
+            schedule.level(wrong)
+    with pytest.raises(UserError, match="cannot make pictures"):
+        schedule.times(1)
+
+
+def test_quarters():
+    assert quarters(linear(1000)) == (250, 500, 750)
+    assert quarters(FlowSchedule()) == (0.25, 0.5, 0.75)

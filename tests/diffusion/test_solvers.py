@@ -9,7 +9,7 @@ from diffusers import DDIMScheduler, DDPMScheduler
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, linear, squaredcos_cap_v2
 from duckrabbit.diffusion.plans import Move, plan_through
 from duckrabbit.diffusion.prediction import Prediction, read_output
-from duckrabbit.diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Step
+from duckrabbit.diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Step, find_solver
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import diffuse, trajectory
 from duckrabbit.errors import UserError
@@ -231,3 +231,11 @@ def test_settings_that_make_no_sense_are_refused():
         DDPM().step(predict, grid(), move, Noise(tuple(range(9))), 0, None)
     # but no variance is needed for the move to CLEAN
     assert DDPM().step(predict, grid(), Move(NoiseLevel(0, 0.9, 0.4), CLEAN), no_noise, 0, None).x.isfinite().all()
+
+
+def test_a_solver_is_found_by_its_name_and_numbers():
+    assert [find_solver(name) for name in SOLVERS] == list(SOLVERS.values())
+    assert find_solver("ddim:eta=0.5") == DDIM(0.5)
+    for wrong in ("euler", "ddim:eta", "ddim:eta=x", "ddim:nu=1", "heun:eta=1", "ddim:eta=2", "ddpm:variance=1"):
+        with pytest.raises(UserError):
+            find_solver(wrong)

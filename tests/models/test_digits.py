@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from accelerate import Accelerator
 from safetensors.torch import load_file
 
+import duckrabbit as dr
 from duckrabbit.diffusion.levels import CLEAN
 from duckrabbit.diffusion.plans import plan_through
 from duckrabbit.diffusion.prediction import Query
@@ -18,19 +18,14 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views import Rotate
-from duckrabbit.models.digits import DigitsConfig, load_denoiser, load_digits, load_unet
+from duckrabbit.models.digits import WEIGHTS, DigitsConfig, load_denoiser, load_digits, load_unet
 from duckrabbit.models.load import load
+from duckrabbit.models.model import Card
 from duckrabbit.networks.unet import NO_CLASS
-from duckrabbit.training.data import Pictures
-from duckrabbit.training.export import export
-from duckrabbit.training.loop import Trainer
-from duckrabbit.training.recipes import find_recipe
+from tiny_digits import train
 
 RECIPES = ["fast-class", "fast-time", "fast-denoiser", "cs180-class", "cs180-time", "cs180-flow-class"]
-DATA = Pictures(
-    torch.randint(0, 256, (32, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),
-    torch.arange(32) % 10,
-)
+PICTURE = torch.rand(1, 3, 40, 40, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +33,7 @@ def folders(tmp_path_factory):
     """A model of each kind, trained for two steps."""
     root = tmp_path_factory.mktemp("digits")
     for name in RECIPES:
-        recipe = replace(find_recipe(name), hidden=4, batch=16, epochs=1)
-        for _ in Trainer(recipe, DATA, root / "runs" / name, Accelerator(cpu=True)).run():
-            pass
-        export(root / "runs" / name, root / name, DATA)
+        train(name, root / "runs", root / name)
     return root
 
 
@@ -104,10 +96,43 @@ def test_conditions(folders):
 def test_a_denoiser_denoises_and_does_not_sample(folders):
     net = load_denoiser(folders / "fast-denoiser")
     assert net(torch.rand(3, 1, 28, 28)).shape == (3, 1, 28, 28)
-    with pytest.raises(UserError, match="cannot sample"):
-        load_digits(folders / "fast-denoiser")
+    model = load_digits(folders / "fast-denoiser")
+    z = torch.randn(2, 1, 28, 28)
+    at = model.stages[0].schedule.level(0.3)
+    (answer,) = model.network(0)([Query(z, None)], at)
+    torch.testing.assert_close(answer.x0, net(z))
+    assert (at.alpha, at.sigma) == (1, 0.3)
+    for task in (lambda: dr.generate(model, ""), lambda: dr.edit(model, PICTURE, strength=0.5)):
+        with pytest.raises(UserError, match="cannot make pictures"):
+            task()
     with pytest.raises(UserError, match="load_digits"):
         load_denoiser(folders / "fast-time")
+
+
+def test_denoising_in_one_step_is_the_network_on_x_plus_sigma_eps(folders):
+    """The task, from a picture to a picture, against the definition."""
+    model = load_digits(folders / "fast-denoiser")
+    job = dr.denoise(model, PICTURE, 0.5, method="one-step")
+    grey = torch.nn.functional.interpolate(PICTURE, (28, 28), mode="bicubic", antialias=True).clamp(0, 1).mean(1, True)
+    eps = Noise((7,), "stage1")(grey, "start", 0)
+    wanted = load_denoiser(folders / "fast-denoiser")(grey + 0.5 * eps)
+    torch.testing.assert_close(dr.run(job, [7]).images, wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_a_card_names_a_digit_model_in_the_package(folders, monkeypatch, tmp_path):
+    from duckrabbit.models import load as loading
+    from duckrabbit.models.weights import hash_bytes
+
+    digest = hash_bytes(folders / "fast-class" / "model.safetensors")
+    card = Card("my-digits", "Digits", "package:my-digits", "Apache-2.0", guidance_scale=5, sha256={WEIGHTS: digest})
+    monkeypatch.setattr(loading, "cards", lambda: {"my-digits": card})
+    monkeypatch.setattr(loading, "_packaged", lambda source: folders / "fast-class")
+    model = load("my-digits")
+    assert model.card is card
+    model.network(0)
+    monkeypatch.setattr(loading, "cards", lambda: {"my-digits": replace(card, sha256={WEIGHTS: "0" * 64})})
+    with pytest.raises(UserError, match="not the file its card describes"):
+        load("my-digits").network(0)
 
 
 def test_the_folder_is_whole_and_small(folders):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,19 +17,19 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import add_noise
+from duckrabbit.diffusion.levels import OneStepSchedule, add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.guidance.between import between, walked_away
 from duckrabbit.guidance.views import Identity, parse_view
-from duckrabbit.models.model import Model
+from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
 from duckrabbit.tasks.job import Job, value_range
-from duckrabbit.tasks.pictures import Source, as_picture, resize, to_pixels, to_range
+from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
-from duckrabbit.tasks.tasks import denoise
+from duckrabbit.tasks.tasks import denoise, level_words
 
 from .films import Kind as FilmKind
 from .films import transition
@@ -80,7 +81,7 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
 def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
     """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    picture = Cell(array(resize(as_picture(source), results[0].images.shape[-1])), "the picture")
+    picture = Cell(array(seen(as_picture(source), *_shape(results[0]))), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
@@ -101,8 +102,8 @@ def before_and_after(
     A result that reads in several `views` is shown through each, in a row of its own.
     """
     result = run(job, seeds, None)
-    size = result.images.shape[-1]
-    given = [Cell(array(resize(picture, min(size, picture.shape[-1]))), words) for picture, words in before]
+    size, channels = _shape(result)
+    given = [Cell(array(seen(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before]
     made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
     rows = [Row((*given, *made))]
     for name in views:
@@ -115,21 +116,23 @@ def before_and_after(
 def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) -> Figure:
     """The picture, and what the forward process makes of it at each time."""
     results = [run(job, [seed], None) for job in jobs]
-    picture = resize(as_picture(source), jobs[0].model.stages[0].size)
+    facts = jobs[0].model.stages[0]
+    picture = seen(as_picture(source), facts.size, facts.channels)
     cells = [Cell(array(picture), "the picture")]
     for result in results:
         at = result.job.stages[0].plan[-1].to
-        cells.append(Cell(arrays(result)[0], f"t = {at.t:g}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
+        cells.append(Cell(arrays(result)[0], f"{level_words(facts, at.t)}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
     return Figure(Sheet((Row(tuple(cells)),), "The forward process"), tuple(results))
 
 
 def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:
     """Noised to each time: best blur and median, one step, iterative; and the iterative states.
 
-    All see the same noise. PSNR in dB and SSIM are against the picture at the model's size.
+    All see the same noise. A one-step denoiser has no iterative states. PSNR in dB and SSIM are
+    against the picture at the model's size.
     """
     facts = model.stages[0]
-    picture = resize(as_picture(source), facts.size)
+    picture = seen(as_picture(source), facts.size, facts.channels)
     x0 = to_range(picture, facts.value_range)
     eps = Noise((seed,), "stage1")(x0, "start", 0)
     low, high = facts.value_range
@@ -139,28 +142,39 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
         noisy = (add_noise(x0, at, eps) / at.alpha - low) / (high - low)
         blurred, median = best_gaussian_blur(noisy, picture), best_median(noisy, picture)
         one = run(denoise(model, source, t, method="one-step", **options), [seed], None)  # type: ignore[arg-type]
-        states: list[State] = []
-        job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
-        many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
         cells = [
-            Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, t = {t:g}"),
+            Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
             Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),
             Cell(array(median.image), f"{median.setting}\n{_scores(median.image, picture)}"),
             Cell(arrays(one)[0], f"one step\n{_scores(unit(one), picture)}"),
-            Cell(arrays(many)[0], f"iterative, {len(job.stages[0].plan)} moves\n{_scores(unit(many), picture)}"),
-            Cell(array(picture), "the picture"),
         ]
-        rows.append(Row(tuple(cells)))
-        results += [one, many]
-        frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
-        films[f"denoise-t{t:g}"] = [pixels for _, pixels in frames]
-        if t == max(times):
-            shown = frames[::5] + ([frames[-1]] if (len(frames) - 1) % 5 else [])
-            strip = [Cell(p, "clean" if at_t < 0 else f"t = {at_t:g}") for at_t, p in shown]
-            for k in range(0, len(strip), ACROSS):
-                label = "" if k else f"every fifth state from t = {t:g}"
-                rows.append(Row(tuple(strip[k : k + ACROSS]), label))
+        results.append(one)
+        strips: list[Row] = []
+        if "iterative" in methods_of(facts):
+            states: list[State] = []
+            job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
+            many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
+            words = f"iterative, {len(job.stages[0].plan)} moves\n{_scores(unit(many), picture)}"
+            cells.append(Cell(arrays(many)[0], words))
+            results.append(many)
+            frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
+            films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
+            strips = _filmstrip(frames, t) if t == max(times) else []
+        rows += [Row((*cells, Cell(array(picture), "the picture"))), *strips]
     return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
+
+
+def methods_of(facts: StageFacts) -> tuple[Literal["one-step", "iterative"], ...]:
+    """The ways in which a stage can take noise away."""
+    return ("one-step",) if isinstance(facts.schedule, OneStepSchedule) else ("one-step", "iterative")
+
+
+def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
+    """Every fifth of the frames (their time, their pixels) from time t on, and the last."""
+    shown = [*frames[::5], *([frames[-1]] if (len(frames) - 1) % 5 else [])]
+    strip = [Cell(p, "clean" if at < 0 else f"t = {at:g}") for at, p in shown]
+    parts = [strip[k : k + ACROSS] for k in range(0, len(strip), ACROSS)]
+    return [Row(tuple(part), "" if k else f"every fifth state from t = {t:g}") for k, part in enumerate(parts)]
 
 
 def illusion(
@@ -242,6 +256,11 @@ def _seen(result: Result, b: int, view: View) -> np.ndarray:
 
 def _array(x: Tensor, result: Result) -> np.ndarray:
     return to_pixels(x, value_range(result.job))[0].numpy()
+
+
+def _shape(result: Result) -> tuple[int, int]:
+    """(width, channels) of a result's pictures."""
+    return result.images.shape[-1], result.images.shape[1]
 
 
 def _enlarged(x: Tensor, side: int) -> Tensor:

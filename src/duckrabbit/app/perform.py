@@ -79,9 +79,10 @@ def _on_terminal(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Fi
             folder.rmdir()  # where nothing was written; a folder with files in it stays
     if common.quiet:
         return
-    seconds = sum(r.seconds for r in made.results)
-    pictures = sum(len(r.seeds) for r in made.results)
-    console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
+    if made.results:
+        seconds = sum(r.seconds for r in made.results)
+        pictures = sum(len(r.seeds) for r in made.results)
+        console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
     typer.echo(str(folder / "sheet.png"))
 
 
@@ -162,6 +163,10 @@ def tell(jobs: Sequence[Job], count: int) -> None:
         typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
             facts = job.model.stages[stage.index]
+            if not stage.asks:
+                to = stage.plan[-1].to
+                typer.echo(f"  {facts.size} px, {to.alpha:.3f} of the picture and {to.sigma:.3f} of noise, no network")
+                continue
             end = stage.plan[-1].to
             levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
             typer.echo(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from torch import Tensor
 
 from duckrabbit.evaluation.denoising import SIGMAS, Row
@@ -24,22 +25,33 @@ from duckrabbit.training.data import Pictures, to_range
 
 def write(figure: Figure, path: Path) -> Path:
     """The figure as a PNG at `path`."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
-    write_atomically(path, buffer.getvalue())
+    write_atomically(path, _png(figure))
     return path
 
 
+def pixels(figure: Figure) -> np.ndarray:
+    """The figure as uint8 (H, W, 3)."""
+    with Image.open(io.BytesIO(_png(figure))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+    return buffer.getvalue()
+
+
 def loss_curve(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
-    """The loss of every step of each run by its name, and its running mean; both axes logarithmic."""
+    """The loss of every step of each run by its name, and its mean over the tenth around; both axes logarithmic."""
     figure = Figure(figsize=(7, 4))
     axes = figure.subplots()
     for name, log in logs.items():
         steps, loss = (np.array([row[k] for row in log], float) for k in ("step", "loss"))
         (line,) = axes.plot(steps, loss, alpha=0.25, linewidth=0.5)
-        width = max(1, len(loss) // 50)
-        mean = np.convolve(loss, np.ones(width) / width, "valid")
-        axes.plot(steps[width - 1 :], mean, color=line.get_color(), label=name)
+        at = np.arange(len(loss))
+        first, last = at - at // 10, np.minimum(at + at // 10 + 1, len(loss))  # a tenth each way: as wide everywhere
+        sums = np.concatenate([[0.0], np.cumsum(loss)])
+        axes.plot(steps, (sums[last] - sums[first]) / (last - first), color=line.get_color(), label=name)
     axes.set(xlabel="step", ylabel="loss", xscale="log", yscale="log", title="Training loss")
     axes.legend(frameon=False)
     return figure

@@ -139,6 +139,58 @@ class FlowSchedule:
         return tuple(1 - i / steps for i in range(steps))
 
 
+@dataclass(frozen=True)
+class OneStepSchedule:
+    """What a one-step denoiser is shown: x_0 + sigma eps, so alpha = 1, and t is sigma itself.
+
+    It was trained at `sigma` and may be asked at any; there is no path from noise to a picture.
+    """
+
+    sigma: float
+
+    def level(self, t: float) -> NoiseLevel:
+        """The level with t = sigma, from 0 up; t = -1 is CLEAN."""
+        if t == CLEAN.t:
+            return CLEAN
+        if not 0 <= t < math.inf:
+            raise UserError(f"sigma = {t:g} is no amount of noise; choose 0 or more, as in 0.5.")
+        return NoiseLevel(float(t), 1.0, float(t))
+
+    def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
+        """Raises UserError: there are none."""
+        raise UserError(
+            "This model takes noise away in one step and cannot make pictures from it; "
+            "use it with `duckrabbit denoise --sigma`, or choose a diffusion model."
+        )
+
+
+def time_at(schedule: Schedule, noise_to_signal: float) -> float:
+    """The time whose level has sigma / alpha nearest to `noise_to_signal`, on a schedule of this module.
+
+    Raises UserError for a ratio below 0, and for a schedule of another kind.
+    """
+    if not 0 <= noise_to_signal < math.inf:
+        raise UserError(f"sigma = {noise_to_signal:g} is no amount of noise; choose 0 or more, as in 0.5.")
+    if isinstance(schedule, OneStepSchedule):
+        return noise_to_signal
+    if isinstance(schedule, FlowSchedule):
+        return noise_to_signal / (1 + noise_to_signal)
+    if isinstance(schedule, DiscreteSchedule):
+        levels = [schedule.level(t) for t in range(len(schedule.alphas_cumprod))]
+        return min(levels, key=lambda at: abs(at.noise_to_signal - noise_to_signal)).t
+    raise UserError("The model's schedule cannot be asked for a sigma; name a time with --t.")
+
+
+def quarters(schedule: Schedule) -> tuple[float, ...]:
+    """A quarter, a half and three quarters of the way to noise; of one step, less, as much and more than it knows."""
+    if isinstance(schedule, DiscreteSchedule):
+        total = len(schedule.alphas_cumprod)
+        return tuple(float(total * k // 4) for k in (1, 2, 3))
+    if isinstance(schedule, OneStepSchedule):
+        return tuple(schedule.sigma * k for k in (0.5, 1.0, 2.0))
+    return (0.25, 0.5, 0.75)
+
+
 def from_betas(betas: Sequence[float]) -> DiscreteSchedule:
     """abar_t = prod_{s <= t} (1 - beta_s) (Ho et al. 2020, below eq. 4)."""
     return DiscreteSchedule(tuple(accumulate((1 - b for b in betas), mul)))

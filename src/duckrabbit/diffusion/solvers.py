@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol
 
 from torch import Tensor
 
@@ -161,3 +161,19 @@ SOLVERS: dict[str, Solver] = {
     "dpm++": DPMSolverPP2M(),
 }
 """The solvers by the names that commands and records use."""
+
+
+def find_solver(spec: str) -> Solver:
+    """A solver by its name in SOLVERS, its numbers after a colon: "ddim", "ddim:eta=0.5".
+
+    Raises UserError for a name or a number that there is not.
+    """
+    name, _, numbers = spec.partition(":")
+    if name not in SOLVERS:
+        raise UserError(f"There is no solver '{name}'; there are {', '.join(SOLVERS)}.")
+    solver: Any = SOLVERS[name]
+    try:
+        given = {key.strip(): float(value) for key, value in (part.split("=") for part in numbers.split(",") if part)}
+        return replace(solver, **given) if given else solver  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        raise UserError(f"The solver {name} cannot be set to '{numbers}'; as an example, ddim:eta=0.5.") from None

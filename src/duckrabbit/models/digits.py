@@ -20,10 +20,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from duckrabbit.diffusion.levels import FlowSchedule, NoiseLevel, Schedule, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.levels import (
+    FlowSchedule,
+    NoiseLevel,
+    OneStepSchedule,
+    Schedule,
+    linear,
+    rescale_zero_terminal_snr,
+)
 from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card, Limiter, StageFacts
+from duckrabbit.models.weights import verify
 from duckrabbit.networks.batching import batched
 from duckrabbit.networks.unet import NO_CLASS, SIZE, UNet, UNetConfig, build_unet
 
@@ -76,15 +84,17 @@ class DigitsConfig:
         kind = self.schedule.get("kind")
         if kind == "flow":
             return FlowSchedule()
+        if kind == "single":
+            return OneStepSchedule(float(self.schedule["sigma"]))
         if kind == "linear":
             schedule = linear(int(self.schedule["steps"]))
             return rescale_zero_terminal_snr(schedule) if self.schedule.get("zero_terminal_snr") else schedule
-        raise UserError(f"A model with a '{kind}' schedule denoises in one step and cannot sample; use a DDPM.")
+        raise UserError(f"A digit model has a linear, flow or single schedule, not '{kind}'; see its config.json.")
 
 
 @dataclass
 class DigitsModel:
-    """A time- or class-conditioned U-Net of digits; see models.model.Model for its members."""
+    """A U-Net of digits, with or without time and class; see models.model.Model for its members."""
 
     card: Card
     folder: Path
@@ -121,14 +131,15 @@ class DigitsModel:
         if stage != 0 or low_res is not None:
             raise UserError(f"{self.card.name} has one stage of {SIZE} x {SIZE} pixels, and enlarges nothing.")
         dtype = getattr(torch, self.dtype)
+        verify(self.folder / WEIGHTS, self.card.sha256.get(WEIGHTS), f"{self.card.name}/{WEIGHTS}")
         unet = _for_sampling(load_unet(self.folder, self.config)).to(self.device, dtype)
-        flow = self.config.schedule.get("kind") == "flow"
-        steps = 1 if flow else int(self.config.schedule["steps"])
+        facts, told = self.config.schedule, self.config.network.conditioning != "none"
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], _: Tensor | None) -> Tensor:
-            time = 1 - at.t if flow else (at.t + 1) / steps
-            t = torch.full((len(x),), time, device=self.device, dtype=dtype)
-            labels = None
+            t = labels = None
+            if told:
+                time = 1 - at.t if facts["kind"] == "flow" else (at.t + 1) / int(facts["steps"])
+                t = torch.full((len(x),), time, device=self.device, dtype=dtype)
             if self._classes:
                 labels = torch.tensor([self._label(c) for c in conditions], device=self.device)
             x = x.to(self.device, dtype).contiguous(memory_format=torch.channels_last)
@@ -167,7 +178,7 @@ def _facts(config: DigitsConfig) -> StageFacts:
         limiter=Limiter(None, high) if low == -high else None,
         spacing="trailing",
         offset=0,
-        steps=20 if repaired else int(config.schedule["steps"]),
+        steps=20 if repaired else int(config.schedule.get("steps", 1)),
         gflop=0.53 * (config.network.hidden / 64) ** 2,
         value_range=(low, high),
     )
@@ -187,13 +198,14 @@ def load_digits(
 ) -> DigitsModel:
     """The trained model in `folder` as a Model: any task, guidance and solver works on it.
 
-    Raises UserError where the folder holds none, or a one-step denoiser (see `load_denoiser`).
+    A one-step denoiser denoises in one step, and refuses every plan. Raises UserError where the
+    folder holds no model.
     """
     folder = Path(folder)
     config = DigitsConfig.read(folder)
     config.noise_schedule()
     card = card or Card(
-        name=folder.name,
+        name=folder.parent.name if folder.name == "model" else folder.name,  # RUN/model, as `train` leaves it
         title="Digits, trained from scratch",
         source=str(folder),
         licence="Apache-2.0",

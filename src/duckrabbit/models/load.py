@@ -72,11 +72,11 @@ def load(
             f"object it lacks {', '.join(lacks)}."
         )
     name = str(source)
-    if is_digits(Path(name).expanduser()):
+    if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
             raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
         where = pick_device(device)
-        return load_digits(Path(name).expanduser(), device=where, dtype=pick_dtype(dtype or "float32", where))
+        return load_digits(digits, card=cards().get(name), device=where, dtype=pick_dtype(dtype or "float32", where))
     if name == "oracle":
         if stage2 or prompts:
             raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
@@ -86,6 +86,20 @@ def load(
     card, first, second = find_sources(name, stage2, revision, hub or Hub())
     where = pick_device(device)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def digits_folder(name: str) -> Path | None:
+    """The folder of the digit model that is meant by a name or a path; None where it is another kind of model."""
+    known = cards().get(name)
+    folder = _packaged(known.source) if known else Path(name).expanduser()
+    return folder if folder is not None and is_digits(folder) else None
+
+
+def _packaged(source: str) -> Path | None:
+    """The folder of weights that come with the package; None for every other source."""
+    if not source.startswith("package:"):
+        return None
+    return Path(str(files("duckrabbit.models").joinpath("weights", source.removeprefix("package:"))))
 
 
 def _is_pipeline(thing: Any) -> bool:
@@ -140,9 +154,8 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
-    if where.startswith("package:"):
-        folder = files("duckrabbit.models").joinpath("weights", where.removeprefix("package:"))
-        return Folder(Path(str(folder)), card.variant, hashes)
+    if (packaged := _packaged(where)) is not None:
+        return Folder(packaged, card.variant, hashes)
     if Path(where).expanduser().is_dir():
         return Folder(Path(where).expanduser(), card.variant, hashes)
     if is_repository(where):

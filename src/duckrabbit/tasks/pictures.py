@@ -126,6 +126,12 @@ def resize(picture: Tensor, size: int) -> Tensor:
     return interpolate(picture, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
+def seen(picture: Tensor, size: int, channels: int = 3) -> Tensor:
+    """`picture` (B, 3, H, W) as a model of so many pixels and channels sees it: (B, channels, size, size)."""
+    small = resize(picture, size)
+    return small.mean(1, keepdim=True) if channels == 1 else small
+
+
 def to_range(picture: Tensor, value_range: tuple[float, float]) -> Tensor:
     """[0, 1] to a model's range."""
     low, high = value_range

@@ -11,7 +11,7 @@ from typing import Literal, TypedDict, TypeVar
 
 from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
-from duckrabbit.diffusion.solvers import DDPM, SOLVERS, DPMSolverPP2M, Solver
+from duckrabbit.diffusion.solvers import DDPM, DPMSolverPP2M, Solver, find_solver
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import Clip, Threshold
 from duckrabbit.guidance.tree import Guidance
@@ -26,7 +26,7 @@ class Options(TypedDict, total=False):
 
     guidance_scale: 1 means none; it holds for the first stage, `guidance_scale_stage2` for later
     ones. negative_prompt: what to be guided away from; the model's null prompt by default.
-    steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS.
+    steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5".
     stage: how many stages to run; all by default. spacing: how the steps are spread. interval:
     guide only while low < sigma / alpha <= high. noise_level: the time that a low resolution
     picture is noised to. preset: "cs180" for the course's numbers.
@@ -75,8 +75,7 @@ def settle(model: Model, options: Options) -> Settings:
     if not 1 <= stages <= len(model.stages):
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
     solver = _given(options.get("solver"), "ddpm" if preset else model.card.solver)
-    if solver not in SOLVERS:
-        raise UserError(f"There is no solver '{solver}'; there are {', '.join(SOLVERS)}.")
+    find_solver(solver)  # which it does not, unless there is one
     return Settings(
         _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
@@ -108,14 +107,14 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
         if steps is not None:
             times = schedule.times(steps + 1, "leading")
         return plan_through(schedule, times, to_clean=False)
-    if isinstance(SOLVERS[settings.solver], DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
+    if isinstance(find_solver(settings.solver), DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
         schedule = _from_lambda(schedule, facts.lambda_min)
     return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset))
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
     """The solver by name; "ddpm" takes the variance that the stage was trained with."""
-    solver = SOLVERS[settings.solver]
+    solver = find_solver(settings.solver)
     if isinstance(solver, DDPM) and settings.solver == "ddpm":
         return replace(solver, variance=facts.variance)
     return solver

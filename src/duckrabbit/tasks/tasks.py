@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
-from duckrabbit.diffusion.levels import CLEAN
+from duckrabbit.diffusion.levels import CLEAN, OneStepSchedule
 from duckrabbit.diffusion.plans import Move, Plan, plan_through, start_at, start_by_strength, time_travel
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
@@ -25,7 +25,7 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import needs_symmetric_range, parse_view
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.job import Job, LowRes, Stage
-from duckrabbit.tasks.pictures import Source, as_mask, as_picture, resize, to_range
+from duckrabbit.tasks.pictures import Source, as_mask, as_picture, resize, seen, to_range
 from duckrabbit.tasks.settings import Options, Settings, limited, plan_of, scale_at, settle, solver_of
 
 Subject = str | Mapping[str, str] | Guidance
@@ -200,9 +200,12 @@ def denoise(
     facts = model.stages[0]
     at = facts.schedule.level(t)
     if at.sigma == 0:
-        raise UserError(f"At t = {t:g} there is no noise to take away; choose a larger t.")
-    job = _cascade(model, _role(model) if subject is None else subject, settings, f"{method}, t = {t:g}")
+        raise UserError(f"At {level_words(facts, t)} there is no noise to take away; choose a larger one.")
+    if at.alpha == 0:
+        raise UserError(f"At {level_words(facts, t)} nothing is left of the picture; choose a smaller one.")
     plan: Plan = (Move(at, CLEAN),)
+    what = _role(model) if subject is None else subject
+    job = _cascade(model, what, settings, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
         full = plan_of(facts, settings, 0)
         later = [m.at.t for m in full if m.at.t < t]
@@ -215,8 +218,20 @@ def denoise(
     return replace(job, stages=(first,))
 
 
-def _cascade(model: Model, subject: Subject, settings: Settings, title: str, constrain: Constrain | None = None) -> Job:
-    """All stages from pure noise, each on its own plan, the later ones on the result before."""
+def level_words(facts: StageFacts, t: float) -> str:
+    """A time of a stage's schedule, as people are told of it."""
+    return f"{'sigma' if isinstance(facts.schedule, OneStepSchedule) else 't'} = {t:g}"
+
+
+def _cascade(
+    model: Model,
+    subject: Subject,
+    settings: Settings,
+    title: str,
+    constrain: Constrain | None = None,
+    plan: Plan | None = None,
+) -> Job:
+    """All stages from pure noise, each on its own plan (or all on `plan`), the later ones on the result before."""
     stages = []
     for k in range(settings.stages):
         facts = model.stages[k]
@@ -225,7 +240,8 @@ def _cascade(model: Model, subject: Subject, settings: Settings, title: str, con
         )
         low = None if facts.noising is None else LowRes(_noise_level(facts, settings))
         keep = None if constrain is None else constrain(facts)
-        stages.append(Stage(k, tree, plan_of(facts, settings, k), solver_of(facts, settings), None, keep, low))
+        walk = plan or plan_of(facts, settings, k)
+        stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
     return Job(model, tuple(stages), title)
 
 
@@ -273,10 +289,7 @@ def _noise_level(facts: StageFacts, settings: Settings) -> int:
 
 def _at(picture: Tensor, facts: StageFacts) -> Tensor:
     """A picture as a stage sees it: its size, its channels, its range."""
-    x = resize(picture, facts.size)
-    if facts.channels == 1:
-        x = x.mean(1, keepdim=True)
-    return to_range(x, facts.value_range)
+    return to_range(seen(picture, facts.size, facts.channels), facts.value_range)
 
 
 def _title(subject: Subject) -> str:

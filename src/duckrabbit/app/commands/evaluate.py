@@ -1,4 +1,4 @@
-"""The command `evaluate`: how good a trained model of digits is, with intervals."""
+"""The commands `evaluate` and `curves`: how good a trained model of digits is, with intervals, and how it got there."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
-    app.command(help=with_examples(evaluate))(evaluate)
+    for function in (evaluate, curves):
+        app.command(help=with_examples(function))(function)
 
 
 def evaluate(
@@ -62,6 +63,40 @@ def evaluate(
         for scale in numbers(guidance_scale, "--guidance-scale", float)
     ]
     _diffusion(load_digits(folder), settings, count, memory, output)
+
+
+def curves(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Names, folders of trained models, or names of runs.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to write to; a new one by default.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Draw how the loss fell while models of digits were trained; of a run that is not finished, so far.
+
+    **Examples**
+
+        duckrabbit curves mnist-class
+        duckrabbit curves fast-class cs180-class
+    """
+    from duckrabbit.app.learning import learning
+    from duckrabbit.app.options import Common
+    from duckrabbit.app.perform import perform
+
+    logs = {name: _log_folder(name) for name in models}
+    perform(Common(out=out, quiet=quiet, command="curves"), [], lambda run: learning(logs))
+
+
+def _log_folder(name: str) -> Path:
+    """The folder with the log of a model's training. Raises UserError where there is none."""
+    from duckrabbit.models.load import digits_folder
+    from duckrabbit.training.folders import runs_folder
+    from duckrabbit.training.loop import METRICS
+
+    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name):
+        if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
+            return folder
+    raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
 
 
 def _diffusion(model: DigitsModel, settings: Sequence[Setting], count: int, memory: bool, output: Path) -> None:

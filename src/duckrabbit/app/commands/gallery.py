@@ -36,5 +36,8 @@ def register(app: typer.Typer) -> None:
         folder = Path(model).expanduser()
         where = str(folder.resolve()) if folder.is_dir() and model not in cards() else model
         given = {"model": where, "device": device, "dtype": dtype, "prompts": prompts and str(prompts.resolve())}
-        page = build(app, out, {k: v for k, v in given.items() if v}, only)
+        page, failed = build(app, out, {k: v for k, v in given.items() if v}, only)
         typer.echo(str(page))
+        if failed:
+            typer.echo(f"Not made: {', '.join(failed)}; the page says why.", err=True)
+            raise typer.Exit(1)

@@ -38,7 +38,10 @@ def register(app: typer.Typer) -> None:
 
 
 def generate(
-    prompts_: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to make; each is a row.")],
+    prompts_: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PROMPT]...", help="What to make; each is a row. Without one, whatever comes."),
+    ] = None,
     *,
     common: Common,
 ) -> None:
@@ -49,19 +52,20 @@ def generate(
         duckrabbit generate "a glossy emoji of a cat face" --count 4
         duckrabbit generate "a 3d render of a robot" --steps 5,20,100
         duckrabbit generate "a flat emoji of an owl" --guidance-scale 1,4 --solver dpm++
+        duckrabbit generate 0 1 2 3 --model mnist-class --count 8
     """
     from duckrabbit.app.figures import comparison
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.tasks import generate as task
 
     model = common.load()
-    for prompt in prompts_:
+    for prompt in prompts_ or ():
         refuse_empty(prompt)
     jobs = []
-    for prompt in prompts_:
+    for prompt in prompts_ or [model.card.null_prompt]:
         for words, options in common.variants():
             job = task(model, prompt, **options)
-            jobs.append(replace(job, title=f"{prompt}, {words}" if words else prompt))
+            jobs.append(replace(job, title=f"{job.title}, {words}" if words else job.title))
     perform(common, jobs, lambda run: comparison(run, jobs, common.seeds, "From pure noise"))
 
 

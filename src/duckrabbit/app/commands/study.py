@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from duckrabbit.app.options import Common, command, numbers, refuse_empty, with_examples
+from duckrabbit.errors import UserError
 
-Times = Annotated[str, typer.Option("--t", help="Times of the model's schedule, with commas between them.")]
+if TYPE_CHECKING:
+    from duckrabbit.models.model import Model
+
+Times = Annotated[
+    str | None, typer.Option("--t", help="Times of the model's schedule; its quarters by default, as in 250,500,750.")
+]
+Sigmas = Annotated[
+    str | None, typer.Option("--sigma", help="Instead of --t: the noise on a picture from 0 to 1, as in 0.2,0.5.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,7 +30,8 @@ def register(app: typer.Typer) -> None:
 
 def noise(
     image: Annotated[Path, typer.Argument(help="A picture; its middle square is used.")],
-    t: Times = "250,500,750",
+    t: Times = None,
+    sigma: Sigmas = None,
     *,
     common: Common,
 ) -> None:
@@ -30,6 +40,7 @@ def noise(
     **Examples**
 
         duckrabbit noise photo.jpg --t 250,500,750
+        duckrabbit noise photo.jpg --sigma 0.2,0.5,1
     """
     from duckrabbit.app.figures import forward_process
     from duckrabbit.app.perform import perform
@@ -39,13 +50,14 @@ def noise(
     common.refuse("noise", "steps", "steps_stage2", "guidance_scale", "negative_prompt", "solver", "stage", "preset")
     common.refuse("noise", "count")
     model, picture = common.load(), as_picture(image)
-    jobs = [task(model, picture, at) for at in numbers(t, "--t", float)]
+    jobs = [task(model, picture, at) for at in times_of(model, t, sigma)]
     perform(common, jobs, lambda run: forward_process(run, picture, jobs, common.seeds[0]))
 
 
 def denoise(
     image: Annotated[Path, typer.Argument(help="A picture; its middle square is used.")],
-    t: Times = "250,500,750",
+    t: Times = None,
+    sigma: Sigmas = None,
     prompt: Annotated[str | None, typer.Option(help="What the network is told; its null prompt by default.")] = None,
     *,
     common: Common,
@@ -56,8 +68,9 @@ def denoise(
 
         duckrabbit denoise photo.jpg --t 250,500,750
         duckrabbit denoise photo.jpg --t 690 --preset cs180
+        duckrabbit denoise digit.png --model mnist-denoiser --sigma 0.5
     """
-    from duckrabbit.app.figures import denoising
+    from duckrabbit.app.figures import denoising, methods_of
     from duckrabbit.app.perform import perform
     from duckrabbit.tasks.pictures import as_picture
     from duckrabbit.tasks.tasks import denoise as task
@@ -65,11 +78,27 @@ def denoise(
     common.refuse("denoise", "count", "stage", "steps_stage2")
     if prompt is not None:
         refuse_empty(prompt)
-    model, times, options = common.load(), numbers(t, "--t", float), common.options()
-    methods, picture = ("one-step", "iterative"), as_picture(image)
-    jobs = [task(model, picture, at, prompt, method=m, **options) for at in times for m in methods]  # type: ignore[arg-type]
+    model, options, picture = common.load(), common.options(), as_picture(image)
+    times, methods = times_of(model, t, sigma), methods_of(model.stages[0])
+    jobs = [task(model, picture, at, prompt, method=m, **options) for at in times for m in methods]
     given = {"subject": prompt, **options}
     perform(common, jobs, lambda run: denoising(run, model, picture, times, common.seeds[0], **given))
+
+
+def times_of(model: Model, t: str | None, sigma: str | None) -> list[float]:
+    """The times that --t names or --sigma means; by default a quarter, a half and three quarters of the way.
+
+    A picture from 0 to 1 with noise of `sigma` has, in the model's range, sigma times its width.
+    """
+    from duckrabbit.diffusion.levels import quarters, time_at
+
+    if t is not None and sigma is not None:
+        raise UserError("Give either --t or --sigma, not both.")
+    facts = model.stages[0]
+    if sigma is not None:
+        width = facts.value_range[1] - facts.value_range[0]
+        return [time_at(facts.schedule, width * s) for s in numbers(sigma, "--sigma", float)]
+    return list(quarters(facts.schedule)) if t is None else numbers(t, "--t", float)
 
 
 def replay(

@@ -26,8 +26,8 @@ from duckrabbit.models.model import Model
 DONE = "done.json"
 
 
-def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None) -> Path:
-    """Make the gallery in `out` and return its page.
+def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None) -> tuple[Path, list[str]]:
+    """Make the gallery in `out`; returns its page, and the keys of the experiments that could not be made.
 
     `chosen` are the options (model, device, dtype, prompts) that every command gets; `only` keeps
     the experiments whose key starts with it. Ctrl-C leaves what is finished on the page.
@@ -50,7 +50,7 @@ def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None 
     except KeyboardInterrupt:
         console.print(f"Stopped after {len(shown)} of {len(plan)} figures; they are kept. Start it again to go on.")
         raise typer.Exit(STOPPED) from None
-    return out / "index.html"
+    return out / "index.html", [each.experiment.key for each in shown if each.failure]
 
 
 def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, chosen: dict[str, str]) -> Shown:

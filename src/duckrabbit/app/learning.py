@@ -1,0 +1,36 @@
+"""What a training run learned: its loss curve from its log, as a figure like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from duckrabbit.app.figures import Figure
+from duckrabbit.app.sheet import Cell, Row, Sheet
+from duckrabbit.app.training_figures import loss_curve, pixels
+from duckrabbit.training.loop import METRICS, read_metrics
+
+
+def learning(folders: Mapping[str, Path]) -> Figure:
+    """The loss curves of models or runs by their names, from the log in each folder, and what each has seen."""
+    logs = {_short(name): read_metrics(folder / METRICS) for name, folder in folders.items()}
+    told = "\n".join(f"{name}: {_seen(log)}" for name, log in logs.items())
+    cell = Cell(pixels(loss_curve(logs)), told, exact=True)
+    return Figure(Sheet((Row((cell,)),), "What it learned"))
+
+
+def _short(name: str) -> str:
+    """The last part of a path; of RUN/model, as `train` leaves it, the run's."""
+    path = Path(name)
+    return path.parent.name if path.name == "model" else path.name
+
+
+def _seen(log: Sequence[Mapping[str, Any]]) -> str:
+    last = log[-1]
+    late = [float(row["loss"]) for row in log[-max(1, len(log) // 50) :]]
+    minutes = float(last["seconds"]) / 60
+    return (
+        f"{last['step']:,} of {last['steps']:,} steps, {last['images']:,} pictures, {minutes:.1f} minutes; "
+        f"loss {sum(late) / len(late):.4f}"
+    )
