@@ -12,7 +12,7 @@ def start(folder, **wishes):
     from duckrabbit.app.cli import app
     from duckrabbit.app.studio.serve import Studio, Wishes, listen, settings
 
-    made = Studio(app, Wishes(folder, "oracle", browser=False, **wishes))
+    made = Studio(app, Wishes(folder, wishes.pop("model", "oracle"), browser=False, **wishes))
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(settings(made.app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

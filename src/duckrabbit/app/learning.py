@@ -9,21 +9,16 @@ from typing import Any
 from duckrabbit.app.figures import Figure
 from duckrabbit.app.sheet import Cell, Row, Sheet
 from duckrabbit.app.training_figures import loss_curve, pixels
+from duckrabbit.models.digits import folder_name
 from duckrabbit.training.loop import METRICS, read_metrics
 
 
 def learning(folders: Mapping[str, Path]) -> Figure:
     """The loss curves of models or runs by their names, from the log in each folder, and what each has seen."""
-    logs = {_short(name): read_metrics(folder / METRICS) for name, folder in folders.items()}
+    logs = {folder_name(Path(name)): read_metrics(folder / METRICS) for name, folder in folders.items()}
     told = "\n".join(f"{name}: {_seen(log)}" for name, log in logs.items())
     cell = Cell(pixels(loss_curve(logs)), told, exact=True)
     return Figure(Sheet((Row((cell,)),), "What it learned"))
-
-
-def _short(name: str) -> str:
-    """The last part of a path; of RUN/model, as `train` leaves it, the run's."""
-    path = Path(name)
-    return path.parent.name if path.name == "model" else path.name
 
 
 def _seen(log: Sequence[Mapping[str, Any]]) -> str:

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_type_hints
 
@@ -135,12 +134,18 @@ class Common:
         return every
 
 
-@lru_cache(maxsize=1)
+_kept: dict[str | None, tuple[tuple[object, ...], Model]] = {}
+
+
 def _loaded(model: str, device: str | None, dtype: str | None, prompts: Path | None) -> Model:
-    """The last model stays: commands run one after the other in a process load it once."""
+    """The last model of each device stays: commands run one after the other in a process load it once."""
     from duckrabbit.models.load import load
 
-    return load(model, device=device, dtype=dtype, prompts=prompts)
+    key = (model, dtype, prompts)
+    if _kept.get(device, (None,))[0] != key:
+        _kept.pop(device, None)
+        _kept[device] = key, load(model, device=device, dtype=dtype, prompts=prompts)
+    return _kept[device][1]
 
 
 def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:

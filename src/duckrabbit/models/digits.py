@@ -205,7 +205,7 @@ def load_digits(
     config = DigitsConfig.read(folder)
     config.noise_schedule()
     card = card or Card(
-        name=folder.parent.name if folder.name == "model" else folder.name,  # RUN/model, as `train` leaves it
+        name=folder_name(folder),
         title="Digits, trained from scratch",
         source=str(folder),
         licence="Apache-2.0",
@@ -213,6 +213,11 @@ def load_digits(
         solver="dpm++",
     )
     return DigitsModel(card, folder, config, device, dtype)
+
+
+def folder_name(folder: Path) -> str:
+    """What a model in a folder is called: by the folder; RUN/model, as `train` leaves it, by the run."""
+    return folder.parent.name if folder.name == "model" else folder.name
 
 
 def load_denoiser(folder: Path | str, *, device: str = "cpu") -> UNet:

@@ -7,6 +7,7 @@ range. Files are read defensively: the header is looked at before anything is de
 from __future__ import annotations
 
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,15 @@ def open_picture(path: str | Path, name: str | None = None, most: int = MAX_PIXE
     name = name or str(path)
     if not path.is_file():
         raise UserError(f"{path} is a folder, not a picture." if path.is_dir() else f"There is no picture {path}.")
+    with _pillow:
+        return _decoded(path, name, most)
+
+
+_pillow = threading.Lock()
+"""Pillow's limits are the process's; a studio decodes in several threads."""
+
+
+def _decoded(path: Path, name: str, most: int) -> Image.Image:
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     truncated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:

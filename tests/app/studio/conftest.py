@@ -2,11 +2,13 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import httpx
 import pytest
 
 from studio_server import start
+from tiny_digits import train_all
 
 ARGUMENTS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -17,7 +19,18 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory):
-    running = start(tmp_path_factory.mktemp("studio"))
+    """A studio on the oracle, with models of digits in `studio.digits`: what --model is given, by name.
+
+    For the documentation's pictures those in $DUCKRABBIT_RUNS are taken, which have learned something.
+    """
+    runs = os.environ.get("DUCKRABBIT_RUNS") if os.environ.get("DUCKRABBIT_SCREENSHOTS") else None
+    runs = Path(runs) if runs else tmp_path_factory.mktemp("runs")
+    if not list(runs.glob("*/model")):
+        train_all(runs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DUCKRABBIT_RUNS", str(runs))
+        running = start(tmp_path_factory.mktemp("studio"))
+    running.digits = {folder.parent.name: str(folder) for folder in runs.glob("*/model")}
     yield running
     running.end()
 

@@ -29,9 +29,9 @@ def picture(http):
 
 def test_every_tab_is_there_with_typed_parameters(client):
     told = client.view_api(return_format="dict")["named_endpoints"]
-    assert {"/generate", "/denoise", "/edit", "/inpaint", "/anagram", "/hybrid", "/shelf", "/delete", "/stop"} == set(
-        told
-    )
+    tabs = ("generate", "denoise", "edit", "inpaint", "anagram", "hybrid")
+    digits = ("digits", "one_step", "from_t", "digit_anagram", "curves")
+    assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete", "stop")} == set(told)
     kinds = {p["parameter_name"]: p["python_type"]["type"] for p in told["/anagram"]["parameters"]}
     assert kinds["seed"] == "int"
     assert "list" in kinds["prompts"]
@@ -67,6 +67,20 @@ def test_each_picture_tab_makes_its_files(client, http, studio):
     assert [m["item"] for m in reversed(made)] == [k["item"] for k in kept[:3]]
     client.predict(item=made[0]["item"], api_name="/delete")
     assert made[0]["item"] not in [k["item"] for k in client.predict(api_name="/shelf")]
+
+
+def test_models_of_digits_are_asked_by_their_folders(client, http, studio):
+    model, image = studio.digits["fast-class"], picture(http)
+    made = [
+        client.predict(model=model, digit="all", steps=2, count=1, api_name="/digits"),
+        client.predict(model=studio.digits["fast-denoiser"], image=image, sigma=0.4, api_name="/one_step"),
+        client.predict(model=model, image=image, t=100, digit="3", steps=3, api_name="/from_t"),
+        client.predict(model=model, steps=2, count=1, api_name="/digit_anagram"),
+        client.predict(model=studio.digits["fast-time"], api_name="/curves"),
+    ]
+    assert [m["network_calls"] for m in made] == [20, 1, 3, 2, 0]
+    assert shlex.split(made[0]["command"])[-10:] == list("0123456789")
+    assert all(http.get(m["files"][-1]).status_code == 200 for m in made)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import av
 import pytest
 from PIL import Image
 
-from duckrabbit.app.studio.forms import Create, to_address
+from duckrabbit.app.studio.forms import Create
+from duckrabbit.app.studio.settings import to_address
 
 WIDE, NARROW = (1280, 800), (390, 844)
 LONG = to_address(Create(prompt="a red circle", model="oracle", steps=500, count=16, seed=5))
@@ -260,7 +261,7 @@ def test_the_picture_forms_and_is_cancelled(opened, studio):
     page.click("#generate-run")
     page.locator("#generate-view img.forming").wait_for()
     assert page.locator("#generate-run").is_disabled()
-    running = studio.desk._running
+    (running,) = studio.desk.running
     page.click("#generate-stop")
     page.get_by_text("Cancelled after").wait_for()
     assert running.state == "stopped"

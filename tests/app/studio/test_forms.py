@@ -8,19 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duckrabbit.app.studio.forms import (
-    FORMS,
-    Anagram,
-    Create,
-    Denoise,
-    Edit,
-    Hybrid,
-    Inpaint,
-    from_address,
-    from_plain,
-    to_address,
-    to_plain,
-)
+from duckrabbit.app.studio.digit_forms import Curves, DigitAnagram, Digits, FromT, OneStep
+from duckrabbit.app.studio.forms import Anagram, Create, Denoise, Edit, Hybrid, Inpaint
+from duckrabbit.app.studio.settings import FORMS, from_address, from_plain, to_address, to_plain
 from duckrabbit.errors import UserError
 
 NAME = "0" * 24 + ".png"
@@ -41,6 +31,11 @@ forms = st.one_of(
               views=st.lists(st.sampled_from(["flip", "negate", "patch_permutation:grid=4"]), min_size=1).map(tuple),
               **shared),
     st.builds(Hybrid, near=words, far=words, sigma=st.integers(1, 20).map(lambda k: k / 4), **shared),
+    st.builds(Digits, digit=st.sampled_from(["all", "any", "7"]), **shared),
+    st.builds(OneStep, image=st.just(NAME), sigma=st.integers(1, 40).map(lambda k: k / 20)),
+    st.builds(FromT, image=st.just(NAME), t=st.integers(1, 298), digit=st.sampled_from(["any", "0"])),
+    st.builds(DigitAnagram, first=st.sampled_from("0123456789"), second=st.just("9"), **shared),
+    st.builds(Curves, model=st.sampled_from(["mnist-class", "mnist-time"])),
 )  # fmt: skip
 
 
@@ -58,7 +53,7 @@ def test_plain_data_holds_a_form(form):
 def test_the_command_that_is_shown_is_the_one_that_runs(form):
     shown = shlex.split(form.command())
     assert shown == ["duckrabbit", *form.arguments("inputs/")]
-    assert shown[1] in FORMS
+    assert shown[1] == FORMS[form.kind].verb
 
 
 @pytest.mark.parametrize(
@@ -73,6 +68,12 @@ def test_the_command_that_is_shown_is_the_one_that_runs(form):
 def test_nonsense_in_an_address_is_left_out(query, kept):
     form = from_address(parse_qsl(query))
     assert {name: getattr(form, name) for name in kept} == kept
+
+
+def test_what_an_address_does_not_say_is_as_the_tab_begins():
+    begins = {"generate": Create(prompt="a duck", steps=30, guidance_scale=4.0)}
+    form = from_address(parse_qsl("make=generate&steps=12&prompt=", keep_blank_values=True), begins)
+    assert form == Create(prompt="", steps=12, guidance_scale=4.0)
 
 
 def test_an_address_without_a_form_is_none():
@@ -96,6 +97,11 @@ def test_an_address_without_a_form_is_none():
         (Inpaint(image=NAME, mask=NAME, resample=99), "RePaint"),
         (Anagram(prompts=("one",)), "two to five"),
         (Edit(image=NAME, strength=",".join(["0.5"] * 11)), "ten"),
+        (Digits(digit="12"), "no digit"),
+        (OneStep(), "Choose a picture"),
+        (FromT(image=NAME, digit="x"), "no digit"),
+        (DigitAnagram(first="any"), "takes two"),
+        (DigitAnagram(view="spin.py:Spin"), "no view"),
     ],
 )
 def test_what_no_tab_allows_is_refused(form, word):
@@ -116,6 +122,6 @@ def test_wrong_values_are_refused(values):
 def test_every_command_of_a_form_exists():
     from duckrabbit.app.cli import app
 
-    names = {command.name for command in app.registered_commands}
-    assert set(FORMS) <= names
+    names = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert {form.verb for form in FORMS.values()} <= names
     assert all(f.name != "make" for form in FORMS.values() for f in fields(form))

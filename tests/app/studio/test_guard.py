@@ -5,6 +5,7 @@ import struct
 import zlib
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -188,3 +189,15 @@ def test_a_password_guards_everything(tmp_path):
             assert httpx.get(running.address, headers={"authorization": odd.encode("latin-1")}).status_code == 401
     finally:
         running.end()
+
+
+def test_what_is_not_square_is_cropped_or_framed_in_the_colour_of_its_edge(http, studio):
+    wide = Image.new("RGB", (300, 100), "#204060")
+    wide.paste("#ffffff", (20, 20, 280, 80))
+    told = {fit: http.post(f"/pictures?fit={fit}", content=encoded(wide, "PNG")).json() for fit in ("middle", "whole")}
+    assert [(t["width"], t["height"]) for t in told.values()] == [(300, 100)] * 2
+    middle, whole = (np.asarray(Image.open(studio.shelf.inputs / t["name"])) for t in told.values())
+    assert (middle.shape, whole.shape) == ((100, 100, 3), (300, 300, 3))
+    assert np.array_equal(middle, np.asarray(wide)[:, 100:200])
+    assert np.array_equal(whole[100:200], np.asarray(wide))
+    assert {tuple(p) for p in np.concatenate([whole[:100], whole[200:]]).reshape(-1, 3)} == {(0x20, 0x40, 0x60)}

@@ -2,7 +2,8 @@
 
 import pytest
 
-from duckrabbit.app.studio.forms import Create, to_plain
+from duckrabbit.app.studio.forms import Create
+from duckrabbit.app.studio.settings import to_plain
 from duckrabbit.app.studio.shelf import Shelf
 from duckrabbit.errors import UserError
 

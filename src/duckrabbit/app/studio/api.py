@@ -13,13 +13,14 @@ from typing import Any, get_type_hints
 
 import gradio as gr
 
-from duckrabbit.app.studio.desk import Desk
-from duckrabbit.app.studio.forms import FORMS, Form, from_plain, to_address
+from duckrabbit.app.studio.desks import Desks
+from duckrabbit.app.studio.forms import Form
+from duckrabbit.app.studio.settings import FORMS, from_plain, to_address
 from duckrabbit.app.studio.shelf import Item, Shelf
 from duckrabbit.errors import UserError
 
 
-def register(desk: Desk, kept: Shelf) -> None:
+def register(desk: Desks, kept: Shelf) -> None:
     """Add the endpoints to the page that is being built."""
     for form in FORMS.values():
         gr.api(_maker(desk, kept, form), api_name=form.kind, concurrency_limit=None)
@@ -55,7 +56,7 @@ def describe(item: Item) -> dict[str, Any]:
     }
 
 
-def _maker(desk: Desk, kept: Shelf, kind: type[Form]) -> Any:
+def _maker(desk: Desks, kept: Shelf, kind: type[Form]) -> Any:
     """The endpoint of a form: waits its turn, and returns what was made."""
 
     async def make(**values: Any) -> dict[str, Any]:

@@ -31,11 +31,16 @@ class Stopped(Exception):
 
 @dataclass(eq=False)
 class Ticket:
-    """How far something is. `version` grows with every change; `preview` is a PNG of the latest state."""
+    """How far something is. `version` grows with every change; `preview` is a PNG of the latest state.
+
+    `place` names its device, where there are several; `replaced`: whoever asked has asked for another.
+    """
 
     form: Form
     guess: float
     number: int
+    place: str = ""
+    replaced: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     state: Literal["waiting", "running", "done", "failed", "stopped"] = "waiting"
     move: int = 0
@@ -66,7 +71,7 @@ class Desk:
     """The queue of a device and its worker; `work(ticket)` does it, and says the item it made.
 
     `models` are those that may be asked for; empty, any. `most` may be waiting. `first` is done
-    before anything else, so that the first visitor does not wait for weights.
+    before anything else, so that the first visitor does not wait for weights. `place` names the device.
     """
 
     def __init__(
@@ -75,12 +80,14 @@ class Desk:
         models: Collection[str] = (),
         most: int = MOST_WAITING,
         first: Callable[[], None] | None = None,
+        place: str = "",
     ) -> None:
-        self._work, self._models, self._most, self._first = work, models, most, first
+        self._work, self._models, self._most, self._first, self._place = work, models, most, first, place
         self._waiting: deque[Ticket] = deque()
         self._known: dict[str, Ticket] = {}
         self._running: Ticket | None = None
         self._pace: dict[str, float] = {}
+        self.last_model = ""
         self._count = 0
         self._closed = False
         self._change = threading.Condition()
@@ -98,21 +105,31 @@ class Desk:
             if len(self._waiting) >= self._most:
                 raise UserError(FULL.format(len(self._waiting)))
             self._count += 1
-            ticket = Ticket(form, self._guess(form), self._count)
+            ticket = Ticket(form, self._guess(form), self._count, self._place)
             self._waiting.append(ticket)
             self._known[ticket.id] = ticket
             self._forget()
             self._change.notify()
         return ticket
 
-    def ahead(self, ticket: Ticket) -> tuple[int, float]:
-        """How many come before it, and about how many seconds that takes."""
+    def ahead(self, ticket: Ticket | None = None) -> tuple[int, float]:
+        """How many come before it, or before the next, and about how many seconds that takes."""
         with self._change:
-            before = [t for t in self._waiting if t.number < ticket.number]
+            before = [t for t in self._waiting if ticket is None or t.number < ticket.number]
             seconds = sum(t.guess for t in before)
             if self._running is not None:
                 seconds += max(0.0, self._running.guess - (time.monotonic() - self._running.began))
             return len(before) + (self._running is not None), seconds
+
+    @property
+    def running(self) -> list[Ticket]:
+        """What is being worked on."""
+        return [self._running] if self._running else []
+
+    @property
+    def tickets(self) -> list[Ticket]:
+        """All that are remembered, in the order in which they were handed in."""
+        return sorted(self._known.values(), key=lambda ticket: ticket.number)
 
     def find(self, name: str) -> Ticket | None:
         """The ticket of that id, if it is still known."""
@@ -131,7 +148,7 @@ class Desk:
             return True
 
     def close(self, wait: float = 10.0) -> None:
-        """Take no more, stop what runs, and wait for the worker to leave."""
+        """Take no more, stop what runs, and wait so many seconds for the worker to leave; 0 does not wait."""
         with self._change:
             self._closed = True
             for ticket in [*self._waiting, *([self._running] if self._running else [])]:
@@ -140,7 +157,8 @@ class Desk:
                 _finish(ticket, "stopped", "The studio was closed.")
             self._waiting.clear()
             self._change.notify_all()
-        self._thread.join(wait)
+        if wait:
+            self._thread.join(wait)
 
     def _serve(self) -> None:
         if self._first is not None:
@@ -154,6 +172,7 @@ class Desk:
                     return
                 ticket = self._running = self._waiting.popleft()
                 ticket.began, ticket.state = time.monotonic(), "running"
+                self.last_model = ticket.form.model
                 ticket.version += 1
             try:
                 self._do(ticket)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 import shlex
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, get_args, get_type_hints
-from urllib.parse import urlencode
+from typing import Any, ClassVar
 
 from duckrabbit.app.options import refuse_empty
 from duckrabbit.errors import UserError
@@ -24,10 +23,17 @@ INPUT = re.compile(r"[0-9a-f]{24}\.png")
 
 @dataclass(frozen=True, kw_only=True)
 class Form(ABC):
-    """What all tabs share; None is what the model wants. `kind` is the command, `tab` where it is made."""
+    """What all tabs share; None is what the model wants.
+
+    `kind` is its name, `verb` the command that it becomes, `tab` where it is made; `live` is the
+    setting that runs it as soon as its slider is let go. `computes`: whether it takes a device.
+    """
 
     kind: ClassVar[str] = ""
+    verb: ClassVar[str] = ""
     tab: ClassVar[str] = ""
+    live: ClassVar[str] = ""
+    computes: ClassVar[bool] = True
     model: str = DEFAULT
     negative_prompt: str = ""
     guidance_scale: float | None = None
@@ -42,7 +48,7 @@ class Form(ABC):
 
     def title(self) -> str:
         """What it is, in its own words."""
-        words = [v for name in ("prompt", "prompts", "near", "far") for v in _listed(getattr(self, name, "")) if v]
+        words = [v for name in ("prompt", "prompts", "near", "far") for v in listed(getattr(self, name, "")) if v]
         return " | ".join(words) or self.tab
 
     def arguments(self, inputs: str = "inputs/") -> list[str]:
@@ -62,7 +68,7 @@ class Form(ABC):
         shared += ["--seed", str(self.seed)]
         if self.count != 1:
             shared += ["--count", str(self.count)]
-        return [self.kind, *shared, *self.own(inputs)]
+        return [self.verb, *shared, *self.own(inputs)]
 
     def command(self) -> str:
         """The command line as it is typed in the shelf's folder."""
@@ -91,19 +97,20 @@ class Form(ABC):
 class Create(Form):
     """A picture from noise."""
 
-    kind, tab = "generate", "create"
+    kind, verb, tab = "generate", "generate", "create"
     prompt: str = ""
 
     def own(self, inputs: str) -> list[str]:
         """The prompt."""
-        return _positional(self.prompt)
+        return positional(self.prompt)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Denoise(Form):
     """A picture noised to time t, and the ways to take the noise away."""
 
-    kind, tab = "denoise", "denoise"
+    kind, verb, tab = "denoise", "denoise", "denoise"
+    live = "t"
     image: str = ""
     t: int = 500
     prompt: str = ""
@@ -111,14 +118,14 @@ class Denoise(Form):
     def own(self, inputs: str) -> list[str]:
         """The picture and the time."""
         told = ["--prompt", self.prompt.strip()] if self.prompt.strip() else []
-        return [_picture(self.image, inputs), "--t", str(self.t), *told]
+        return [picture_path(self.image, inputs), "--t", str(self.t), *told]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Edit(Form):
     """A picture noised by several strengths and brought back."""
 
-    kind, tab = "edit", "edit"
+    kind, verb, tab = "edit", "edit", "edit"
     image: str = ""
     prompt: str = ""
     strength: str = "0.3,0.45,0.6,0.75,0.9"
@@ -128,14 +135,14 @@ class Edit(Form):
         told = ["--prompt", self.prompt.strip()] if self.prompt.strip() else []
         if self.strength.count(",") > 9:
             raise UserError("A filmstrip has at most ten strengths; leave some out.")
-        return [_picture(self.image, inputs), "--strength", self.strength, *told]
+        return [picture_path(self.image, inputs), "--strength", self.strength, *told]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inpaint(Form):
     """The white part of a mask made anew."""
 
-    kind, tab = "inpaint", "inpaint"
+    kind, verb, tab = "inpaint", "inpaint", "inpaint"
     image: str = ""
     mask: str = ""
     prompt: str = ""
@@ -150,14 +157,14 @@ class Inpaint(Form):
             raise UserError("RePaint goes back 1 to 100 moves, 1 to 20 times.")
         told = ["--prompt", self.prompt.strip()] if self.prompt.strip() else []
         back = ["--jump", str(self.jump), "--resample", str(self.resample)] if self.resample > 1 else []
-        return [_picture(self.image, inputs), _picture(self.mask, inputs), *told, *back]
+        return [picture_path(self.image, inputs), picture_path(self.mask, inputs), *told, *back]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Anagram(Form):
     """A picture that is another thing through each view; the first prompt is upright."""
 
-    kind, tab = "anagram", "illusions"
+    kind, verb, tab = "anagram", "anagram", "illusions"
     prompts: tuple[str, ...] = ()
     views: tuple[str, ...] = ("rotate_180",)
 
@@ -170,14 +177,14 @@ class Anagram(Form):
         for view in self.views:
             parse_view(view)  # a shipped view, never a file to run
         looks = [part for view in self.views for part in ("--view", view)]
-        return [*looks, "--animate", "mp4,gif", "--print", "pdf", *_positional(*self.prompts)]
+        return [*looks, "--animate", "mp4,gif", "--print", "pdf", *positional(*self.prompts)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hybrid(Form):
     """A picture that is one thing from near and another from afar; `image` takes the place of `far`."""
 
-    kind, tab = "hybrid", "illusions"
+    kind, verb, tab = "hybrid", "hybrid", "illusions"
     near: str = ""
     far: str = ""
     image: str = ""
@@ -186,104 +193,30 @@ class Hybrid(Form):
     def own(self, inputs: str) -> list[str]:
         """Both prompts, or the picture, with films and a page to print."""
         refuse_empty(self.near)
-        far = ["--image", _picture(self.image, inputs)] if self.image else ["--low", self.far]
+        far = ["--image", picture_path(self.image, inputs)] if self.image else ["--low", self.far]
         width = [] if self.sigma == 2 else ["--sigma", f"{self.sigma:g}"]
         return ["--high", self.near, *far, *width, "--animate", "mp4,gif", "--print", "pdf"]
 
 
-FORMS: dict[str, type[Form]] = {form.kind: form for form in (Create, Denoise, Edit, Inpaint, Anagram, Hybrid)}
-"""The forms by the command that they become."""
-
-
-def to_plain(form: Form) -> dict[str, Any]:
-    """A form as JSON-able data, from which `from_plain` makes it again."""
-    values = {f.name: getattr(form, f.name) for f in fields(form)}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
-
-
-def from_plain(kind: str, values: Mapping[str, Any]) -> Form:
-    """The form of a kind from plain values. Raises UserError for a kind, a name or a value that is none."""
-    if kind not in FORMS:
-        raise UserError(f"There is no tab for '{kind}'; there are {', '.join(FORMS)}.")
-    hints = get_type_hints(FORMS[kind])
-    names = {f.name for f in fields(FORMS[kind])}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise UserError(f"{kind} has no setting '{unknown[0]}'; it has {', '.join(sorted(names))}.")
-    return FORMS[kind](**{name: _typed(name, value, hints[name]) for name, value in values.items()})
-
-
-def to_address(form: Form) -> str:
-    """The query of the page's address that shows this form."""
-    pairs = [("make", form.kind)]
-    for f in fields(form):
-        value = getattr(form, f.name)
-        if value is None or value == "":
-            continue
-        pairs += [(f.name, f"{v:g}" if isinstance(v, float) else str(v)) for v in _listed(value)]
-    return "?" + urlencode(pairs)
-
-
-def from_address(query: Sequence[tuple[str, str]]) -> Form | None:
-    """The form in an address; None where it holds none. Names and values that make no sense are left out."""
-    given: dict[str, list[str]] = {}
-    for key, value in query:
-        given.setdefault(key, []).append(value)
-    kind = given.get("make", [""])[-1]
-    if kind not in FORMS:
-        return None
-    hints = get_type_hints(FORMS[kind])
-    values: dict[str, Any] = {}
-    for f in fields(FORMS[kind]):
-        if f.name not in given:
-            continue
-        try:
-            many = get_args(hints[f.name])[-1:] == (Ellipsis,)
-            values[f.name] = _typed(f.name, given[f.name] if many else given[f.name][-1], hints[f.name])
-        except UserError:
-            continue
-    return FORMS[kind](**values)
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as what a field holds. Raises UserError where it is not."""
-    kinds = get_args(hint)
-    try:
-        if kinds[-1:] == (Ellipsis,):
-            if not isinstance(value, list | tuple):
-                raise ValueError
-            return tuple(str(v) for v in value)
-        if type(None) in kinds:
-            return None if value in (None, "") else _typed(name, value, kinds[0])
-        if isinstance(value, bool | list | dict) or value is None:
-            raise ValueError
-        if hint is int and float(value) != int(float(value)):
-            raise ValueError
-        made = int(float(value)) if hint is int else hint(value)
-        if isinstance(made, float) and not abs(made) < 1e6:
-            raise ValueError
-    except (ValueError, TypeError, OverflowError):
-        raise UserError(f"The setting {name} cannot be {str(value)[:40]!r}; give another value.") from None
-    return made
-
-
 def _strings(form: Form) -> Iterator[str]:
     for f in fields(form):
-        yield from [v for v in _listed(getattr(form, f.name)) if isinstance(v, str)]
+        yield from [v for v in listed(getattr(form, f.name)) if isinstance(v, str)]
 
 
-def _listed(value: Any) -> tuple[Any, ...]:
+def listed(value: Any) -> tuple[Any, ...]:
+    """The values of a setting: of one that holds several, all."""
     return value if isinstance(value, tuple) else (value,)
 
 
-def _positional(*prompts: str) -> list[str]:
+def positional(*prompts: str) -> list[str]:
     """Prompts as arguments; what begins with a dash is no option."""
     for prompt in prompts:
         refuse_empty(prompt)
     return [*(["--"] if any(p.startswith("-") for p in prompts) else []), *prompts]
 
 
-def _picture(name: str, inputs: str) -> str:
+def picture_path(name: str, inputs: str) -> str:
+    """Where a picture of that name lies. Raises UserError for names that the studio has not given."""
     if not name:
         raise UserError("Choose a picture first: upload, paste or draw one, or take one of those below.")
     if not INPUT.fullmatch(name):

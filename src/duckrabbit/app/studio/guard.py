@@ -104,10 +104,11 @@ class Guard:
         if parts == ["pictures"]:
             if scope["method"] != "POST":
                 return _refuse(405, "Send a picture's bytes with POST.")
-            return await self._upload(receive, headers)
+            whole = b"fit=whole" in scope.get("query_string", b"").split(b"&")
+            return await self._upload(receive, headers, whole)
         return None
 
-    async def _upload(self, receive: Receive, headers: dict[str, str]) -> Response:
+    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool) -> Response:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > MOST_BYTES:
             return _refuse(413, too_many_bytes())
@@ -115,10 +116,10 @@ class Guard:
         if content is None:
             return _refuse(413, too_many_bytes())
         try:
-            name = await anyio.to_thread.run_sync(take, self.shelf, content)
+            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole)
         except UserError as error:
             return _refuse(400, str(error))
-        return JSONResponse({"name": name})
+        return JSONResponse({"name": kept.name, "width": kept.width, "height": kept.height})
 
 
 class _Body:

@@ -9,16 +9,21 @@ import tempfile
 import threading
 import time
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cards import cards
-from duckrabbit.models.model import Card
+
+if TYPE_CHECKING:
+    from duckrabbit.app.studio.desk import Desk
+    from duckrabbit.app.studio.forms import Form
+    from duckrabbit.app.studio.shelf import Shelf
 
 FIRST_PORT, PORTS = 7860, 40
 SAMPLES = ("face.png", "house.png", "flower.png", "apple.png", "cat.png", "astronaut.png")
@@ -58,20 +63,21 @@ class Studio:
 
     def __init__(self, commands: typer.Typer, wishes: Wishes) -> None:
         _settle_gradio(wishes.folder)
-        from duckrabbit.app.studio.desk import Desk
+        from duckrabbit.app.studio.desks import Desks
         from duckrabbit.app.studio.guard import LOCAL, Guard
+        from duckrabbit.app.studio.models import digit_menu, menu
         from duckrabbit.app.studio.page import Page
         from duckrabbit.app.studio.shelf import Shelf
         from duckrabbit.app.studio.starters import starters
-        from duckrabbit.app.studio.work import Worker
 
         self.shelf = Shelf(wishes.folder)
-        models = menu(wishes.model)
-        worker = Worker(commands, self.shelf, wishes.device, wishes.dtype)
-        samples = _samples(self.shelf)
-        begin = starters(models[0], samples)["generate"]
-        self.desk = Desk(worker, [card.name for card in models], first=lambda: worker.warm(begin))
-        page = Page(self.desk, self.shelf, models, samples)
+        models, digits = menu(wishes.model), digit_menu(wishes.model)
+        samples, chalk = _samples(self.shelf)
+        first = starters(models[0], samples)["generate"]
+        names = [*(card.name for card in models), *(choice.model for choice in digits)]
+        self.desk = Desks(_desks(commands, self.shelf, wishes, names, first))
+        begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
+        page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
         self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
 
     def close(self) -> None:
@@ -128,18 +134,19 @@ def listen(host: str, port: int | None) -> socket.socket:
     )
 
 
-def menu(chosen: str | None) -> list[Card]:
-    """The models to choose from: those that are on this machine, the one that was asked for first."""
-    from duckrabbit.app.commands.catalogue import is_here
+def _desks(commands: typer.Typer, shelf: Shelf, wishes: Wishes, models: Sequence[str], first: Form) -> dict[str, Desk]:
+    """A desk for each device; where there is one only, it needs no name."""
+    from duckrabbit.app.studio.desk import Desk
+    from duckrabbit.app.studio.desks import devices
+    from duckrabbit.app.studio.work import Worker
 
-    here = [card for card in cards().values() if is_here(card)]
-    if chosen is None:
-        return here
-    from duckrabbit.models.load import load
-
-    card = load(chosen).card
-    named = card if card.name in cards() else Card(**{**vars(card), "name": chosen})
-    return [named, *(c for c in here if c.name != named.name)]
+    places = devices(wishes.device)
+    made = {}
+    for place in places:
+        worker = Worker(commands, shelf, place, wishes.dtype)
+        name = str(place) if len(places) > 1 else ""
+        made[name] = Desk(worker, models, first=partial(worker.warm, first), place=name)
+    return made
 
 
 def _settle_gradio(folder: Path) -> None:
@@ -149,13 +156,22 @@ def _settle_gradio(folder: Path) -> None:
     os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"duckrabbit-studio-{os.getpid()}"))
 
 
-def _samples(shelf: Any) -> list[str]:
+def _samples(shelf: Shelf) -> tuple[list[str], list[str]]:
+    """The names of pictures to begin with, and of digits."""
     from duckrabbit.app.gallery.drawings import write_pictures
+    from duckrabbit.app.studio.chalk import chalk_digits
     from duckrabbit.app.studio.uploads import take
+    from duckrabbit.tasks.pictures import write_png
+
+    def kept(path: Path) -> str:
+        return take(shelf, path.read_bytes()).name
 
     with tempfile.TemporaryDirectory() as folder:
         write_pictures(Path(folder))
-        return [take(shelf, (Path(folder) / name).read_bytes()) for name in SAMPLES]
+        for k, digit in enumerate(chalk_digits()):
+            write_png(digit, Path(folder) / f"chalk-{k}.png")
+        chalk = sorted(Path(folder).glob("chalk-*.png"))
+        return [kept(Path(folder) / name) for name in SAMPLES], [kept(path) for path in chalk]
 
 
 def _mounted(blocks: Any) -> Any:
@@ -163,7 +179,7 @@ def _mounted(blocks: Any) -> Any:
     import gradio as gr
 
     here = files("duckrabbit.app.studio")
-    script = here.joinpath("page.js").read_text(encoding="utf-8")
+    script = "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("pad.js", "page.js"))
     accent = gr.themes.Color(*_ACCENT, name="accent")
     theme = gr.themes.Base(
         primary_hue=accent,

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from duckrabbit.app.studio.forms import INPUT, Form, from_plain
+from duckrabbit.app.studio.forms import INPUT, Form
+from duckrabbit.app.studio.settings import from_plain
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 
-ITEM = re.compile(r"\d{8}-\d{6}-[a-z]+-[0-9a-f]{6}")
+ITEM = re.compile(r"\d{8}-\d{6}-[a-z_]+-[0-9a-f]{6}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(png|gif|mp4|pdf|json|safetensors)")
 MOST_INPUTS = 2000
 

@@ -8,17 +8,29 @@ from html import escape
 from typing import Any
 
 from duckrabbit.app.studio.desk import Ticket
-from duckrabbit.app.studio.forms import to_address
+from duckrabbit.app.studio.settings import to_address
 from duckrabbit.app.studio.shelf import Item
 
 _WORDS = {"json": "run record", "gif": "GIF", "mp4": "MP4", "pdf": "print sheet", "png": "PNG"}
+MANY = 7
+"""More files than these are folded away."""
 EMPTY = '<div class="empty"><p>{}</p></div>'
+
+
+def lacking(commands: Sequence[str]) -> str:
+    """That no model of digits is there, and how one comes about."""
+    lines = "".join(f"<li><code>{escape(command)}</code></li>" for command in commands)
+    return (
+        '<div class="empty lacking"><div><p>There is no model for this yet. Train one, then open the studio again:'
+        f"</p><ul>{lines}</ul></div></div>"
+    )
 
 
 def progress(ticket: Ticket, ahead: int, seconds: float) -> str:
     """How far a ticket is: its place in the queue, or the picture as it forms."""
     if ticket.state == "waiting":
-        line = f"{ahead} ahead of you, about {max(1, round(seconds))} s" if ahead else "You are next"
+        where = f" on {escape(ticket.place)}" if ticket.place else ""
+        line = f"{ahead} ahead of you{where}, about {max(1, round(seconds))} s" if ahead else "You are next"
         return f'<div class="status" role="status"><p>{line}</p><progress aria-label="waiting"></progress></div>'
     of = f"move {ticket.move} of {ticket.moves}" if ticket.moves else "Reading the model"
     bar = f'<progress aria-label="progress" max="{max(1, ticket.moves)}" value="{ticket.move}"></progress>'
@@ -40,23 +52,34 @@ def result(item: Item) -> str:
     facts, base = item.facts, f"/shelf/{item.id}"
     rows = "".join(_row(row, base) for row in facts["rows"])
     strips = "".join(_strip(strip, base) for strip in facts["strips"])
-    return f"""<article class="result" aria-label="Result">
-<div class="strips">{strips}</div>{rows}
-<div class="files" aria-label="Files">{_files(facts["files"], base)}</div>
-<p class="cost">{facts["seconds"]:.1f} s, {_calls(facts)}</p>
+    return f"""<article class="result of-{item.form.kind}" aria-label="Result">
+<div class="strips">{strips}</div><div class="rows">{rows}</div>
+{_files(facts["files"], base)}
+<p class="cost">{facts["seconds"]:.1f} s{_calls(facts)}</p>
 <div class="command"><pre tabindex="0">{escape(facts["command"])}</pre>
 <button type="button" class="copy" data-copy="{escape(facts["command"])}">Copy</button></div>
 </article>"""
 
 
 def _calls(facts: dict[str, Any]) -> str:
-    return f"{facts['calls']} network call{'s' * (facts['calls'] != 1)}, {facts['questions']} pictures through it"
+    if not facts["calls"]:
+        return ""
+    return f", {facts['calls']} network call{'s' * (facts['calls'] != 1)}, {facts['questions']} pictures through it"
 
 
 def _row(row: dict[str, Any], base: str) -> str:
     cells = "".join(_cell(cell, base) for cell in row["cells"])
     label = f"<h3>{escape(row['label'])}</h3>" if row["label"] else ""
-    return f'{label}<div class="cells">{cells}</div>'
+    wide, narrow = columns(len(row["cells"]))
+    return f'<div class="row">{label}<div class="cells" style="--wide:{wide};--narrow:{narrow}">{cells}</div></div>'
+
+
+def columns(count: int) -> tuple[int, int]:
+    """Into how many columns so many pictures go on a wide page and on a narrow one, so that rows are full."""
+    if count <= 4:
+        return count, min(count, 2)
+    wide = next((n for n in (4, 3, 5) if count % n == 0), 4)
+    return wide, 3 if wide == 3 else 2
 
 
 def _cell(cell: dict[str, Any], base: str) -> str:
@@ -75,15 +98,25 @@ def _strip(strip: dict[str, Any], base: str) -> str:
     return f"""<div class="flipbook" data-frames="{strip["frames"]}">
 <button type="button" class="leaf" aria-label="{word}"
  style="--frames:{strip["frames"]};background-image:url({base}/{strip["file"]})"></button>
-<label>{"Near to far" if walking else "From one view to the other"}
+<label><span>{"Near to far" if walking else "From one view to the other"}</span>
 <input type="range" min="0" max="{last}" value="0" aria-label="{word}"></label></div>"""
 
 
 def _files(files: Sequence[str], base: str) -> str:
+    """Links to the files; where they are many, the single pictures and their records are folded away."""
     shown = [f for f in files if not f.startswith(("cell-", "strip-")) and f.rpartition(".")[2] in _WORDS]
     shown = sorted((f for f in shown if f != "item.json"), key=lambda f: (f == "sheet.png", f.endswith("json"), f))
     several = "02.json" in files
-    return "".join(f'<a href="{base}/{f}" download="duckrabbit-{f}" title="{f}">{_word(f, several)}</a>' for f in shown)
+    folded = [f for f in shown if f != "sheet.png"] if len(shown) > MANY else []
+
+    def links(some: Sequence[str], label: str) -> str:
+        every = (f'<a href="{base}/{f}" download="duckrabbit-{f}" title="{f}">{_word(f, several)}</a>' for f in some)
+        return f'<div class="files" role="group" aria-label="{label}">{"".join(every)}</div>'
+
+    if not folded:
+        return links(shown, "Files")
+    single = f"<details><summary>{len(folded)} single files</summary>{links(folded, 'Single files')}</details>"
+    return links(["sheet.png"], "Files") + single
 
 
 def _word(file: str, several: bool) -> str:

@@ -5,12 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from duckrabbit.app.studio.digit_forms import ALL, ANY, Curves, DigitAnagram, Digits, FromT, OneStep
 from duckrabbit.app.studio.forms import Anagram, Create, Denoise, Edit, Form, Hybrid, Inpaint
+from duckrabbit.app.studio.models import DigitChoice
 from duckrabbit.models.model import Card
+
+ASKED: dict[str, tuple[str, ...]] = {
+    "digits": ("class", "time"),
+    "one_step": ("none",),
+    "from_t": ("class", "time"),
+    "digit_anagram": ("class",),
+    "curves": ("class", "time", "none"),
+}
+"""What a model of digits has to be told for each kind of form, the best first."""
 
 
 def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Form]:
-    """A form for each kind, ready to be run; `samples` are pictures to begin with."""
+    """A form for each kind of a text-to-image model, ready to be run; `samples` are pictures to begin with."""
     picture = samples[0] if samples else ""
     shared: dict[str, Any] = {
         "model": card.name,
@@ -31,6 +42,26 @@ def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Form]:
         Hybrid(near=str(two["high"]), far=str(two["low"]), **shared, **_seed(two)),
     )
     return {form.kind: form for form in forms}
+
+
+def choices_for(kind: str, choices: Sequence[DigitChoice]) -> list[DigitChoice]:
+    """The models of digits that can fill a kind of form, the best first."""
+    return [c for told in ASKED[kind] for c in choices if c.told == told and (c.last or kind != "from_t")]
+
+
+def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> Form:
+    """The form of a kind of the Digits tab, ready to be run with a model."""
+    picture = samples[0] if samples else ""
+    shared: dict[str, Any] = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
+    known = choice.told == "class"
+    forms: dict[str, Form] = {
+        "digits": Digits(digit=ALL if known else ANY, count=2 if known else 12, **shared),
+        "one_step": OneStep(image=picture, sigma=choice.sigma, model=choice.model),
+        "from_t": FromT(image=picture, t=choice.last // 2 or 1, steps=choice.steps, model=choice.model),
+        "digit_anagram": DigitAnagram(**{**shared, "guidance_scale": max(4.0, choice.guidance_scale)}),
+        "curves": Curves(model=choice.model),
+    }
+    return forms[kind]
 
 
 def _many(card: Card, role: str, default: Sequence[Any]) -> Sequence[Any]:

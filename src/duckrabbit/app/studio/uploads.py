@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from duckrabbit.app.studio.shelf import Shelf
@@ -20,8 +21,16 @@ WIDEST = 1024
 _one_at_a_time = threading.Lock()
 
 
-def take(shelf: Shelf, content: bytes) -> str:
-    """Keep an uploaded picture and return its name, the hash of its pixels.
+class Kept(NamedTuple):
+    """A picture that was kept: its name, the hash of its pixels, and the size it came in."""
+
+    name: str
+    width: int
+    height: int
+
+
+def take(shelf: Shelf, content: bytes, whole: bool = False) -> Kept:
+    """Keep an uploaded picture as a square: its middle, or, `whole`, all of it with a border.
 
     Its header is read first, so that nothing large is decoded; one picture is decoded at a time.
     Its text and other data are not kept. Raises UserError for what is no picture, or too large.
@@ -34,13 +43,14 @@ def take(shelf: Shelf, content: bytes) -> str:
         incoming = shelf.inputs / ".incoming"
         with Atomic(incoming) as temporary:
             temporary.write_bytes(content)
-            small = _small(temporary)
+            image = open_picture(temporary, name="The upload", most=MOST_PIXELS)
+            small = _small(image, whole)
         incoming.unlink()
     name = hashlib.sha256(f"{small.size}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
     if not (shelf.inputs / name).exists():
         write_png(small, shelf.inputs / name)
         shelf.make_room()
-    return name
+    return Kept(name, *image.size)
 
 
 def too_many_bytes() -> str:
@@ -48,15 +58,27 @@ def too_many_bytes() -> str:
     return f"The file is larger than {MOST_BYTES // 2**20} MB; shrink the picture first."
 
 
-def _small(path: Path) -> Image.Image:
-    """The middle square, which is all that models look at, on white, in 8-bit RGB."""
-    image = open_picture(path, name="The upload", most=MOST_PIXELS)
-    side, (width, height) = min(image.size), image.size
-    left, top = (width - side) // 2, (height - side) // 2
-    image = image.crop((left, top, left + side, top + side))
+def _small(image: Image.Image, whole: bool) -> Image.Image:
+    """A square of WIDEST px at most, on white, in 8-bit RGB; see `take`."""
+    if not whole:
+        side, (width, height) = min(image.size), image.size
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
     image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
     if image.mode.startswith(("I", "F")):
         image = image.point(lambda v: v / 257).convert("L") if image.mode.startswith("I") else image.convert("L")
     rgba = image.convert("RGBA")
     paper = Image.new("RGBA", rgba.size, "white")
-    return Image.alpha_composite(paper, rgba).convert("RGB")
+    rgb = Image.alpha_composite(paper, rgba).convert("RGB")
+    return rgb if rgb.width == rgb.height else _bordered(rgb)
+
+
+def _bordered(image: Image.Image) -> Image.Image:
+    """The picture in the middle of a square, in the mean colour of its own edge."""
+    pixels = np.asarray(image)
+    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    colour = tuple(int(v) for v in edge.mean(axis=0).round())
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), colour)
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

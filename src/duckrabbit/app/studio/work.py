@@ -19,10 +19,12 @@ from duckrabbit.app.options import Common
 from duckrabbit.app.perform import performed_by, runner, write_figure
 from duckrabbit.app.sheet import enlarge
 from duckrabbit.app.studio.desk import Ticket
-from duckrabbit.app.studio.forms import Form, to_plain
+from duckrabbit.app.studio.forms import Form
+from duckrabbit.app.studio.settings import to_plain
 from duckrabbit.app.studio.shelf import Shelf
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
+from duckrabbit.models.digits import folder_name
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.pictures import to_pixels, write_png
 
@@ -46,13 +48,13 @@ class Worker:
         form = ticket.form
         folder = self.shelf.begin(form.kind)
         try:
-            command, *rest = form.arguments(f"{self.shelf.inputs}/")
+            arguments = self._arguments(form)
             for name in filter(None, form.pictures()):
                 if self.shelf.file("inputs", name) is None:
                     raise UserError("The picture is no longer there; upload it again.")
             facts: dict[str, Any] = {}
             with performed_by(_performer(ticket, folder, facts)):
-                _call(self.commands, [command, *self.chosen, *rest])
+                _call(self.commands, arguments)
             facts |= {"kind": form.kind, "settings": to_plain(form), "command": form.command()}
             facts["made"] = time.strftime("%Y-%m-%d %H:%M:%S")
             return self.shelf.put(folder, facts).id
@@ -65,9 +67,13 @@ class Worker:
         def once(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras) -> None:
             figure(runner(lambda job, state: None, common.micro_batch, None))
 
-        command, *rest = replace(form, steps=1, count=1).arguments(f"{self.shelf.inputs}/")
         with performed_by(once):
-            _call(self.commands, [command, *self.chosen, *rest])
+            _call(self.commands, self._arguments(replace(form, steps=1, count=1)))
+
+    def _arguments(self, form: Form) -> list[str]:
+        """What the command line gets: the form's own, and the device."""
+        command, *rest = form.arguments(f"{self.shelf.inputs}/")
+        return [command, *(self.chosen if form.computes else []), *rest]
 
 
 def _call(commands: typer.Typer, arguments: list[str]) -> None:
@@ -97,7 +103,7 @@ def _performer(ticket: Ticket, folder: Path, facts: dict[str, Any]) -> Callable[
         write_figure(made, folder, extras)
         calls = [price for result in made.results for price in cost(result.job)]
         facts["title"] = ticket.form.title()
-        facts["model"] = common.model
+        facts["model"] = made.results[0].job.model.card.name if made.results else folder_name(Path(ticket.form.model))
         facts["seconds"] = round(time.perf_counter() - began, 2)
         facts["calls"] = sum(price.calls for price in calls)
         facts["questions"] = sum(price.pictures for price in calls) * len(common.seeds)
