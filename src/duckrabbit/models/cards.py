@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from functools import lru_cache
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from duckrabbit.errors import UserError
@@ -17,6 +18,8 @@ from duckrabbit.models.model import Card
 
 DEFAULT = "miniature"
 """The model that is meant where none is named; it comes with the package."""
+
+_PACKAGE = "package:"
 
 
 @lru_cache(maxsize=1)
@@ -34,6 +37,19 @@ def card(name: str) -> Card:
             "or a hub id such as DeepFloyd/IF-I-M-v1.0."
         )
     return cards()[name]
+
+
+def is_packaged(card: Card) -> bool:
+    """Whether the weights come with the package."""
+    return card.source.startswith(_PACKAGE)
+
+
+def folder_of(name: str) -> Path:
+    """The folder that `name` stands for: of a model that comes with the package, or the path it is."""
+    known = cards().get(name)
+    if known is None or not is_packaged(known):
+        return Path(name).expanduser()
+    return Path(str(files("duckrabbit.models").joinpath("weights", known.source.removeprefix(_PACKAGE))))
 
 
 def _card(name: str, entry: dict[str, Any]) -> Card:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cards import DEFAULT, cards
+from duckrabbit.models.cards import DEFAULT, cards, folder_of, is_packaged
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade import Cascade, encoder_hash
 from duckrabbit.models.digits import is_digits, load_digits
@@ -90,16 +89,8 @@ def load(
 
 def digits_folder(name: str) -> Path | None:
     """The folder of the digit model that is meant by a name or a path; None where it is another kind of model."""
-    known = cards().get(name)
-    folder = _packaged(known.source) if known else Path(name).expanduser()
-    return folder if folder is not None and is_digits(folder) else None
-
-
-def _packaged(source: str) -> Path | None:
-    """The folder of weights that come with the package; None for every other source."""
-    if not source.startswith("package:"):
-        return None
-    return Path(str(files("duckrabbit.models").joinpath("weights", source.removeprefix("package:"))))
+    folder = folder_of(name)
+    return folder if is_digits(folder) else None
 
 
 def _is_pipeline(thing: Any) -> bool:
@@ -154,8 +145,8 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
-    if (packaged := _packaged(where)) is not None:
-        return Folder(packaged, card.variant, hashes)
+    if where == card.source and is_packaged(card):
+        return Folder(folder_of(card.name), card.variant, hashes)
     if Path(where).expanduser().is_dir():
         return Folder(Path(where).expanduser(), card.variant, hashes)
     if is_repository(where):

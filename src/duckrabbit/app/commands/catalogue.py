@@ -183,7 +183,9 @@ def convert_prompts(
 
 def is_here(card: Card) -> bool:
     """Whether a model can be used without a network; looks at files only."""
-    if card.source == "builtin" or card.source.startswith("package:"):
+    from duckrabbit.models.cards import is_packaged
+
+    if card.source == "builtin" or is_packaged(card):
         return True
     stages = [(card.source, ("text_encoder", "unet")), *([(card.stage2, ("unet",))] if card.stage2 else [])]
     return all(_is_cached(repository, part, card.variant) for repository, parts in stages for part in parts)

@@ -15,7 +15,7 @@ from duckrabbit.errors import UserError
 if TYPE_CHECKING:
     from duckrabbit.evaluation.report import Line
     from duckrabbit.evaluation.sampling import Setting
-    from duckrabbit.models.digits import DigitsModel
+    from duckrabbit.models.model import Model
 
 
 def register(app: typer.Typer) -> None:
@@ -25,7 +25,9 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The folder of a trained model of digits.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="mnist-class, mnist-denoiser, or the folder of a trained model.")
+    ],
     guidance_scale: Annotated[str, typer.Option(help="`1,2,5` compares three; 1 is no guidance.")] = "1,2,5",
     solver: Annotated[str, typer.Option(help="`dpm++,ddim` compares two.")] = "dpm++",
     steps: Annotated[str, typer.Option(help="`10,20` compares two.")] = "20",
@@ -43,17 +45,22 @@ def evaluate(
 
     **Examples**
 
-        duckrabbit evaluate runs/fast-class/model
+        duckrabbit evaluate mnist-class
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
-    from duckrabbit.models.digits import DigitsConfig, load_digits
+    from duckrabbit.models.cards import folder_of
+    from duckrabbit.models.digits import DigitsConfig
 
-    folder = Path(model)
+    folder = folder_of(model)
     output.mkdir(parents=True, exist_ok=True)
-    if DigitsConfig.read(folder).network.conditioning == "none":
+    conditioning = DigitsConfig.read(folder).network.conditioning
+    if conditioning == "none":
         _denoiser(folder, count, output)
         return
+    if conditioning == "time":
+        raise UserError(f"{model} has no classes to be right about; evaluate a class-conditioned model.")
     from duckrabbit.evaluation.sampling import Setting
+    from duckrabbit.models.load import load
 
     names = [name.strip() for name in solver.split(",")]
     settings = [
@@ -62,7 +69,7 @@ def evaluate(
         for n in numbers(steps, "--steps", int)
         for scale in numbers(guidance_scale, "--guidance-scale", float)
     ]
-    _diffusion(load_digits(folder), settings, count, memory, output)
+    _diffusion(load(model), settings, count, memory, output)
 
 
 def curves(
@@ -99,7 +106,7 @@ def _log_folder(name: str) -> Path:
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
 
 
-def _diffusion(model: DigitsModel, settings: Sequence[Setting], count: int, memory: bool, output: Path) -> None:
+def _diffusion(model: Model, settings: Sequence[Setting], count: int, memory: bool, output: Path) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
@@ -109,8 +116,6 @@ def _diffusion(model: DigitsModel, settings: Sequence[Setting], count: int, memo
     from duckrabbit.training.data import load
     from duckrabbit.training.folders import data_folder
 
-    if model.config.network.conditioning != "class":
-        raise UserError(f"{model.card.name} has no classes to be right about; evaluate a class-conditioned model.")
     folder = data_folder("mnist")
     shown, new = load("mnist", "train+validation", folder), load("mnist", "test", folder)
     against = reference(load_classifier()[0], shown, new)
