@@ -1,5 +1,6 @@
 """The command line in this process, in a folder of its own."""
 
+import hashlib
 import shutil
 import struct
 import sys
@@ -8,8 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
+from duckrabbit.app.commands import data, evaluate, gallery, train
+from duckrabbit.training import data as sets
+from duckrabbit.training import recipes
+from duckrabbit.training.data import FILES, write_idx
 from samples import pixels, save
 
 
@@ -103,3 +110,39 @@ def header(width, height):
         + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
         + chunk(b"IEND", b"")
     )
+
+
+@pytest.fixture
+def training(monkeypatch, tmp_path):
+    """The commands with 40 + 30 noise pictures for MNIST and networks of 2 channels, in folders of their own."""
+    rng = np.random.default_rng(0)
+    arrays = [
+        rng.integers(0, 256, (40, 28, 28)),
+        np.arange(40) % 10,
+        rng.integers(0, 256, (30, 28, 28)),
+        np.arange(30) % 10,
+    ]
+    files = dict(zip(FILES, (write_idx(a) for a in arrays), strict=True))
+    monkeypatch.setitem(sets.HASHES, "mnist", {k: hashlib.sha256(v).hexdigest() for k, v in files.items()})
+    monkeypatch.setattr(sets, "TRAIN", 30)
+    for folder in ("given", "data/mnist"):
+        (tmp_path / folder).mkdir(parents=True)
+    for name, content in files.items():
+        (tmp_path / "given" / name).write_bytes(content)
+    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DUCKRABBIT_RUNS", str(tmp_path / "runs"))
+    from dataclasses import replace
+
+    small = {k: replace(r, hidden=2, batch=16, epochs=2, snapshots=(1, 2)) for k, r in recipes.RECIPES.items()}
+    monkeypatch.setattr(recipes, "RECIPES", small)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    for commands in (data, train, evaluate, gallery):
+        commands.register(app)
+
+    def invoke(*words):
+        result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    assert "given" in invoke("data", "fetch", "mnist", "--data-dir", tmp_path / "given")
+    return invoke

@@ -17,7 +17,9 @@ from duckrabbit.models.model import Card
 def gallery(tmp_path_factory):
     """A whole gallery of the oracle: its folder and its page."""
     out = tmp_path_factory.mktemp("gallery")
-    result = CliRunner().invoke(app, ["gallery", "--model", "oracle", "--out", str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(
+        app, ["gallery", "--model", "oracle", "--part", "a", "--out", str(out)], catch_exceptions=False
+    )
     assert result.exit_code == 0
     return out, (out / "index.html").read_text(encoding="utf-8")
 
@@ -65,18 +67,20 @@ def test_a_second_run_makes_nothing_anew_and_a_third_only_what_is_gone(gallery):
     before = {f: f.stat().st_mtime_ns for f in figures}
     gone = out / "figures" / "hybrid-1" / "sheet.png"
     gone.unlink()
-    CliRunner().invoke(app, ["gallery", "--model", "oracle", "--out", str(out)], catch_exceptions=False)
+    CliRunner().invoke(app, ["gallery", "--model", "oracle", "--part", "a", "--out", str(out)], catch_exceptions=False)
     assert {f for f in figures if f.stat().st_mtime_ns != before[f]} == {gone}
 
 
 def test_an_unknown_experiment_is_named(tmp_path):
     with pytest.raises(Exception, match="No experiment is called 'nosuch'"):
-        CliRunner().invoke(app, ["gallery", "--only", "nosuch", "--out", str(tmp_path)], catch_exceptions=False)
+        CliRunner().invoke(
+            app, ["gallery", "--part", "a", "--only", "nosuch", "--out", str(tmp_path)], catch_exceptions=False
+        )
 
 
 def test_a_folder_may_be_given_as_it_lies_from_here(cascade_folder, tmp_path, monkeypatch):
     monkeypatch.chdir(cascade_folder.parent)
-    arguments = ["gallery", "--model", cascade_folder.name, "--only", "forward", "--out", str(tmp_path)]
+    arguments = ["gallery", "--model", cascade_folder.name, "--part", "a", "--only", "forward", "--out", str(tmp_path)]
     CliRunner().invoke(app, arguments, catch_exceptions=False)
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "Not made" not in page

@@ -1,68 +1,24 @@
 """The commands train, data and evaluate, on a tiny network and a handful of pictures."""
 
-import hashlib
 import json
 
-import numpy as np
 import pytest
 import torch
-import typer
-from typer.testing import CliRunner
 
 from duckrabbit.app import training_figures as figures
-from duckrabbit.app.commands import data, evaluate, train
 from duckrabbit.errors import UserError
-from duckrabbit.training import data as sets
-from duckrabbit.training import recipes
-from duckrabbit.training.data import FILES, write_idx
 
 
-@pytest.fixture
-def run(monkeypatch, tmp_path):
-    """The commands with 40 + 30 noise pictures for MNIST and networks of 2 channels, in folders of their own."""
-    rng = np.random.default_rng(0)
-    arrays = [
-        rng.integers(0, 256, (40, 28, 28)),
-        np.arange(40) % 10,
-        rng.integers(0, 256, (30, 28, 28)),
-        np.arange(30) % 10,
-    ]
-    files = dict(zip(FILES, (write_idx(a) for a in arrays), strict=True))
-    monkeypatch.setitem(sets.HASHES, "mnist", {k: hashlib.sha256(v).hexdigest() for k, v in files.items()})
-    monkeypatch.setattr(sets, "TRAIN", 30)
-    for folder in ("given", "data/mnist"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name, content in files.items():
-        (tmp_path / "given" / name).write_bytes(content)
-    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("DUCKRABBIT_RUNS", str(tmp_path / "runs"))
-    from dataclasses import replace
-
-    small = {k: replace(r, hidden=2, batch=16, epochs=2, snapshots=(1, 2)) for k, r in recipes.RECIPES.items()}
-    monkeypatch.setattr(recipes, "RECIPES", small)
-    app = typer.Typer(pretty_exceptions_enable=False)
-    for commands in (data, train, evaluate):
-        commands.register(app)
-
-    def invoke(*words):
-        result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    assert "given" in invoke("data", "fetch", "mnist", "--data-dir", tmp_path / "given")
-    return invoke
-
-
-def test_train_class_then_evaluate_it(run, tmp_path):
-    output = run("train", "class", "--precision", "no")
+def test_train_class_then_evaluate_it(training, tmp_path):
+    output = training("train", "class", "--precision", "no")
     folder = tmp_path / "runs" / "fast-class"
     assert str(folder / "model") in output
     assert {"curve.png", "samples-001.png", "samples-002.png", "metrics.jsonl", "checkpoint.safetensors"} <= {
         p.name for p in folder.iterdir()
     }
-    assert "fast-class" in run("train", "class")  # finished: nothing is left to do
+    assert "fast-class" in training("train", "class")  # finished: nothing is left to do
     out = tmp_path / "judged"
-    run("evaluate", folder / "model", "--guidance-scale", "1,2", "--steps", "2", "--count", "20", "-o", out)
+    training("evaluate", folder / "model", "--guidance-scale", "1,2", "--steps", "2", "--count", "20", "-o", out)
     rows = json.loads((out / "scores.json").read_text())
     assert [r["setting"][k] for r in rows for k in ("scale",)] == [1.0, 2.0]
     assert all(r["count"] == 20 and len(r["by_class"]) == 10 for r in rows)
@@ -70,12 +26,14 @@ def test_train_class_then_evaluate_it(run, tmp_path):
     assert (out / "scores.png").stat().st_size > 1000
 
 
-def test_train_a_denoiser_and_score_it(run, tmp_path):
-    run("train", "denoiser", "--epochs", "1", "--sigma", "0.3", "--run", "mine", "--precision", "no", "--no-pictures")
+def test_train_a_denoiser_and_score_it(training, tmp_path):
+    training(
+        "train", "denoiser", "--epochs", "1", "--sigma", "0.3", "--run", "mine", "--precision", "no", "--no-pictures"
+    )
     facts = json.loads((tmp_path / "runs/mine/model/config.json").read_text())
     assert facts["schedule"] == {"kind": "single", "sigma": 0.3}
     assert facts["training"]["recipe"]["name"] == "fast-denoiser-epochs1-sigma0.3"
-    text = run("evaluate", tmp_path / "runs/mine/model", "--count", "20", "-o", tmp_path / "judged")
+    text = training("evaluate", tmp_path / "runs/mine/model", "--count", "20", "-o", tmp_path / "judged")
     assert [line.split("|")[1].strip() for line in text.splitlines()[2:9]] == [
         "0",
         "0.2",
@@ -87,20 +45,20 @@ def test_train_a_denoiser_and_score_it(run, tmp_path):
     ]
 
 
-def test_train_a_flow_and_a_judge(run, tmp_path):
-    run("train", "time", "--preset", "cs180-flow", "--precision", "no")
+def test_train_a_flow_and_a_judge(training, tmp_path):
+    training("train", "time", "--preset", "cs180-flow", "--precision", "no")
     assert (tmp_path / "runs/cs180-flow-time/samples-002.png").exists()
     with pytest.raises(UserError, match="class-conditioned"):
-        run("evaluate", tmp_path / "runs/cs180-flow-time/model", "--count", "20", "-o", tmp_path / "judged")
+        training("evaluate", tmp_path / "runs/cs180-flow-time/model", "--count", "20", "-o", tmp_path / "judged")
 
 
-def test_wrong_words_are_answered_with_the_right_ones(run):
+def test_wrong_words_are_answered_with_the_right_ones(training):
     with pytest.raises(UserError, match="auto, no or bf16"):
-        run("train", "class", "--precision", "half")
+        training("train", "class", "--precision", "half")
     with pytest.raises(UserError, match="choose from cs180-class"):
-        run("train", "class", "--preset", "slow")
+        training("train", "class", "--preset", "slow")
     with pytest.raises(UserError, match="no data set 'cifar'"):
-        run("train", "class", "--data", "cifar")
+        training("train", "class", "--data", "cifar")
 
 
 def test_a_curve_and_a_matrix_are_drawn(tmp_path):

@@ -165,8 +165,11 @@ def _sheet(
 ) -> Figure:
     """Pictures (rows, columns, 1, H, W) with a name over each column and beside each row."""
     down, across = cells.shape[:2]
-    figure = Figure(figsize=(0.8 * across + (0.8 if rows else 0), 0.8 * down + 0.5))
-    grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.05})
+    beside, above = 0.9 if rows else 0.05, 0.55 if columns else 0.35  # inches, for the words
+    width, height = 0.8 * across + beside, 0.8 * down + above
+    figure = Figure(figsize=(width, height))
+    edges = {"left": beside / width, "right": 1.0, "bottom": 0.0, "top": 1 - above / height}
+    grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.05, **edges})
     for i in range(down):
         for j in range(across):
             axes = grid[i][j]
@@ -176,5 +179,5 @@ def _sheet(
                 axes.set_title(columns[j], fontsize=7)
             if rows and j == 0:
                 axes.set_ylabel(rows[i], fontsize=7, rotation=0, ha="right", va="center")
-    figure.suptitle(title, fontsize=9)
+    figure.suptitle(title, fontsize=9, y=1 - 0.08 / height, va="top")
     return figure

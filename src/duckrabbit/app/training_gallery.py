@@ -1,136 +1,189 @@
-"""Part B of the gallery: every figure made from finished runs and their models.
+"""Part B of the gallery: figures of the models of digits that come with duckrabbit, and of one's own runs.
 
-`pieces` yields what the runs at hand allow, in the order of the page: name, caption, figure. Weights
-of single epochs come from a run's snapshots; nothing is trained here.
+`pieces` lists what can be drawn from the models and the runs at hand, and loads none of them; a
+piece draws itself when it is asked to. Nothing is trained here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from duckrabbit.app import digit_figures
 from duckrabbit.app import training_figures as figures
-from duckrabbit.evaluation.classifier import Classifier, judge, load_classifier
-from duckrabbit.evaluation.report import anagram_matrix, matrix_of
-from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes, draw_free
-from duckrabbit.guidance.views import parse_view
-from duckrabbit.models.digits import DigitsModel, load_denoiser, load_digits
-from duckrabbit.tasks.run import run
-from duckrabbit.tasks.tasks import edit, inpaint
-from duckrabbit.training.data import Pictures, to_range
+from duckrabbit.errors import UserError
+from duckrabbit.evaluation.sampling import Setting, draw_classes, draw_free
+from duckrabbit.models.cards import cards, folder_of
+from duckrabbit.models.digits import WEIGHTS, DigitsConfig, is_digits, load_denoiser, load_digits
+from duckrabbit.training.data import Pictures
 from duckrabbit.training.export import export
-from duckrabbit.training.loop import CHECKPOINT, METRICS, read_metrics
+from duckrabbit.training.fetch import load_or_fetch
+from duckrabbit.training.folders import runs_folder
+from duckrabbit.training.loop import METRICS, RECIPE, read_metrics
 
-SCALES = (0.0, 1.0, 2.0, 5.0, 10.0)
-ANAGRAM = Setting(3.0, "ddim", 50)
-
-
-class Piece(NamedTuple):
-    """A figure of the page: a name for its file, a caption of a sentence or two, the figure."""
-
-    name: str
-    caption: str
-    figure: Figure
-
-
-def pieces(runs: Mapping[str, Path], train: Pictures, test: Pictures) -> Iterator[Piece]:
-    """All figures for `runs`, folders by the names of their recipes ("fast-class", "cs180-time", ...)."""
-    runs = {name: folder for name, folder in runs.items() if (folder / CHECKPOINT).exists()}
-    yield Piece("noise", "The training pictures with more and more noise.", figures.noise_levels(test))
-    if runs:
-        logs = {name: read_metrics(folder / METRICS) for name, folder in runs.items()}
-        yield Piece("curves", "Training loss, from the logs of the runs.", figures.loss_curve(logs))
-    with tempfile.TemporaryDirectory() as scratch:
-        for name, folder in runs.items():
-            snapshots = sorted(int(p.stem.removeprefix("epoch-")) for p in folder.glob("epoch-*.safetensors"))
-            models = {e: export(folder, Path(scratch) / f"{name}-{e}", train, snapshot=e) for e in snapshots}
-            if "denoiser" in name:
-                yield from denoiser_pieces(name, models, test)
-            else:
-                yield from sample_pieces(name, models)
-        for name in ("fast-class", "cs180-class"):
-            if name in runs:
-                yield from class_pieces(load_digits(export(runs[name], Path(scratch) / name, train)), test)
-                break
+DENOISING = r"$L = \mathbb{E}\,\|D_\theta(x + \sigma\epsilon) - x\|^2,\qquad \sigma = 0.5$"
+NOISE = r"$z = x + \sigma\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"
+DDPM = (
+    r"$L = \mathbb{E}\,\|\epsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,"
+    r"\ t, c) - \epsilon\|^2$"
+)
+VELOCITY = r"$v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0,\qquad \bar\alpha_T = 0$"
 
 
-def denoiser_pieces(name: str, models: Mapping[int, Path], test: Pictures) -> Iterator[Piece]:
-    """What a denoiser makes of noisy test pictures after each kept epoch, and beyond its noise level."""
-    nets = {f"epoch {e}": load_denoiser(folder) for e, folder in models.items()}
-    if nets:
-        yield Piece(f"{name}-results", f"{name}: after each epoch.", figures.denoising_results(nets, test[:5]))
-        last = list(nets.values())[-1]
-        yield Piece(f"{name}-levels", f"{name}: at other noise levels.", figures.out_of_distribution(last, test))
+@dataclass(frozen=True)
+class Piece:
+    """A figure: its name, its place, what it shows, the equation, what it is made from, and how."""
+
+    key: str
+    section: str
+    text: str
+    equation: str
+    sources: tuple[Path, ...]
+    draw: Callable[[], Figure]
+
+    def stamp(self) -> str:
+        """A hash of what it is made from."""
+        digest = hashlib.sha256(self.key.encode())
+        for source in self.sources:
+            digest.update(source.read_bytes())
+        return digest.hexdigest()
 
 
-def sample_pieces(name: str, models: Mapping[int, Path]) -> Iterator[Piece]:
-    """Samples after each kept epoch: the course's sampler for its presets, 20 steps for ours."""
-    for epoch, folder in models.items():
-        model = load_digits(folder)
-        steps = model.stages[0].steps
-        ours = Setting(5.0 if "class" in name else 1.0, "ddpm-large" if steps > 100 else "dpm++", steps)
-        drawn = draw_classes(model, 40, ours)[0] if "class" in name else draw_free(model, 40, ours)
-        title = f"{name} after epoch {epoch}: {ours.solver}, {steps} steps, scale {ours.scale:g}"
-        yield Piece(f"{name}-epoch-{epoch}", title + ".", figures.digit_grid(drawn, title))
+def pieces() -> list[Piece]:
+    """Every figure that the models and runs at hand allow, in the order of the course."""
+    return [*_denoiser(), *_curves(), *_samples(), *_classes()]
 
 
-def class_pieces(model: DigitsModel, test: Pictures, per_pair: int = 10) -> Iterator[Piece]:
-    """What a model that takes labels can do: guidance, anagrams, inpainting, edits."""
-    rows = {f"scale {s:g}": draw_classes(model, 10, Setting(s))[0] for s in SCALES}
-    yield Piece("guidance", "More guidance: surer digits, fewer kinds of them.", figures.sweep(rows, "Guidance"))
-    classifier, _ = load_classifier()
-    pictures = best_anagrams(model, classifier, 6, 9)
-    turned = parse_view("rotate_180", 28)(pictures)
-    yield Piece("anagram-6-9", "A 6 that is a 9 upside down.", figures.turned_pairs(pictures, turned, "6 over 9"))
-    rates = matrix_of(list(anagram_matrix(model, classifier, per_pair, ANAGRAM)))
-    title = f"Half-turn anagrams judged right, %, {per_pair} each"
-    yield Piece("anagram-matrix", "Which digits can be turned into which.", figures.rate_matrix(rates, title))
-    yield Piece("inpainted", "The lower half made anew, as each digit.", inpainted(model, test))
-    yield Piece("edited", "A test digit, noised and brought back as another.", edited(model, test))
+def find(key: str) -> Piece:
+    """The piece of that name. Raises UserError, with the names there are."""
+    found = {piece.key: piece for piece in pieces()}
+    if key not in found:
+        raise UserError(f"There is no figure '{key}'; there are {', '.join(found)}. More come with more training runs.")
+    return found[key]
 
 
-def best_anagrams(model: DigitsModel, classifier: Classifier, first: int, second: int, count: int = 10) -> Tensor:
-    """The `count` surest of four times as many anagrams, by the classifier's smaller probability."""
-    drawn = draw_anagrams(model, first, second, "rotate_180", range(4 * count), ANAGRAM)
-    sure = [judge(classifier, x)[0] for x in (drawn, parse_view("rotate_180", 28)(drawn))]
-    both = torch.minimum(sure[0][:, first], sure[1][:, second])
-    return drawn[both.topk(count).indices]
+def shipped() -> dict[str, Path]:
+    """The models of digits among the cards, by name: their folders."""
+    return {name: folder for name in cards() if is_digits(folder := folder_of(name))}
 
 
-def inpainted(model: DigitsModel, test: Pictures) -> Figure:
-    """The upper half of five test digits, continued as every digit (tasks.inpaint)."""
-    mask = torch.zeros(1, 1, 28, 28)
-    mask[..., 14:, :] = 1
-    rows = {}
-    for k in range(5):
-        picture = _grey(test, k)
-        results = [run(inpaint(model, picture, mask, str(digit)), (k,)) for digit in range(10)]
-        rows[f"a {int(test.labels[k])}"] = torch.cat([_unit(model, r.images) for r in results])
-    return figures.sweep(rows, "Upper half kept, lower half as 0 to 9")
+def runs() -> dict[str, Path]:
+    """The folders of training runs of digits, by the run's name."""
+    root = runs_folder()
+    return {f.name: f for f in sorted(root.iterdir()) if (f / RECIPE).is_file()} if root.is_dir() else {}
 
 
-def edited(model: DigitsModel, test: Pictures) -> Figure:
-    """A test digit brought back as every other, from more and more noise (tasks.edit)."""
-    picture = _grey(test, 0)
-    rows = {
-        f"strength {s:g}": torch.cat(
-            [_unit(model, run(edit(model, picture, str(d), strength=s), (0,)).images) for d in range(10)]
+def _snapshots(run: Path) -> dict[int, Path]:
+    return {int(p.stem.removeprefix("epoch-")): p for p in sorted(run.glob("epoch-*.safetensors"))}
+
+
+def _denoiser() -> Iterator[Piece]:
+    yield Piece("noise", "B 1.2 Noisy digits", "The course's levels.", NOISE, (), lambda: figures.noise_levels(_test()))
+    for name, folder in _of("none").items():
+        weights = (folder / WEIGHTS,)
+        text = "Trained at one level; below it the network over-smooths, far above it it guesses."
+        levels = lambda f=folder: figures.out_of_distribution(load_denoiser(f), _test())  # noqa: E731
+        yield Piece(f"{name}-levels", f"B 1.2.2 One step, at every level: {name}", text, DENOISING, weights, levels)
+        text = "Against the Gaussian blur that is best at each level, over 500 test digits."
+        yield Piece(
+            f"{name}-scores",
+            f"B 1.2.2 PSNR and SSIM: {name}",
+            text,
+            "",
+            weights,
+            partial(digit_figures.scores, folder, _test),
         )
-        for s in (0.3, 0.5, 0.7, 0.9)
-    }
-    return figures.sweep(rows, f"A {int(test.labels[0])}, edited into 0 to 9")
+    for name, run in runs().items():
+        kept = _snapshots(run)
+        if "denoiser" in name and kept:
+            text = f"Test digits at sigma 0.5, after epoch {' and '.join(map(str, kept))}."
+            yield Piece(
+                f"{name}-epochs",
+                f"B 1.2.1 While it trains: {name}",
+                text,
+                DENOISING,
+                tuple(kept.values()),
+                partial(_epochs, run),
+            )
 
 
-def _grey(test: Pictures, k: int) -> Tensor:
-    return to_range(test.images[k : k + 1], (0.0, 1.0)).expand(-1, 3, -1, -1)
+def _curves() -> Iterator[Piece]:
+    text = "Every training step, and the running mean. The goals differ (noise, v, picture), so heights do not compare."
+    logs = {name: folder / METRICS for name, folder in {**shipped(), **runs()}.items() if (folder / METRICS).is_file()}
+    if logs:
+        yield Piece("curves", "B 2.2 Training curves", text, DDPM, tuple(logs.values()), partial(_curve, logs))
 
 
-def _unit(model: DigitsModel, images: Tensor) -> Tensor:
-    low, high = model.stages[0].value_range
-    return ((images - low) / (high - low)).clamp(0, 1)
+def _samples() -> Iterator[Piece]:
+    for name, folder in {**_of("time"), **_of("class")}.items():
+        text = "What comes with duckrabbit: 20 steps of DPM-Solver++."
+        yield Piece(
+            f"{name}-samples",
+            f"B 2 Samples: {name}",
+            text,
+            VELOCITY,
+            (folder / WEIGHTS,),
+            partial(_drawn, folder, name),
+        )
+    for name, run in runs().items():
+        for epoch, file in _snapshots(run).items():
+            if "denoiser" not in name:
+                text = "The course's sampler for its recipes, 20 steps of DPM-Solver++ for ours."
+                where = f"B 2 Samples: {name}, epoch {epoch}"
+                yield Piece(f"{name}-epoch-{epoch}", where, text, DDPM, (file,), partial(_after, run, epoch))
+
+
+def _classes() -> Iterator[Piece]:
+    for name, folder in _of("class").items():
+        for row in digit_figures.CLASS_FIGURES:
+            model = partial(load_digits, folder)
+            make = lambda row=row, model=model: row.draw(model(), _test())  # noqa: E731
+            yield Piece(
+                f"{name}-{row.key}", f"B {row.section}: {name}", row.text, row.equation, (folder / WEIGHTS,), make
+            )
+
+
+def _of(conditioning: str) -> dict[str, Path]:
+    return {n: f for n, f in shipped().items() if DigitsConfig.read(f).network.conditioning == conditioning}
+
+
+def _curve(logs: dict[str, Path]) -> Figure:
+    return figures.loss_curve({name: read_metrics(path) for name, path in logs.items()})
+
+
+def _drawn(folder: Path, title: str) -> Figure:
+    model = load_digits(folder)
+    steps = model.stages[0].steps
+    classes = model.config.network.conditioning == "class"
+    setting = Setting(5.0 if classes else 1.0, "ddpm-large" if steps > 100 else "dpm++", steps)
+    drawn = draw_classes(model, 40, setting)[0] if classes else draw_free(model, 40, setting)
+    guided = f", scale {setting.scale:g}" if classes else ""
+    return figures.digit_grid(drawn, f"{title}: {setting.solver}, {steps} steps{guided}")
+
+
+def _after(run: Path, epoch: int) -> Figure:
+    with tempfile.TemporaryDirectory() as scratch:
+        return _drawn(export(run, Path(scratch) / run.name, _train(), snapshot=epoch), f"{run.name}, epoch {epoch}")
+
+
+def _epochs(run: Path) -> Figure:
+    nets: dict[str, Callable[[Tensor], Tensor]] = {}
+    with tempfile.TemporaryDirectory() as scratch:
+        for epoch in _snapshots(run):
+            nets[f"epoch {epoch}"] = load_denoiser(export(run, Path(scratch) / str(epoch), _train(), snapshot=epoch))
+        return figures.denoising_results(nets, _test()[:5])
+
+
+def _train() -> Pictures:
+    return load_or_fetch("mnist", "train+validation")
+
+
+def _test() -> Pictures:
+    return load_or_fetch("mnist", "test")

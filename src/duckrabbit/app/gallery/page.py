@@ -34,6 +34,8 @@ def command_line(experiment: Experiment, chosen: Mapping[str, str]) -> str:
 
     A path is told by its last part: where it lies on this machine is nobody's business.
     """
+    if experiment.stamp:
+        return shlex.join(("duckrabbit", *experiment.arguments))
     given = {k: Path(v).name if Path(v).is_absolute() else v for k, v in chosen.items() if (k, v) != ("model", DEFAULT)}
     return shlex.join(("duckrabbit", *experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))))
 
@@ -57,7 +59,8 @@ def render(card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, 
 </head>
 <body><main>
 <h1>A diffusion model, taken apart</h1>
-<p>Every experiment of Part A on <b>{escape(card.title)}</b>, made in {spent:.0f} s.{missing}
+<p>Every experiment of Part A on <b>{escape(card.title)}</b>, and of Part B on models trained from scratch on
+handwritten digits, made in {spent:.0f} s.{missing}
 Each command can be typed as it stands in the folder <code>pictures</code> beside this page{where}.</p>
 <nav>{contents}</nav>
 {sections}
@@ -71,7 +74,7 @@ def _section(shown: Shown, chosen: Mapping[str, str]) -> str:
     experiment = shown.experiment
     equations = "".join(
         f'<img class="equation" alt="{escape(line.strip("$"))}" src="{_equation(line)}">'
-        for line in experiment.equation.split("\n")
+        for line in experiment.equation.splitlines()
     )
     if shown.failure:
         body = f"<p><b>Not made:</b> {escape(shown.failure)}</p>"
@@ -100,6 +103,7 @@ def _licences(card: Card) -> str:
     return f"""<section id="licences">
 <h2>Licences</h2>
 <p>Model {escape(card.name)}: {escape(card.licence)}{link}. {escape(card.attribution)}</p>
+<p>Digits: MNIST by Y. LeCun, C. Cortes and C. Burges, CC BY-SA 3.0.</p>
 <p>Drawings: part of duckrabbit, Apache-2.0. Photographs:</p>
 <ul>{credits}</ul>
 </section>"""
