@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from duckrabbit.networks.unet import build_unet, count_parameters
 from duckrabbit.training.checkpoint import load_tensors, write_atomically
 from duckrabbit.training.data import Pictures, to_range
 from duckrabbit.training.ema import settle
-from duckrabbit.training.loop import CHECKPOINT, METRICS
+from duckrabbit.training.loop import CHECKPOINT, METRICS, read_metrics
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.recipes import Recipe
 
@@ -53,7 +52,9 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     write_atomically(into / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     write_atomically(into / "README.md", _card(into.name, recipe, training, count_parameters(unet), licence).encode())
     if (run / METRICS).exists():
-        shutil.copyfile(run / METRICS, into / METRICS)
+        rows = ({k: row[k] for k in ("step", "loss", "seconds")} for row in read_metrics(run / METRICS))
+        short = "".join(json.dumps({**row, "loss": float(f"{row['loss']:.4g}")}) + "\n" for row in rows)
+        write_atomically(into / METRICS, short.encode())
     return into
 
 
@@ -119,6 +120,6 @@ This is {purpose}: the U-Net of CS180 project 5B with D = {recipe.hidden}, {para
 - Trained with the recipe `{recipe.name}` for {training["epochs"]:g} of {recipe.epochs} epochs
   ({training["pictures"]:,} pictures of {recipe.data}), {hours:.2f} hours on {training["machine"]}.
 - Pictures are 28 x 28, grey, with values from {low:g} to {high:g}; the network predicts: {recipe.goal}.
-- The kernels are stored in fp16. `metrics.jsonl` is the log of every training step.
+- The kernels are stored in fp16. `metrics.jsonl` has the loss of every training step, and the seconds.
 - Made for teaching. It has seen handwritten digits and nothing else.
 """

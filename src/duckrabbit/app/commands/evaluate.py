@@ -32,6 +32,8 @@ def evaluate(
     solver: Annotated[str, typer.Option(help="`dpm++,ddim` compares two.")] = "dpm++",
     steps: Annotated[str, typer.Option(help="`10,20` compares two.")] = "20",
     count: Annotated[int, typer.Option(min=20, help="Pictures for each setting.")] = 2000,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
     output: Annotated[
         Path, typer.Option("--output", "-o", help="A folder for the table, the data and the plot.")
@@ -69,7 +71,7 @@ def evaluate(
         for n in numbers(steps, "--steps", int)
         for scale in numbers(guidance_scale, "--guidance-scale", float)
     ]
-    _diffusion(load(model), settings, count, memory, output)
+    _diffusion(load(model, device=device, dtype=dtype), settings, count, memory, output)
 
 
 def curves(
