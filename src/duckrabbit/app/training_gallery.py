@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,11 +26,11 @@ from duckrabbit.training.data import Pictures
 from duckrabbit.training.export import export
 from duckrabbit.training.fetch import load_or_fetch
 from duckrabbit.training.folders import runs_folder
-from duckrabbit.training.loop import METRICS, RECIPE, read_metrics
+from duckrabbit.training.loop import METRICS, RECIPE
 
 DENOISING = r"$L = \mathbb{E}\,\|D_\theta(x + \sigma\epsilon) - x\|^2,\qquad \sigma = 0.5$"
 NOISE = r"$z = x + \sigma\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"
-DDPM = (
+LOSS = (
     r"$L = \mathbb{E}\,\|\epsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,"
     r"\ t, c) - \epsilon\|^2$"
 )
@@ -50,15 +50,20 @@ class Piece:
 
     def stamp(self) -> str:
         """A hash of what it is made from."""
-        digest = hashlib.sha256(self.key.encode())
-        for source in self.sources:
-            digest.update(source.read_bytes())
-        return digest.hexdigest()
+        return stamp(self.key, self.sources)
+
+
+def stamp(key: str, sources: Iterable[Path]) -> str:
+    """A hash of a figure's name and of the files that it is made from."""
+    digest = hashlib.sha256(key.encode())
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
 
 
 def pieces() -> list[Piece]:
     """Every figure that the models and runs at hand allow, in the order of the course."""
-    return [*_denoiser(), *_curves(), *_samples(), *_classes()]
+    return [*_denoiser(), *_samples(), *_classes()]
 
 
 def find(key: str) -> Piece:
@@ -78,6 +83,12 @@ def runs() -> dict[str, Path]:
     """The folders of training runs of digits, by the run's name."""
     root = runs_folder()
     return {f.name: f for f in sorted(root.iterdir()) if (f / RECIPE).is_file()} if root.is_dir() else {}
+
+
+def logs() -> dict[str, Path]:
+    """The logs of training at hand, by the name of the model or the run."""
+    everything = {name: folder / METRICS for name, folder in {**shipped(), **runs()}.items()}
+    return {name: log for name, log in everything.items() if log.is_file() and log.stat().st_size}
 
 
 def _snapshots(run: Path) -> dict[int, Path]:
@@ -114,13 +125,6 @@ def _denoiser() -> Iterator[Piece]:
             )
 
 
-def _curves() -> Iterator[Piece]:
-    text = "Every training step, and the running mean. The goals differ (noise, v, picture), so heights do not compare."
-    logs = {name: folder / METRICS for name, folder in {**shipped(), **runs()}.items() if (folder / METRICS).is_file()}
-    if logs:
-        yield Piece("curves", "B 2.2 Training curves", text, DDPM, tuple(logs.values()), partial(_curve, logs))
-
-
 def _samples() -> Iterator[Piece]:
     for name, folder in {**_of("time"), **_of("class")}.items():
         text = "What comes with duckrabbit: 20 steps of DPM-Solver++."
@@ -137,7 +141,7 @@ def _samples() -> Iterator[Piece]:
             if "denoiser" not in name:
                 text = "The course's sampler for its recipes, 20 steps of DPM-Solver++ for ours."
                 where = f"B 2 Samples: {name}, epoch {epoch}"
-                yield Piece(f"{name}-epoch-{epoch}", where, text, DDPM, (file,), partial(_after, run, epoch))
+                yield Piece(f"{name}-epoch-{epoch}", where, text, LOSS, (file,), partial(_after, run, epoch))
 
 
 def _classes() -> Iterator[Piece]:
@@ -152,10 +156,6 @@ def _classes() -> Iterator[Piece]:
 
 def _of(conditioning: str) -> dict[str, Path]:
     return {n: f for n, f in shipped().items() if DigitsConfig.read(f).network.conditioning == conditioning}
-
-
-def _curve(logs: dict[str, Path]) -> Figure:
-    return figures.loss_curve({name: read_metrics(path) for name, path in logs.items()})
 
 
 def _drawn(folder: Path, title: str) -> Figure:

@@ -52,10 +52,14 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     write_atomically(into / "config.json", (json.dumps(config, indent=2) + "\n").encode())
     write_atomically(into / "README.md", _card(into.name, recipe, training, count_parameters(unet), licence).encode())
     if (run / METRICS).exists():
-        rows = ({k: row[k] for k in ("step", "loss", "seconds")} for row in read_metrics(run / METRICS))
-        short = "".join(json.dumps({**row, "loss": float(f"{row['loss']:.4g}")}) + "\n" for row in rows)
-        write_atomically(into / METRICS, short.encode())
+        write_atomically(into / METRICS, _short_log(read_metrics(run / METRICS)).encode())
     return into
+
+
+def _short_log(rows: list[dict[str, Any]]) -> str:
+    """Of each step its number, its loss and the seconds so far; of the last one everything."""
+    kept = [{"step": row["step"], "loss": float(f"{row['loss']:.4g}"), "seconds": row["seconds"]} for row in rows[:-1]]
+    return "".join(json.dumps(row) + "\n" for row in [*kept, *rows[-1:]])
 
 
 def _halved(value: Tensor) -> Tensor:

@@ -65,9 +65,16 @@ def experiments(card: Card, stages: int) -> list[Experiment]:
 
 def part_b() -> list[Experiment]:
     """The experiments of part B that the models of digits and the training runs at hand allow."""
-    from duckrabbit.app.training_gallery import pieces
+    from duckrabbit.app.training_gallery import LOSS, logs, pieces, stamp
 
-    return [Experiment(p.key, p.section, p.text, p.equation, ("figure", p.key), p.stamp()) for p in pieces()]
+    made = [Experiment(p.key, p.section, p.text, p.equation, ("figure", p.key), p.stamp()) for p in pieces()]
+    if found := logs():
+        text = (
+            "Every training step, and the running mean. The goals differ (noise, v, picture): heights do not compare."
+        )
+        marked = stamp("curves", found.values())
+        made.insert(1, Experiment("curves", "B 2.2 Training curves", text, LOSS, ("curves", *found), marked))
+    return made
 
 
 def _prompts(card: Card) -> Iterator[Experiment]:
