@@ -19,14 +19,15 @@ MAY_IMPORT = {
     "guidance": {"diffusion"},
     "networks": {"diffusion"},
     "models": {"diffusion", "networks"},
-    "training": {"diffusion", "networks"},
+    "drawings": set(),
+    "training": {"diffusion", "networks", "drawings"},
     "tasks": {"diffusion", "guidance", "networks", "models"},
-    "evaluation": {"diffusion", "guidance", "networks", "models", "tasks", "training"},
-    "app": {"diffusion", "guidance", "networks", "models", "tasks", "training", "evaluation"},
+    "evaluation": {"diffusion", "guidance", "networks", "models", "tasks", "training", "drawings"},
+    "app": {"diffusion", "guidance", "networks", "models", "tasks", "training", "evaluation", "drawings"},
 }
-"""The arrows: diffusion <- {guidance, networks}; networks <- {models, training}; {guidance, models} <- tasks;
-{tasks, training} <- evaluation; everything <- app. An arrow may be followed further: what a package imports, those
-that import it may import too. `errors` and `files` are for all. guidance and networks never meet."""
+"""The arrows: diffusion <- {guidance, networks}; networks <- {models, training}; drawings <- training;
+{guidance, models} <- tasks; {tasks, training} <- evaluation; everything <- app. An arrow may be followed further:
+what a package imports, those that import it may import too. `errors` and `files` are for all. guidance and networks never meet."""
 
 
 def name(path):
