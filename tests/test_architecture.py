@@ -27,7 +27,8 @@ MAY_IMPORT = {
 }
 """The arrows: diffusion <- {guidance, networks}; networks <- {models, training}; drawings <- training;
 {guidance, models} <- tasks; {tasks, training} <- evaluation; everything <- app. An arrow may be followed further:
-what a package imports, those that import it may import too. `errors` and `files` are for all. guidance and networks never meet."""
+what a package imports, those that import it may import too. `errors` and `files` are for all.
+guidance and networks never meet."""
 
 
 def name(path):
