@@ -1,8 +1,9 @@
-"""Files are written whole, or not at all."""
+"""Files and folders are written whole, or not at all."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class Atomic:
             handle, name = tempfile.mkstemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=UNFINISHED)
             os.close(handle)
         except OSError as error:
-            raise self._sentence(error) from None
+            raise _unwritable(self.path, error) from None
         self.temporary = Path(name)
         return self.temporary
 
@@ -48,18 +49,59 @@ class Atomic:
                 error = failure
         self.temporary.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise self._sentence(error) from None
+            raise _unwritable(self.path, error) from None
 
-    def _sentence(self, error: OSError) -> UserError:
-        return UserError(
-            f"{self.path} cannot be written: {error.strerror or error}. Choose another --out, or make room."
-        )
+
+class AtomicFolder:
+    """A context for making a folder whole: one beside `path`, renamed when all went well. `path` must not exist.
+
+    What a killed process leaves is named .NAME.RANDOM.unfinished; the next to make the same folder takes it away.
+
+    Raises UserError where it cannot be made, or the disk is full.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.temporary: Path | None = None
+
+    def __enter__(self) -> Path:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            for left in self.path.parent.glob(f".{self.path.name}.*{UNFINISHED}"):
+                shutil.rmtree(left, ignore_errors=True)
+            self.temporary = Path(
+                tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=UNFINISHED)
+            )
+        except OSError as error:
+            raise _unwritable(self.path, error) from None
+        return self.temporary
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        assert self.temporary is not None
+        if kind is None:
+            try:
+                os.chmod(self.temporary, 0o777 & ~_umask())
+                for file in self.temporary.iterdir():
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
+                self.temporary.rename(self.path)
+                _flush_folder(self.path.parent)
+                return
+            except OSError as failure:
+                error = failure
+        shutil.rmtree(self.temporary, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _unwritable(self.path, error) from None
 
 
 def clear_unfinished(folder: Path) -> None:
     """Remove what killed processes left in `folder`."""
     for path in folder.glob(f".*{UNFINISHED}"):
         path.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> UserError:
+    return UserError(f"{path} cannot be written: {error.strerror or error}. Choose another --out, or make room.")
 
 
 def _flush_folder(folder: Path) -> None:
