@@ -122,16 +122,16 @@ def _by_name(entries: list[dict[str, Any]], shortcodes: Mapping[str, set[str]]) 
 
 def _other_names(entries: list[dict[str, Any]], shortcodes: Mapping[str, set[str]]) -> dict[str, list[str]]:
     """The shortcodes of each emoji, by code point, that are words and name nothing else; the shortest first."""
-    taken = {squash(clean_label(entry["label"])) for entry in entries} | {squash(name) for name in held_out_names()}
+    taken = {squash(clean_label(entry["label"])) for entry in entries}
     taken |= {squash(name) for names in vocabulary().values() for name in names}
+    unheard = re.compile(rf"\b(?:{'|'.join(held_out_names())})s?\b")
     owners = Counter(name for names in shortcodes.values() for name in names)
-    return {
-        code: sorted(
-            (n for n in names if owners[n] == 1 and squash(n) not in taken and _WORDS.fullmatch(n)),
-            key=lambda name: (len(name), name),
-        )[:MOST]
-        for code, names in shortcodes.items()
-    }
+
+    def good(name: str) -> bool:
+        single = owners[name] == 1 and squash(name) not in taken
+        return single and bool(_WORDS.fullmatch(name)) and not unheard.search(name)
+
+    return {code: sorted(filter(good, names), key=lambda n: (len(n), n))[:MOST] for code, names in shortcodes.items()}
 
 
 def _shortcodes(emojibase: Archive) -> dict[str, set[str]]:
@@ -163,7 +163,8 @@ def read_subjects(chosen: str) -> set[str] | None:
     subjects = {line.strip().lower() for line in lines if line.strip() and not line.startswith("#")}
     if not subjects:
         raise UserError(f"{chosen} names no subject; write one on each line.")
-    return {vocabulary().get(subject, (subject,))[0] for subject in subjects}
+    said = {names[0] for names in vocabulary().values()}
+    return {subject if subject in said else vocabulary().get(subject, (subject,))[0] for subject in subjects}
 
 
 def clean_label(label: str) -> str:

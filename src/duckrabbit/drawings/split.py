@@ -43,6 +43,8 @@ def near_duplicates(thumbs: Sequence[bytes], near: float = NEAR) -> list[bool]:
 
     Candidates are found in floating point, a block at a time, and decided in whole numbers.
     """
+    if not thumbs:
+        return []
     values = np.frombuffer(b"".join(thumbs), np.uint8).reshape(len(thumbs), -1)
     x = values.astype(np.float32)
     squares = (x**2).sum(1)
