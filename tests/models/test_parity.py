@@ -20,10 +20,10 @@ from duckrabbit.diffusion.trajectory import trajectory
 from duckrabbit.guidance.nodes import CFG, Clip, Mean, Prompt, Threshold, Viewed
 from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views import parse_view
-from duckrabbit.models.cascade import enlarge
 from duckrabbit.models.load import load
 from duckrabbit.models.scheduler import read_scheduler
 from duckrabbit.networks.batching import batched
+from duckrabbit.networks.enlarge import enlarge
 
 SEEDS = (3, 4)
 TOLERANCE = 1e-4

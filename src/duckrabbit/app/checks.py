@@ -14,8 +14,8 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.views import Identity, PixelView, Rotate
-from duckrabbit.models.cascade import enlarge
 from duckrabbit.models.model import Model
+from duckrabbit.networks.enlarge import enlarge
 
 SIZE = 64
 """The width at which views and filters are checked; resolution is checked from 4 x that."""

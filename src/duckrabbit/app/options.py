@@ -1,7 +1,7 @@
 """The options that all commands share, spelled once.
 
 A command is a function whose last parameter is `common: Common`; `command` registers it with the
-fields of Common as further options.
+fields of Common as further options. Training has options of its own (training_options.py).
 """
 
 from __future__ import annotations
@@ -148,25 +148,30 @@ def _loaded(model: str, device: str | None, dtype: str | None, prompts: Path | N
     return _kept[device][1]
 
 
-def command(app: typer.Typer, name: str | None = None) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function (..., common: Common) as a command with the shared options after its own."""
+def command(
+    app: typer.Typer, name: str | None = None, shared: type[Any] = Common
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function (..., common: Common) as a command with the shared options after its own.
+
+    shared: the frozen dataclass whose fields are options; the function's parameter `common` is one.
+    """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
         label = name or function.__name__
         hints = get_type_hints(function, include_extras=True)
         own = [p for p in inspect.signature(function).parameters.values() if p.name != "common"]
-        shared = [f for f in fields(Common) if f.name != "command"]
-        types = get_type_hints(Common, include_extras=True)
+        options = [f for f in fields(shared) if f.name != "command"]
+        types = get_type_hints(shared, include_extras=True)
         parameters = [p.replace(annotation=hints[p.name], kind=p.KEYWORD_ONLY) for p in own]
-        for f in shared:
+        for f in options:
             default = inspect.Parameter.empty if f.default is MISSING else f.default
             parameters.append(
                 inspect.Parameter(f.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=types[f.name])
             )
 
         def wrapper(**values: Any) -> None:
-            chosen = {f.name: values.pop(f.name) for f in shared}
-            function(**values, common=Common(**chosen, command=label))
+            chosen = {f.name: values.pop(f.name) for f in options}
+            function(**values, common=shared(**chosen, command=label))
 
         wrapper.__name__, wrapper.__doc__ = function.__name__, function.__doc__
         wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from torch import nn
 
+from duckrabbit.app.training_options import Training
 from duckrabbit.errors import UserError
-from duckrabbit.training.data import Pictures
-from duckrabbit.training.loop import METRICS, RECIPE, Trainer, read_metrics
+from duckrabbit.training.folders import runs_folder
+from duckrabbit.training.loop import RECIPE, Trainer
 from duckrabbit.training.loop import Progress as Step
-from duckrabbit.training.speed import Precision, Speed, fastest
+from duckrabbit.training.protocols import AnyRecipe, Data
+from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 def choose_speed(precision: str, folder: Path, device: str) -> Speed:
@@ -29,24 +38,77 @@ def choose_speed(precision: str, folder: Path, device: str) -> Speed:
         return fastest(device)
 
 
-def watch(trainer: Trainer, data: Pictures, *, pictures: bool, tensorboard: bool) -> bool:
-    """Train to the end, or to ctrl-C; True at the end. Only the first process shows anything."""
+def train(
+    recipe: AnyRecipe,
+    data: Data,
+    options: Training,
+    show: Callable[[Trainer, Step], None],
+    export: Callable[[Path, Path], Path],
+    start: Callable[[nn.Module], None] = lambda module: None,
+) -> Path | None:
+    """Run a recipe, or go on with it; the folder of the finished model, or None where it is not finished.
+
+    show: draw what has been learned into the run's folder. export: write the model of a run's folder
+    into a folder. Raises UserError for a precision that does not exist.
+    """
+    from accelerate import Accelerator, PartialState
+
+    if options.precision not in ("auto", "no", "bf16"):
+        raise UserError(f"There is no precision '{options.precision}'; choose auto, no or bf16.")
+    keep_memory()
+    folder = run_folder(recipe, options)
+    speed = choose_speed(options.precision, folder, PartialState().device.type)
+    accelerator = Accelerator(mixed_precision=speed.precision)
+    trainer = Trainer(recipe, data, folder, accelerator, speed, options.checkpoint_seconds, start)
+    finished = watch(trainer, show if options.pictures else None, options)
+    if not accelerator.is_main_process:
+        return None
+    if not finished:
+        typer.echo(f"Stopped after step {trainer.step} of {trainer.steps}; the same command goes on from there.")
+        return None
+    return export(folder, options.output or folder / "model")
+
+
+def run_folder(recipe: AnyRecipe, options: Training) -> Path:
+    """Where the run is kept; a path with a root stays itself."""
+    return runs_folder() / (options.run or recipe.name)
+
+
+R = TypeVar("R", bound="DataclassInstance")
+
+
+def changed(recipe: R, asked: Mapping[str, Any], **silent: Any) -> R:
+    """The recipe with what was asked for, told in its name, and with `silent` changes, which are not.
+
+    What is None or False was not asked for.
+    """
+    new = {k: v for k, v in asked.items() if v not in (None, False) and v != getattr(recipe, k)}
+    name = getattr(recipe, "name") + "".join(f"-{k.replace('_', '')}{v}" for k, v in new.items())  # noqa: B009
+    return replace(recipe, **{**new, **silent, "name": name}) if new or silent else recipe
+
+
+def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, options: Training) -> bool:
+    """Train to the end, to ctrl-C or to the time that was given; True at the end.
+
+    Only the first process shows anything.
+    """
     main = trainer.accelerator.is_main_process
-    board = _board(trainer.folder) if tensorboard and main else lambda step: None
+    board = _board(trainer.folder) if options.tensorboard and main else lambda step: None
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
         TimeRemainingColumn(), console=Console(stderr=True), disable=not main,
     )  # fmt: skip
+    end = time.perf_counter() + 60 * options.minutes if options.minutes is not None else float("inf")
     with _stop_on_ctrl_c() as stopped, bar:
         line = bar.add_task(trainer.recipe.name, total=trainer.steps, completed=trainer.step, facts="")
         smooth, before = 0.0, (trainer.step * trainer.recipe.batch, trainer.seconds)
-        for step in trainer.run(stopped):
+        for step in trainer.run(lambda: stopped() or time.perf_counter() > end):
             board(step)
             smooth = step.loss if smooth == 0 else 0.98 * smooth + 0.02 * step.loss
             rate = (step.images - before[0]) / max(step.seconds - before[1], 1e-9)
             bar.update(line, completed=step.step, facts=f"loss {smooth:.4f}  {rate:.0f} images/s")
-            if pictures and main and step.step % trainer.steps_per_epoch == 0:
-                _draw(trainer, data, step.epoch)
+            if show and main and trainer.recipe.rests(step.step, trainer.steps_per_epoch):
+                show(trainer, step)
     return trainer.step == trainer.steps
 
 
@@ -66,29 +128,6 @@ def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _draw(trainer: Trainer, data: Pictures, epoch: int) -> None:
-    """Write curve.png, and samples-EPOCH.png, into the run's folder."""
-    from duckrabbit.app import training_figures as figures
-    from duckrabbit.evaluation.sampling import Setting, draw_classes, draw_free
-    from duckrabbit.models.digits import load_denoiser, load_digits
-    from duckrabbit.training.export import export
-
-    folder, recipe = trainer.folder, trainer.recipe
-    figures.write(figures.loss_curve({recipe.name: read_metrics(folder / METRICS)}), folder / "curve.png")
-    trainer.save()
-    model = export(folder, folder / "preview", data)
-    path = folder / f"samples-{epoch:03d}.png"
-    if recipe.goal == "picture":
-        figures.write(
-            figures.denoising_results({f"epoch {epoch}": load_denoiser(model)}, data[-5:], recipe.sigma), path
-        )
-        return
-    setting = Setting(5.0 if recipe.task == "class" else 1.0, "ddim", 20)
-    digits = load_digits(model)
-    drawn = draw_classes(digits, 40, setting)[0] if recipe.task == "class" else draw_free(digits, 40, setting)
-    figures.write(figures.digit_grid(drawn, f"{recipe.name} after epoch {epoch}"), path)
 
 
 def _board(folder: Path) -> Callable[[Step], None]:

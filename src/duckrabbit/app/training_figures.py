@@ -1,6 +1,6 @@
 """Figures of part B, as functions that return matplotlib figures; `write` puts one into a file.
 
-Pictures are (N, 1, 28, 28), 0 black to 1 white. Nothing here trains or samples.
+Digits are (N, 1, 28, 28), 0 black to 1 white. Nothing here trains or samples.
 """
 
 from __future__ import annotations
@@ -55,6 +55,11 @@ def loss_curve(logs: Mapping[str, Sequence[Mapping[str, Any]]]) -> Figure:
     axes.set(xlabel="step", ylabel="loss", xscale="log", yscale="log", title="Training loss")
     axes.legend(frameon=False)
     return figure
+
+
+def drawing_grid(cells: Tensor, title: str, rows: Sequence[str], columns: Sequence[str] | None = None) -> Figure:
+    """Colour pictures (rows, columns, 3, H, W) from 0 to 1, with the names of the rows and columns."""
+    return _sheet(cells, title, columns, rows)
 
 
 def digit_grid(pictures: Tensor, title: str, columns: int | None = None) -> Figure:
@@ -163,17 +168,19 @@ def _bars(scores: Sequence[Score]) -> tuple[list[float], list[list[float]]]:
 def _sheet(
     cells: Tensor, title: str, columns: Sequence[str] | None = None, rows: Sequence[str] | None = None
 ) -> Figure:
-    """Pictures (rows, columns, 1, H, W) with a name over each column and beside each row."""
+    """Pictures (rows, columns, 1 or 3, H, W) with a name over each column and beside each row."""
     down, across = cells.shape[:2]
     beside, above = 0.9 if rows else 0.05, 0.55 if columns else 0.35  # inches, for the words
-    width, height = 0.8 * across + beside, 0.8 * down + above
+    side = 0.8 * max(1, cells.shape[-1] / 48)
+    width, height = side * across + beside, side * down + above
     figure = Figure(figsize=(width, height))
     edges = {"left": beside / width, "right": 1.0, "bottom": 0.0, "top": 1 - above / height}
     grid = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.05, "hspace": 0.05, **edges})
     for i in range(down):
         for j in range(across):
             axes = grid[i][j]
-            axes.imshow(cells[i, j, 0].clamp(0, 1).numpy(), cmap="gray", vmin=0, vmax=1)
+            picture = cells[i, j].clamp(0, 1).permute(1, 2, 0).numpy()
+            axes.imshow(picture if picture.shape[2] == 3 else picture[:, :, 0], cmap="gray", vmin=0, vmax=1)
             axes.set(xticks=[], yticks=[])
             if columns and i == 0:
                 axes.set_title(columns[j], fontsize=7)

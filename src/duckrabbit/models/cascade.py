@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network
@@ -19,14 +18,6 @@ from duckrabbit.models.memory import Memory, Part, Policy, settle
 from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.models.text import PromptTable, TextEncoder, normal
 from duckrabbit.networks.batching import batched
-
-
-def enlarge(low_res: Tensor, size: int) -> Tensor:
-    """A picture (B, C, h, w) enlarged to (B, C, size, size), as a second stage was trained to see it.
-
-    Bilinear, with the corner pixels' centres on the corners (align_corners=True): DeepFloyd IF.
-    """
-    return interpolate(low_res, (size, size), mode="bilinear", align_corners=True)
 
 
 @dataclass(eq=False)

@@ -16,8 +16,8 @@ from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import conditions_of
 from duckrabbit.guidance.tree import lower
-from duckrabbit.models.cascade import enlarge
 from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.results import Result
 

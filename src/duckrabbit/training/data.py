@@ -59,6 +59,14 @@ class Pictures:
     def __getitem__(self, rows: slice | Tensor) -> Pictures:
         return Pictures(self.images[rows], self.labels[rows])
 
+    def to(self, device: str | torch.device) -> Pictures:
+        """The same on a device."""
+        return Pictures(self.images.to(device), self.labels.to(device))
+
+    def identity(self) -> Mapping[str, int]:
+        """A run goes on with as many pictures as it began with."""
+        return {"pictures": len(self)}
+
 
 def to_range(images: Tensor, value_range: tuple[float, float]) -> Tensor:
     """uint8 (N, H, W) as float32 (N, 1, H, W) in the range of a model, 0 -> low and 255 -> high."""

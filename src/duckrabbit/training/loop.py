@@ -17,12 +17,11 @@ from typing import Any, NamedTuple
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import Tensor, nn
 
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
 from duckrabbit.files import clear_unfinished
-from duckrabbit.networks.unet import build_unet
 from duckrabbit.training.checkpoint import (
     load_tensors,
     random_states,
@@ -30,10 +29,9 @@ from duckrabbit.training.checkpoint import (
     save_tensors,
     write_atomically,
 )
-from duckrabbit.training.data import Pictures, to_range
 from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
-from duckrabbit.training.recipes import Recipe
+from duckrabbit.training.protocols import AnyRecipe, Data
 from duckrabbit.training.speed import Speed
 
 CHECKPOINT, METRICS, RECIPE = "checkpoint.safetensors", "metrics.jsonl", "recipe.json"
@@ -58,42 +56,37 @@ class Progress(NamedTuple):
 class Trainer:
     """A run of `recipe` on `data` in `folder`, taken up where its checkpoint left it.
 
-    checkpoint_seconds: how often to write one (it is also written after every epoch). Raises
-    UserError where the folder holds a run of another recipe, or a damaged checkpoint.
+    checkpoint_seconds: how often to write one (it is also written where the recipe rests). start
+    fills a new run's network with weights to begin from. Raises UserError where the folder holds a
+    run of another recipe, or a damaged checkpoint.
     """
 
     def __init__(
         self,
-        recipe: Recipe,
-        data: Pictures,
+        recipe: AnyRecipe,
+        data: Data,
         folder: Path,
         accelerator: Accelerator,
         speed: Speed | None = None,
         checkpoint_seconds: float = 120.0,
+        start: Callable[[nn.Module], None] = lambda module: None,
     ) -> None:
         self.recipe, self.data, self.folder = recipe, data, folder
+        self.steps_per_epoch, self.steps = recipe.length(len(data))
         self.accelerator, self.speed = accelerator, speed or Speed()
         self.checkpoint_seconds = checkpoint_seconds
         self.step, self.seconds = 0, 0.0
         set_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
-        self.bare = self.speed.arrange(build_unet(recipe.network()))
-        optimizer = torch.optim.Adam(self.bare.parameters(), recipe.rate, recipe.betas, fused=True)
+        self.bare = recipe.build()
+        start(self.bare)
+        self.speed.arrange(self.bare)
+        groups = [{"params": parameters, "factor": factor} for parameters, factor in recipe.rates(self.bare)]
+        optimizer = torch.optim.Adam(groups, betas=recipe.betas, fused=True)
         self.ema = Ema(self.bare.to(accelerator.device), recipe.ema) if recipe.ema else None
         self.module, self.optimizer = accelerator.prepare(self.bare, optimizer)
         self.objective = recipe.objective()
         self._take_up()
-        self._images = data.images.to(accelerator.device)
-        self._classes = data.labels.to(accelerator.device)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """The last batch of an epoch may be smaller than the others."""
-        return math.ceil(len(self.data) / self.recipe.batch)
-
-    @property
-    def steps(self) -> int:
-        """How many steps the run has."""
-        return self.steps_per_epoch * self.recipe.epochs
+        self._data = data.to(accelerator.device)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Make the steps that are left; after each, ask `stop` whether to end early.
@@ -111,10 +104,12 @@ class Trainer:
                 if self.accelerator.is_main_process:
                     log.write(json.dumps(progress._asdict()) + "\n")
                     log.flush()
-                ended = self.step % self.steps_per_epoch == 0
-                if ended:
+                if self.step % self.steps_per_epoch == 0:
                     self._snapshot(self.step // self.steps_per_epoch)
-                if ended or time.perf_counter() - saved > self.checkpoint_seconds:
+                if (
+                    self.recipe.rests(self.step, self.steps_per_epoch)
+                    or time.perf_counter() - saved > self.checkpoint_seconds
+                ):
                     self.save()
                     saved = time.perf_counter()
                 yield progress
@@ -142,13 +137,14 @@ class Trainer:
         order = torch.randperm(len(self.data), generator=generator)
         batch = order[k * self.recipe.batch : (k + 1) * self.recipe.batch]
         mine = slice(self.accelerator.process_index, None, self.accelerator.num_processes)
-        rows = batch[mine].to(self._images.device)
-        x0 = to_range(self._images[rows], self.recipe.value_range).contiguous(memory_format=self.speed.memory_format)
-        draws = Draws(self.recipe.seed, self.step, len(batch), mine)
+        rows, device = batch[mine].to(self.accelerator.device), self.accelerator.device
+        draws = Draws(self.recipe.seed, self.step, len(batch), mine, device if self.recipe.noise == "device" else "cpu")
+        x0, condition = self.recipe.inputs(self._data, rows, draws)
         rate = self.recipe.learning_rate(self.step, self.steps_per_epoch)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        losses = self.objective.loss(self.module, x0, self._classes[rows], draws)
+            group["lr"] = rate * group["factor"]
+        x0 = x0.contiguous(memory_format=self.speed.memory_format)
+        losses = self.objective.loss(self.module, x0, condition, draws)
         loss = losses.sum() / len(batch)
         # DistributedDataParallel divides the sum of the gradients by the number of processes.
         self.accelerator.backward(loss * self.accelerator.num_processes)
@@ -168,7 +164,8 @@ class Trainer:
                 f"The loss is not finite after step {self.step}; lower the learning rate, or train in fp32."
             )
         epoch, k = divmod(self.step - 1, self.steps_per_epoch)
-        images = epoch * len(self.data) + min((k + 1) * self.recipe.batch, len(self.data))
+        pictures = min(len(self.data), self.steps_per_epoch * self.recipe.batch)
+        images = epoch * pictures + min((k + 1) * self.recipe.batch, pictures)
         rate = self.recipe.learning_rate(self.step - 1, self.steps_per_epoch)
         return Progress(self.step, self.steps, epoch + 1, value, rate, images, round(self.seconds, 3))
 
@@ -219,7 +216,7 @@ class Trainer:
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a run to be the same run."""
-        return {"recipe": self.recipe.to_json(), "precision": self.speed.precision, "pictures": len(self.data)}
+        return {"recipe": self.recipe.to_json(), "precision": self.speed.precision, **self.data.identity()}
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -27,31 +27,43 @@ Weighting = Literal["uniform", "min_snr"]
 
 
 class Draws:
-    """The random numbers of one step: for `total` pictures, of which the caller holds `rows`."""
+    """The random numbers of one step: for `total` pictures, of which the caller holds `rows`.
 
-    def __init__(self, seed: int, step: int, total: int, rows: slice) -> None:
-        self._generator = torch.Generator().manual_seed(stream_seed(seed, "training", step))
-        self._total, self._rows = total, rows
+    They are drawn on `device`: a GPU that draws its own is not kept waiting, but draws other numbers.
+    """
+
+    def __init__(self, seed: int, step: int, total: int, rows: slice, device: str | torch.device = "cpu") -> None:
+        self._generator = torch.Generator(device).manual_seed(stream_seed(seed, "training", step))
+        self._total, self._rows, self._device = total, rows, device
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal noise, shaped like this process's pictures."""
-        return torch.randn(self._total, *like.shape[1:], generator=self._generator)[self._rows].to(like)
+        everybody = torch.randn(self._total, *like.shape[1:], generator=self._generator, device=self._device)
+        return everybody[self._rows].to(like)
 
     def uniform(self, like: Tensor) -> Tensor:
         """Numbers in [0, 1), one for each of this process's pictures (N,)."""
-        return torch.rand(self._total, generator=self._generator)[self._rows].to(like.device)
+        everybody = torch.rand(self._total, generator=self._generator, device=self._device)
+        return everybody[self._rows].to(like.device)
 
     def stratified(self, like: Tensor) -> Tensor:
         """Numbers in [0, 1) spread evenly over the batch, in random order (Kingma et al. 2021, I.1)."""
-        u = (torch.arange(self._total) + torch.rand(1, generator=self._generator)) / self._total
-        return u[torch.randperm(self._total, generator=self._generator)][self._rows].to(like.device)
+        offset = torch.rand(1, generator=self._generator, device=self._device)
+        u = (torch.arange(self._total, device=self._device) + offset) / self._total
+        order = torch.randperm(self._total, generator=self._generator, device=self._device)
+        return u[order][self._rows].to(like.device)
+
+    def integers(self, high: int, like: Tensor) -> Tensor:
+        """Whole numbers 0 ... high - 1, one for each of this process's pictures (N,)."""
+        everybody = torch.randint(high, (self._total,), generator=self._generator, device=self._device)
+        return everybody[self._rows].to(like.device)
 
 
 class Objective(Protocol):
     """Anything that can be minimised."""
 
-    def loss(self, net: Net, x0: Tensor, labels: Tensor, draws: Draws) -> Tensor:
-        """The loss of each picture (N,), for x0 (N, 1, H, W) in the model's range and its labels (N,)."""
+    def loss(self, net: Any, x0: Tensor, condition: Any, draws: Draws, /) -> Tensor:
+        """The loss of each picture (N,), for x0 (N, C, H, W) in the model's range and what belongs to it."""
         ...
 
 
@@ -110,15 +122,28 @@ class Diffusion:
         alpha, sigma = levels[:, 0].view(-1, 1, 1, 1), levels[:, 1].view(-1, 1, 1, 1)
         eps = draws.normal(x0)
         output = net(alpha * x0 + sigma * eps, (t + 1) / steps, _labels(self, labels, draws, x0))
-        target = {"epsilon": lambda: eps, "sample": lambda: x0, "v_prediction": lambda: alpha * eps - sigma * x0}
-        return _mse(output, target[self.prediction]()) * self._weight(alpha.flatten(), sigma.flatten())
+        error = _mse(output, target(self.prediction, x0, eps, alpha, sigma))
+        return error * snr_weight(self.weighting, self.prediction, alpha.flatten(), sigma.flatten())
 
-    def _weight(self, alpha: Tensor, sigma: Tensor) -> Tensor | float:
-        if self.weighting == "uniform":
-            return 1.0
-        snr = alpha**2 / sigma**2
-        per_output = {"epsilon": snr, "sample": torch.ones_like(snr), "v_prediction": snr + 1}[self.prediction]
-        return snr.clamp(max=5.0) / per_output
+
+def target(prediction: Parameterisation, x0: Tensor, eps: Tensor, alpha: Tensor, sigma: Tensor) -> Tensor:
+    """What a network of this kind is to say of alpha x_0 + sigma eps. Raises UserError for another kind."""
+    if prediction == "epsilon":
+        return eps
+    if prediction == "sample":
+        return x0
+    if prediction == "v_prediction":
+        return alpha * eps - sigma * x0
+    raise UserError(f"A chain is not trained to predict '{prediction}'; choose epsilon or v_prediction.")
+
+
+def snr_weight(weighting: Weighting, prediction: Parameterisation, alpha: Tensor, sigma: Tensor) -> Tensor | float:
+    """The weight of the squared error of what is predicted (N,); see `Diffusion`."""
+    if weighting == "uniform":
+        return 1.0
+    snr = alpha**2 / sigma**2
+    per_output = {"epsilon": snr, "sample": torch.ones_like(snr), "v_prediction": snr + 1}[prediction]
+    return snr.clamp(max=5.0) / per_output
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
+from torch import Tensor, nn
+
 from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
-from duckrabbit.networks.unet import Edition, UNetConfig
-from duckrabbit.training.objectives import Denoising, Diffusion, Flow, Objective, Weighting
+from duckrabbit.networks.unet import Edition, UNetConfig, build_unet
+from duckrabbit.training.data import Pictures, to_range
+from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
 
 Task = Literal["denoiser", "time", "class"]
 Goal = Literal["picture", "epsilon", "v_prediction", "flow"]
@@ -67,8 +70,34 @@ class Recipe:
                 f"A {self.task} model cannot be trained for '{self.goal}'; a denoiser predicts the picture."
             )
 
+    @property
+    def noise(self) -> Literal["cpu"]:
+        """Random numbers are drawn on the CPU, the same on every machine."""
+        return "cpu"
+
+    def build(self) -> nn.Module:
+        """The network, with random weights."""
+        return build_unet(self.network())
+
+    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """All parameters learn at the same rate."""
+        return [(list(module.parameters()), 1.0)]
+
+    def inputs(self, data: Pictures, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The pictures of these rows (N, 1, 28, 28) in the model's range, and their labels."""
+        return to_range(data.images[rows], self.value_range), data.labels[rows]
+
+    def length(self, pictures: int) -> tuple[int, int]:
+        """The steps of an epoch, whose last batch may be smaller than the others, and of the run."""
+        steps = math.ceil(pictures / self.batch)
+        return steps, steps * self.epochs
+
+    def rests(self, step: int, steps_per_epoch: int) -> bool:
+        """After every epoch."""
+        return step % steps_per_epoch == 0
+
     def network(self) -> UNetConfig:
-        """The network to build."""
+        """The shape of the network."""
         return UNetConfig(self.hidden, "none" if self.task == "denoiser" else self.task, self.edition)
 
     def schedule(self) -> DiscreteSchedule | FlowSchedule:

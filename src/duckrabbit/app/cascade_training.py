@@ -1,0 +1,103 @@
+"""Runs of the two stages of a cascade: which drawings, which weights to begin with, what is shown."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import typer
+
+from duckrabbit.app.cascade_sheets import show_drawn, show_enlarged
+from duckrabbit.app.training import changed, run_folder, train
+from duckrabbit.app.training_options import CascadeTraining
+from duckrabbit.drawings.drawings import Drawings, load_drawings, read_index
+from duckrabbit.errors import UserError
+from duckrabbit.training.cascade import CascadeRecipe
+from duckrabbit.training.export_cascade import TOKENIZER, export_stage
+from duckrabbit.training.folders import data_folder
+from duckrabbit.training.start import Start, read_start
+from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
+from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
+from duckrabbit.training.words import read_tokenizer, tokenise, tokens_of, wordings
+
+R = TypeVar("R", bound=CascadeRecipe)
+
+
+def upscaler(common: CascadeTraining, preset: str) -> None:
+    """Train stage II."""
+    start = read_start(common.start, text=None)
+    recipe: UpscalerRecipe = _recipe(UPSCALERS, preset, common, start)
+    drawings, digest = _drawings(common, recipe.size)
+    data = enlargements(drawings.images, digest)
+    shown = enlargements(_spread(drawings, 10).images, digest)
+    into = train(
+        recipe, data, common, partial(show_enlarged, samples=shown),
+        lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
+    )  # fmt: skip
+    if into is not None:
+        typer.echo(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
+
+
+def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
+    """Train stage I."""
+    shipped = Path(str(files("duckrabbit.models").joinpath("weights", "miniature")))
+    start = read_start(common.start, text=text_encoder or common.start or shipped)
+    recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
+    recipe = replace(recipe, **start.text_config)
+    drawings, digest = _drawings(common, recipe.size)
+    if recipe.subjects:
+        drawings = most_drawn(drawings, recipe.subjects)
+    run = run_folder(recipe, common)
+    assert start.text is not None
+    if not (run / TOKENIZER).exists():
+        shutil.copytree(start.text / TOKENIZER, run / TOKENIZER)
+    tokenizer = read_tokenizer(run / TOKENIZER)
+    tokens = tokens_of(tokenizer, wordings(drawings, recipe.wordings, recipe.seed))
+    silence = tokenise(tokenizer, [""])[0]
+    silence = torch.nn.functional.pad(silence, (0, tokens.shape[2] - len(silence)))
+    data = Captioned(drawings.images, tokens, silence, digest)
+    styles = [style for style, _ in Counter(drawings.styles).most_common(8)]
+    shown = [subject for subject, _ in Counter(drawings.subjects).most_common(8)]
+    into = train(
+        recipe, data, common, partial(show_drawn, tokenizer=tokenizer, styles=styles, subjects=shown),
+        lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
+    )  # fmt: skip
+    if into is not None:
+        typer.echo(f'The model is in {into}. Try: duckrabbit generate "a {styles[0]} of a {shown[0]}" --model {into}')
+
+
+def most_drawn(drawings: Drawings, count: int) -> Drawings:
+    """The drawings of the `count` subjects with the most drawings, in their order."""
+    ordered = sorted(Counter(drawings.subjects).items(), key=lambda item: (-item[1], item[0]))
+    kept = {subject for subject, _ in ordered[:count]}
+    return drawings[torch.tensor([subject in kept for subject in drawings.subjects])]
+
+
+def _recipe(presets: Mapping[str, R], preset: str, common: CascadeTraining, start: Start, **own: Any) -> R:
+    if preset not in presets:
+        raise UserError(f"There is no preset '{preset}'; choose {', '.join(presets)}.")
+    asked = {"images": common.images, "batch": common.batch, "rate": common.rate, "seed": common.seed, **own}
+    return changed(presets[preset], asked, start=start.digest)
+
+
+def _drawings(common: CascadeTraining, size: int) -> tuple[Drawings, str]:
+    """The training part of the set that was asked for, at `size`, and its hash."""
+    named = common.data or f"drawings-{max(size, 64)}"
+    folder = Path(named).expanduser() if Path(named).expanduser().is_dir() else data_folder(named)
+    return load_drawings(folder, "train", size), read_index(folder)["data_hash"]
+
+
+def _spread(drawings: Drawings, count: int) -> Drawings:
+    """So many drawings, spread evenly over the set."""
+    return drawings[torch.linspace(0, len(drawings) - 1, min(count, len(drawings))).long()]
+
+
+def _sources(drawings: Drawings) -> Mapping[str, int]:
+    return Counter(f"{source}, {licence}" for source, licence in zip(drawings.sources, drawings.licences, strict=True))

@@ -1,0 +1,14 @@
+"""How a low resolution picture is shown to a second stage: the same in training and in sampling."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+
+def enlarge(low_res: Tensor, size: int) -> Tensor:
+    """A picture (B, C, h, w) enlarged to (B, C, size, size), as a second stage was trained to see it.
+
+    Bilinear, with the corner pixels' centres on the corners (align_corners=True): DeepFloyd IF.
+    """
+    return interpolate(low_res, (size, size), mode="bilinear", align_corners=True)

@@ -1,0 +1,163 @@
+"""From a run to a stage of a cascade: a folder in the layout of DeepFloyd IF, in half precision.
+
+`diffusers.IFPipeline` and `IFSuperResolutionPipeline` load it as it is, and so does `duckrabbit.load`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from duckrabbit.diffusion.levels import Spacing
+from duckrabbit.errors import UserError
+from duckrabbit.files import UNFINISHED
+from duckrabbit.networks.unet import count_parameters
+from duckrabbit.training.cascade import TIMES, CascadeRecipe
+from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.loop import CHECKPOINT, METRICS
+from duckrabbit.training.text import TextRecipe
+from duckrabbit.training.upscaler import UpscalerRecipe
+
+TOKENIZER = "tokenizer"
+"""The folder of a text run, and of a stage I, that holds the tokenizer."""
+
+STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
+SPACING: Mapping[str, Spacing] = {"text": "leading", "upscaler": "trailing"}
+NOISE_LEVEL, SCALE = 100, 4.0
+"""What a stage recommends: its steps and how they are spread, the noise level of stage II, the scale of stage I."""
+
+
+def export_stage(run: Path, into: Path, sources: Mapping[str, int]) -> Path:
+    """Write the stage that the run in the folder `run` gave into the folder `into`; returns it.
+
+    sources: the drawings seen, by "source, licence". A stage II inside `into` stays. Raises UserError
+    where the run has no checkpoint.
+    """
+    tensors, facts = load_tensors(run / CHECKPOINT)
+    recipe = read_stage(facts["recipe"])
+    prefix = "ema." if recipe.ema else "model."
+    module = build(recipe, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    training = _training_facts(recipe, facts)
+    into.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(dir=into.parent, prefix=f".{into.name}.", suffix=UNFINISHED))
+    try:
+        _pipeline(recipe, module.half(), run).save_pretrained(unfinished, safe_serialization=True)
+        card: dict[str, Any] = {
+            "licence": "Apache-2.0",
+            "solver": "ddpm",
+            "steps": [STEPS[recipe.stage]],
+            "training": training,
+        }
+        card |= {"guidance_scale": SCALE} if recipe.stage == "text" else {"noise_level": NOISE_LEVEL}
+        (unfinished / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        text = _readme(into.name, recipe, training, module, sources)
+        (unfinished / "README.md").write_text(text, encoding="utf-8")
+        shutil.copyfile(run / METRICS, unfinished / METRICS)
+        _put(unfinished, into)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return into
+
+
+def read_stage(values: Mapping[str, Any]) -> CascadeRecipe:
+    """The recipe of either stage. Raises UserError for one of something else."""
+    kinds: dict[Any, type[CascadeRecipe]] = {"text": TextRecipe, "upscaler": UpscalerRecipe}
+    kind = values.get("stage")
+    if kind not in kinds:
+        raise UserError("This is the run of a model of digits, not of a stage of a cascade.")
+    return kinds[kind].from_json({k: v for k, v in values.items() if k != "stage"})
+
+
+def build(recipe: CascadeRecipe, weights: Mapping[str, Tensor]) -> Any:
+    """The network of a recipe with these weights, in eval mode; the global generator is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        module = recipe.build()
+    module.load_state_dict(weights)
+    return module.eval().requires_grad_(False)
+
+
+def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
+    from diffusers import DDPMScheduler, IFPipeline, IFSuperResolutionPipeline
+
+    levels = {"num_train_timesteps": TIMES, "beta_schedule": "squaredcos_cap_v2"}
+    scheduler = DDPMScheduler(
+        **levels,
+        prediction_type=recipe.prediction,
+        variance_type="learned_range",
+        clip_sample=True,
+        timestep_spacing=SPACING[recipe.stage],
+    )
+    none = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
+    parts = {"unet": module.unet, "scheduler": scheduler, **none, "requires_safety_checker": False}
+    if recipe.stage == "upscaler":
+        noising = DDPMScheduler(**levels)
+        return IFSuperResolutionPipeline(tokenizer=None, text_encoder=None, image_noising_scheduler=noising, **parts)
+    from transformers import T5Tokenizer
+
+    tokenizer = T5Tokenizer.from_pretrained(run / TOKENIZER, local_files_only=True)
+    return IFPipeline(tokenizer=tokenizer, text_encoder=module.text_encoder, **parts)
+
+
+def _put(unfinished: Path, into: Path) -> None:
+    """The finished folder in its place; what else lay there stays, a stage II say."""
+    if not into.exists():
+        os.chmod(unfinished, 0o755)
+        unfinished.replace(into)
+        return
+    for made in unfinished.iterdir():
+        old = into / made.name
+        if old.is_dir():
+            shutil.rmtree(old)
+        made.replace(old)
+
+
+def _training_facts(recipe: CascadeRecipe, facts: Mapping[str, Any]) -> dict[str, Any]:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} CPU threads"
+    return {
+        "recipe": recipe.to_json(),
+        "data": facts["data"],
+        "pictures": facts["pictures"],
+        "steps": facts["step"],
+        "images": facts["step"] * min(recipe.batch, facts["pictures"]),
+        "seconds": round(facts["seconds"]),
+        "precision": facts["precision"],
+        "machine": f"{platform.machine()}, {device}, torch {torch.__version__}",
+    }
+
+
+def _readme(
+    name: str, recipe: CascadeRecipe, training: Mapping[str, Any], module: nn.Module, sources: Mapping[str, int]
+) -> str:
+    what = {
+        "text": f"Stage I of a cascade: drawings of {recipe.size} x {recipe.size} pixels from words",
+        "upscaler": f"Stage II of a cascade: drawings of {recipe.size // 4} px made {recipe.size} px large",
+    }[recipe.stage]
+    table = "\n".join(f"| {source} | {count:,} |" for source, count in Counter(sources).most_common())
+    return f"""---
+license: apache-2.0
+---
+# {name}
+
+{what}, in the layout of DeepFloyd IF. {count_parameters(module):,} parameters, stored in fp16.
+
+- Trained with the recipe `{recipe.name}` for {training["steps"]:,} steps of {recipe.batch} pictures
+  ({training["images"]:,} pictures seen), {training["seconds"] / 3600:.2f} hours on {training["machine"]}.
+- Data: {training["pictures"]:,} drawings, hash `{training["data"]}`.
+- Weights it began with: {recipe.start or "random ones"}.
+- Pictures go from -1 to 1; the network predicts {recipe.prediction}, and its variance.
+- `metrics.jsonl` is the log of every training step, `card.json` these facts for programs.
+
+| drawings, licence | pictures |
+| --- | --- |
+{table}
+"""

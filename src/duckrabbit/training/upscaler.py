@@ -1,0 +1,115 @@
+"""Stage II: enlarging by four, learned on crops of drawings.
+
+The low resolution picture is the drawing shrunk by area, enlarged again as in sampling, and noised
+to a level that the network is told: in sampling it comes from a stage I that makes mistakes (Ho et
+al. 2022, arXiv 2106.15282, section 4.2). The network learns v, which is of use at high noise too, so
+that eight steps are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
+
+from duckrabbit.networks.cascade_unets import Upscaler, second_stage
+from duckrabbit.networks.enlarge import enlarge
+from duckrabbit.training.cascade import TIMES, CascadeRecipe, to_unit
+from duckrabbit.training.objectives import Draws
+
+FACTOR = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Enlargements:
+    """Pictures (N, S, S, 3) and the same shrunk by area (N, S / 4, S / 4, 3), both uint8; `digest` names the set."""
+
+    images: Tensor
+    low: Tensor
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: str | torch.device) -> Enlargements:
+        """The same on a device."""
+        return Enlargements(self.images.to(device), self.low.to(device), self.digest)
+
+    def identity(self) -> Mapping[str, Any]:
+        """How many, and of which set."""
+        return {"pictures": len(self), "data": self.digest}
+
+
+def enlargements(images: Tensor, digest: str) -> Enlargements:
+    """The pictures (N, S, S, 3) uint8 with what they are to be made from."""
+    low = [avg_pool2d(part.permute(0, 3, 1, 2).float(), FACTOR).round_().byte() for part in images.split(256)]
+    return Enlargements(images, torch.cat(low).permute(0, 2, 3, 1).contiguous(), digest)
+
+
+@dataclass(frozen=True)
+class UpscalerRecipe(CascadeRecipe):
+    """crop: the width and height of what is shown of each picture. text: the width of stage I's text states."""
+
+    stage: ClassVar[str] = "upscaler"
+
+    crop: int = 64
+    text: int = 256
+
+    def build(self) -> nn.Module:
+        """The network, with random weights."""
+        return Upscaler(second_stage(self.size, self.channels, layers=self.layers, text=self.text))
+
+    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """All parameters learn at the same rate."""
+        return [(list(module.parameters()), 1.0)]
+
+    def inputs(self, data: Enlargements, rows: Tensor, draws: Draws) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """A crop of each picture, with the same crop of its low resolution version, noised to a level.
+
+        The levels are floor(T u^2), u uniform: all of them, the low ones that are of use more often.
+        """
+        images, low = data.images[rows], enlarge(to_unit(data.low[rows]), self.size)
+        places = self.size - self.crop + 1
+        top, left = draws.integers(places, images), draws.integers(places, images)
+        x0 = to_unit(window(images, top, left, self.crop))
+        low = window(low.permute(0, 2, 3, 1), top, left, self.crop).permute(0, 3, 1, 2)
+        level = (draws.uniform(x0).square() * TIMES).long().clamp_(max=TIMES - 1)
+        abar = self._abar.to(x0.device)[level].view(-1, 1, 1, 1)
+        noised = abar.sqrt() * low + (1 - abar).sqrt() * draws.normal(x0)
+        return x0, (noised.contiguous(memory_format=torch.channels_last), level)
+
+    @cached_property
+    def _abar(self) -> Tensor:
+        return torch.tensor(self.schedule.alphas_cumprod, dtype=torch.float64).float()
+
+
+def window(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
+    """The windows (N, size, size, C) of images (N, H, W, C) whose corners are at top (N,) and left (N,)."""
+    span = torch.arange(size, device=images.device)
+    rows, columns = top[:, None] + span, left[:, None] + span
+    n = torch.arange(len(images), device=images.device)
+    return images[n[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+_SMALL = UpscalerRecipe(
+    "upscaler-128",
+    size=128,
+    channels=(32, 64, 96, 128),
+    layers=1,
+    prediction="v_prediction",
+    batch=32,
+    images=1_000_000,
+    rate=1e-3,
+    weighting="uniform",
+)
+UPSCALERS: Mapping[str, UpscalerRecipe] = {
+    "tiny": replace(_SMALL, name="upscaler-tiny", size=32, channels=(32, 32), crop=16, batch=8, images=4000, ema=0.99),
+    "128": _SMALL,
+    "256": replace(_SMALL, name="upscaler-256", size=256, batch=256, images=3_000_000, rate=2e-3),
+}
+"""The presets, by name: 128 (32 to 128 px) for a CPU, 256 (64 to 256 px) for a GPU."""

@@ -1,0 +1,48 @@
+"""Words as the text encoder takes them: captions in many wordings, turned into tokens before training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.streams import stream_seed
+from duckrabbit.drawings.captions import caption
+from duckrabbit.drawings.drawings import Drawings
+
+LENGTH = 77
+"""Tokens of a prompt, padding included, as in DeepFloyd IF."""
+
+
+def wordings(drawings: Drawings, count: int, seed: int) -> list[list[str]]:
+    """`count` captions of every drawing: its style and its subject in other words."""
+    generator = torch.Generator()
+    made = []
+    for row in range(len(drawings)):
+        generator.manual_seed(stream_seed(seed, "captions", row))
+        made.append([caption(drawings, row, generator) for _ in range(count)])
+    return made
+
+
+def tokenise(tokenizer: Any, texts: Sequence[str]) -> Tensor:
+    """The tokens (len(texts), L) int16 of texts in lower case, 0 after their ends; L that of the longest."""
+    ids = tokenizer([text.lower().strip() for text in texts], truncation=True, max_length=LENGTH).input_ids
+    longest = max(len(row) for row in ids)
+    return torch.tensor([row + [0] * (longest - len(row)) for row in ids], dtype=torch.int16)
+
+
+def tokens_of(tokenizer: Any, texts: Sequence[Sequence[str]]) -> Tensor:
+    """The tokens (N, K, L) of K texts each; what is said more than once is turned into tokens once."""
+    different = sorted({text for several in texts for text in several})
+    place = {text: i for i, text in enumerate(different)}
+    return tokenise(tokenizer, different)[torch.tensor([[place[text] for text in several] for several in texts])]
+
+
+def read_tokenizer(folder: Path) -> Any:
+    """The T5 tokenizer in a folder."""
+    from transformers import T5Tokenizer
+
+    return T5Tokenizer.from_pretrained(folder, local_files_only=True)
