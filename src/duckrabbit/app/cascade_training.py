@@ -63,8 +63,8 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
     silence = tokenise(tokenizer, [""])[0]
     silence = torch.nn.functional.pad(silence, (0, tokens.shape[2] - len(silence)))
     data = Captioned(drawings.images, tokens, silence, digest)
-    styles = [style for style, _ in Counter(drawings.styles).most_common(8)]
-    shown = [subject for subject, _ in Counter(drawings.subjects).most_common(8)]
+    styles = [style for style, _ in Counter(drawings.styles).most_common(6)]
+    shown = [subject for subject, _ in Counter(drawings.subjects).most_common(6)]
     into = train(
         recipe, data, common, partial(show_drawn, tokenizer=tokenizer, styles=styles, subjects=shown),
         lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,

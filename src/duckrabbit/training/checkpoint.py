@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
@@ -54,6 +54,20 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if header.get("digest") != _digest(tensors, header.get("facts", "")):
         raise UserError(f"The checkpoint {path} is damaged: its content does not match its digest; {remedy}.")
     return tensors, json.loads(header["facts"])
+
+
+def own_state(module: nn.Module) -> dict[str, Tensor]:
+    """The state of a module with every tensor under one name: tied weights have several."""
+    names = {k for k, _ in module.named_parameters()} | {k for k, _ in module.named_buffers()}
+    return {k: v for k, v in module.state_dict().items() if k in names}
+
+
+def load_own_state(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Put back what `own_state` gave. Raises RuntimeError where names or shapes are others."""
+    missing, unknown = module.load_state_dict(state, strict=False)
+    wrong = sorted([*(set(missing) & set(own_state(module))), *unknown])
+    if wrong:
+        raise RuntimeError(f"These are other weights:\n{wrong[0]} is missing, or out of place.")
 
 
 def random_states() -> tuple[dict[str, Tensor], dict[str, Any]]:

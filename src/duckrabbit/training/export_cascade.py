@@ -21,9 +21,8 @@ from torch import Tensor, nn
 from duckrabbit.diffusion.levels import Spacing
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
-from duckrabbit.networks.unet import count_parameters
 from duckrabbit.training.cascade import TIMES, CascadeRecipe
-from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.checkpoint import load_own_state, load_tensors
 from duckrabbit.training.loop import CHECKPOINT, METRICS
 from duckrabbit.training.text import TextRecipe
 from duckrabbit.training.upscaler import UpscalerRecipe
@@ -82,7 +81,7 @@ def build(recipe: CascadeRecipe, weights: Mapping[str, Tensor]) -> Any:
     """The network of a recipe with these weights, in eval mode; the global generator is left alone."""
     with torch.random.fork_rng(devices=[]):
         module = recipe.build()
-    module.load_state_dict(weights)
+    load_own_state(module, weights)
     return module.eval().requires_grad_(False)
 
 
@@ -148,7 +147,7 @@ license: apache-2.0
 ---
 # {name}
 
-{what}, in the layout of DeepFloyd IF. {count_parameters(module):,} parameters, stored in fp16.
+{what}, in the layout of DeepFloyd IF. {sum(p.numel() for p in module.parameters()):,} parameters, stored in fp16.
 
 - Trained with the recipe `{recipe.name}` for {training["steps"]:,} steps of {recipe.batch} pictures
   ({training["images"]:,} pictures seen), {training["seconds"] / 3600:.2f} hours on {training["machine"]}.

@@ -23,7 +23,9 @@ from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
 from duckrabbit.files import clear_unfinished
 from duckrabbit.training.checkpoint import (
+    load_own_state,
     load_tensors,
+    own_state,
     random_states,
     restore_random_states,
     save_tensors,
@@ -120,7 +122,7 @@ class Trainer:
         if not self.accelerator.is_main_process:
             return
         states, random = random_states()
-        tensors = {**_prefixed("model", self.bare.state_dict()), **_prefixed("optimizer", self._moments()), **states}
+        tensors = {**_prefixed("model", own_state(self.bare)), **_prefixed("optimizer", self._moments()), **states}
         if self.ema:
             tensors |= _prefixed("ema", self.ema.state())
         facts = {"step": self.step, "seconds": self.seconds, "random": random, **self._identity()}
@@ -128,7 +130,7 @@ class Trainer:
 
     def weights(self) -> dict[str, Tensor]:
         """What to sample with: the average where the recipe keeps one."""
-        return self.ema.state() if self.ema else dict(self.bare.state_dict())
+        return self.ema.state() if self.ema else own_state(self.bare)
 
     def _train(self) -> Tensor:
         """One step; its loss on this process, weighted so that the sum over processes is the mean."""
@@ -193,7 +195,7 @@ class Trainer:
                 f"{self.folder} holds another run (it differs in {differ}); train into another folder, "
                 "or remove this one."
             )
-        self.bare.load_state_dict(_without("model", tensors))
+        load_own_state(self.bare, _without("model", tensors))
         if self.ema:
             self.ema.restore(_without("ema", tensors))
         moments = _without("optimizer", tensors)

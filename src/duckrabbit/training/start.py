@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from duckrabbit.errors import UserError
+from duckrabbit.training.checkpoint import load_own_state
 
 _UNET, _TEXT = "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
 
@@ -64,15 +65,8 @@ def read_start(unet: Path | None, text: Path | None) -> Start:
 
 
 def _load(module: nn.Module, path: Path) -> None:
-    """The weights of a file into a module; a T5's input embedding goes by its first name only."""
-    weights = {k: v.float() for k, v in load_file(path).items()}
     try:
-        missing, unknown = module.load_state_dict(weights, strict=False)
+        load_own_state(module, {k: v.float() for k, v in load_file(path).items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"The weights in {path} do not fit this preset: {reason}") from None
-    tied = {"encoder.embed_tokens.weight"}
-    if set(missing) - tied or unknown:
-        raise UserError(
-            f"The weights in {path} do not fit this preset: {sorted([*missing, *unknown])[0]} is out of place."
-        )

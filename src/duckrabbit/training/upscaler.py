@@ -108,7 +108,9 @@ _SMALL = UpscalerRecipe(
     weighting="uniform",
 )
 UPSCALERS: Mapping[str, UpscalerRecipe] = {
-    "tiny": replace(_SMALL, name="upscaler-tiny", size=32, channels=(32, 32), crop=16, batch=8, images=4000, ema=0.99),
+    "tiny": replace(
+        _SMALL, name="upscaler-tiny", size=32, channels=(32, 32), crop=16, batch=8, images=4000, ema=0.99, sheets=2
+    ),
     "128": _SMALL,
     "256": replace(_SMALL, name="upscaler-256", size=256, batch=256, images=3_000_000, rate=2e-3),
 }
