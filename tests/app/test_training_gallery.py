@@ -1,5 +1,7 @@
 """Part B of the gallery, on tiny networks: every figure that the models and runs at hand allow, and each only once."""
 
+from pathlib import Path
+
 import pytest
 
 from duckrabbit.app import digit_figures, training_gallery
@@ -16,6 +18,7 @@ def trained(training, tmp_path, monkeypatch):
         training("train", task, "--precision", "no", "--no-pictures")
     folders = {f"mnist-{task}": tmp_path / f"runs/fast-{task}/model" for task in ("class", "denoiser")}
     monkeypatch.setattr(training_gallery, "shipped", lambda: folders)
+    monkeypatch.setattr("duckrabbit.models.load.folder_of", lambda name: folders.get(name, Path(name)))
     monkeypatch.setattr(digit_figures, "PER_PAIR", 1)
     monkeypatch.setattr(digit_figures, "WAYS", (("dpm++", 2), ("ddim", 3)))
     monkeypatch.setattr(digit_figures, "ANAGRAM", Setting(4.0, "ddim", 2))

@@ -17,7 +17,7 @@ import tiny
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
-from duckrabbit.models.load import load
+from duckrabbit.models.load import digits_folder, load
 from duckrabbit.models.memory import SMALL
 
 
@@ -323,6 +323,9 @@ def test_roles_fit_their_models():
         assert card.licence
         assert card.licence_url.startswith("https://")
         roles = card.roles
+        if not roles:  # it takes no prompts
+            assert digits_folder(name)
+            continue
         prompts = [
             roles["null"],
             roles["translate_prompt"],
@@ -336,7 +339,7 @@ def test_roles_fit_their_models():
         assert len(roles["hybrids"]) >= 3
         if not card.gated:
             model = load(name)
-            assert all(model.condition(p) is not None for p in prompts)
+            assert all(model.condition(p) is not None for p in prompts if p or not digits_folder(name))
 
 
 def test_the_miniature_was_trained_on_its_roles():

@@ -111,8 +111,8 @@ _SMALL = TextRecipe(
 )
 TEXTS: Mapping[str, TextRecipe] = {
     "tiny": replace(
-        _SMALL, name="text-tiny", size=16, channels=(32, 32), attention=1, cross=32, batch=8, images=4000, ema=0.99, sheets=2,
-        rate=2e-3, wordings=4,
+        _SMALL, name="text-tiny", size=16, channels=(32, 32), attention=1, cross=32, batch=8, images=4000, ema=0.99,
+        sheets=2, rate=2e-3, wordings=4,
     ),
     "32": _SMALL,
     "64": replace(
