@@ -53,8 +53,15 @@ def test_colours_are_premultiplied_before_they_are_averaged():
     assert abs(image - [255, 127.5, 127.5]).max() <= 0.5
 
 
-def test_oblong_drawings_are_centred_whole():
-    image = pixels(document('<rect width="60" height="30" fill="#000"/>', height=30))
+def oblong_picture():
+    file = io.BytesIO()
+    Image.new("RGBA", (240, 120), "black").save(file, format="PNG")
+    return file.getvalue()
+
+
+@pytest.mark.parametrize("content", [document('<rect width="60" height="30"/>', height=30), oblong_picture()])
+def test_oblong_drawings_are_centred_whole(content):
+    image = pixels(content)
     dark = (image < 128).all(-1)
     assert dark[17:47, 2:62].all()
     assert dark.sum() == 30 * 60

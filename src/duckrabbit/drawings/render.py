@@ -56,7 +56,7 @@ def rasterise(content: str | bytes, size: int) -> Image.Image:
     """
     if isinstance(content, bytes):
         try:
-            return Image.open(io.BytesIO(content)).convert("RGBA")
+            return _squared(Image.open(io.BytesIO(content)).convert("RGBA"))
         except UnidentifiedImageError as error:
             raise ValueError(str(error)) from None
     try:
@@ -66,6 +66,14 @@ def rasterise(content: str | bytes, size: int) -> Image.Image:
     side = (size - 2 * margin(size)) * SUPERSAMPLING
     png = resvg_py.svg_to_bytes(svg_string=content, width=side, height=side, dpi=96, skip_system_fonts=True)
     return Image.open(io.BytesIO(png)).convert("RGBA")
+
+
+def _squared(image: Image.Image) -> Image.Image:
+    """The picture in the middle of a transparent square."""
+    side = max(image.size)
+    square = Image.new("RGBA", (side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square
 
 
 def on_white(drawing: Image.Image, size: int) -> np.ndarray | None:
