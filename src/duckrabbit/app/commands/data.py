@@ -68,7 +68,7 @@ def build_drawings(
     """Build a set of captioned colour drawings, to train text-to-image models on.
 
     Some 13,000 emoji-like drawings of 1,500 subjects in ten styles, from freely licensed packages that
-    the `npm` client fetches (60 MB; nothing is installed, and no script of a package runs). Each archive has
+    the `npm` client fetches (33 MB; nothing is installed, and no script of a package runs). Each archive has
     to have the known content. All sources allow use and sale; ATTRIBUTION.md in the folder names them.
 
     The folder holds WebDataset shards for training, of held-out subjects and pairs, and of one family kept for
