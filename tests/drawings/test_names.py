@@ -5,6 +5,7 @@ import pytest
 import tiny_packages
 from duckrabbit.drawings.names import clean_label, read_names, read_subjects, split_tone
 from duckrabbit.drawings.packages import Archive
+from duckrabbit.drawings.sources import families
 from duckrabbit.errors import UserError
 
 

@@ -51,7 +51,12 @@ class Names:
     by_name: Mapping[str, str] = field(repr=False)
 
     def find(self, icon: str, codes: Sequence[str], names: Mapping[str, str]) -> tuple[Emoji, tuple[int, ...]] | None:
-        """The emoji of an icon and its tones of skin: by code points, by the family's own `names`, or by its name."""
+        """The emoji of an icon and its tones of skin: by code points, by the family's own `names`, or by its name.
+
+        None where there is none, where it shows no thing, or where the family's names have "" for it.
+        """
+        if names.get(icon) == "":
+            return None
         for code in codes:
             base, tones = split_tone(code)
             if base in self.by_code:
