@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from browsing import NARROW, WIDE, filled, outside
 from studio_server import start
 from tiny_digits import train_all
 
@@ -56,3 +57,32 @@ def browser():
         opened = playwright.chromium.launch(executable_path=path, args=ARGUMENTS.split())
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def opened(browser, studio):
+    """opened(path, size) -> a page that has been filled from its address; every complaint of it is collected."""
+    contexts = []
+
+    def open_page(path="/", size=WIDE, address=studio.address, **more):
+        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True, **more)
+        context.set_default_timeout(15_000)
+        contexts.append(context)
+        page = context.new_page()
+        page.complaints = []
+        page.on("pageerror", lambda error: page.complaints.append(str(error)))
+        page.on("request", lambda request: outside(page, address, request.url))
+        page.goto(address + path)
+        filled(page)
+        return page
+
+    yield open_page
+    for context in contexts:
+        complaints = [c for page in context.pages for c in getattr(page, "complaints", [])]
+        context.close()
+        assert complaints == []
+
+
+@pytest.fixture(params=[WIDE, NARROW], ids=["1280", "390"])
+def size(request):
+    return request.param

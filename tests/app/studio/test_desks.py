@@ -15,7 +15,7 @@ from samples import read
 
 @pytest.fixture
 def two():
-    """Desks on two devices that are not there: `gates` hold each up, `done` is what was done (device, seed)."""
+    """Desks on two devices that are not there. `two.gates` hold each up; `two.done`: (device, seed), as done."""
     gates, done = {name: threading.Event() for name in ("cuda:0", "cuda:1")}, []
 
     def worker(name):
