@@ -39,8 +39,8 @@ def gate(monkeypatch):
 @pytest.fixture
 def white_half(http):
     """The name of a mask, its left half white."""
-    mask = Image.new("L", (64, 64))
-    mask.paste(255, (0, 0, 32, 64))
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (0, 0, 128, 256))
     buffer = io.BytesIO()
     mask.save(buffer, format="PNG")
     return http.post("/pictures", content=buffer.getvalue()).json()["name"]
@@ -55,7 +55,9 @@ def test_every_tab_is_cancelled_fails_and_comes_back_from_its_link(opened, studi
     gate.clear()
     page.click(f"#{kind}-run")
     view.get_by_text(re.compile("move 0 of")).wait_for()
+    (running,) = studio.desk.running
     page.click(f"#{kind}-stop")
+    assert running.stopping.wait(10)
     gate.set()
     view.get_by_text(re.compile(r"Cancelled after 0 of \d+ moves")).wait_for()
     with monkeypatch.context() as broken:
@@ -149,9 +151,10 @@ def test_a_picture_is_pasted_with_its_keys(opened, studio):
     page.wait_for_function("old => document.querySelector('#edit-image textarea').value !== old", arg=name)
     with Image.open(studio.shelf.inputs / page.input_value("#edit-image textarea")) as kept:
         assert kept.size == (90, 90)
+    framed = page.input_value("#edit-image textarea")
     pad.locator(".sample").first.click()
-    pad.get_by_role("button", name="Paste").click()  # the button does the same
-    page.wait_for_function("name => document.querySelector('#edit-image textarea').value === name", arg=name)
+    pad.get_by_role("button", name="Paste").click()  # the button does the same, and remembers the choice
+    page.wait_for_function("name => document.querySelector('#edit-image textarea').value === name", arg=framed)
     pad.locator(".sample").first.click()
     assert not pad.get_by_text("It is not square").is_visible()
 

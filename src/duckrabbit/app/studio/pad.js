@@ -237,8 +237,12 @@ const duckrabbitPads = (() => {
     if (made.maskBox) pads[made.maskBox] = (name) => made.showMask(name);
     let looks = 20; // the boxes may be drawn, and filled, a moment later
     const look = setInterval(() => {
-      for (const id of [made.box, made.maskBox]) if (id && find(id)?.value) pads[id](find(id).value);
-      if (--looks === 0 || made.shown) clearInterval(look);
+      for (const id of [made.box, made.maskBox]) {
+        const box = id && find(id);
+        if (box) box.tabIndex = -1; // nobody types the name of a picture
+        if (box?.value) pads[id](box.value);
+      }
+      if (--looks === 0) clearInterval(look);
     }, 100);
   }
 

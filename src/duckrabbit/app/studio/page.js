@@ -34,6 +34,11 @@ window.duckrabbit = (() => {
     }
   }
 
+  /* A list that opens is walked by arrows; Chromium would have Tab stop at it, where it closes. */
+  new MutationObserver(() => {
+    for (const list of document.querySelectorAll("ul[role=listbox]:not([tabindex])")) list.tabIndex = -1;
+  }).observe(root, { childList: true, subtree: true });
+
   /* Keys move a slider as a finger does: what is run when it is let go is run then, too. */
   document.addEventListener("keyup", (e) => {
     if (e.target.type === "range" && /^(Arrow|Page|Home|End)/.test(e.key)) {
