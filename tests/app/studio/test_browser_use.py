@@ -267,6 +267,7 @@ def test_every_tab_is_named_and_walked_by_keyboard(opened, kind):
     walked = []
     for _ in range(60):
         page.keyboard.press("Tab")
+        page.wait_for_timeout(60)  # a list that closes is gone
         walked.append(page.evaluate(FOCUSED))
         if walked[-1]["id"] == f"{kind}-run":
             break
