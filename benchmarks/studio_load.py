@@ -17,6 +17,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from concurrent.futures import CancelledError
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -65,14 +66,14 @@ def main() -> None:
         address = mine.recv()
         clients = [Client(address, verbose=False) for _ in range(CLIENTS)]
         for number in range(storms):
-            seconds, answers, waits = storm(clients, number * CLIENTS * EACH)
+            seconds, answers, waits, lost = storm(clients, number * CLIENTS * EACH)
             mine.send("tell")
             memory, objects, grown, in_order = mine.recv()
             once = len({a["item"] for a in answers}) == len(answers) == CLIENTS * EACH
             good = good and once and in_order
             waits.sort()
             print(
-                f"storm {number + 1}: {len(answers)} answers in {seconds:.1f} s, each once: {once}, "
+                f"storm {number + 1}: {len(answers)} answers in {seconds:.1f} s, lost: {lost}, each once: {once}, "
                 f"in order: {in_order}; wait: median {waits[len(waits) // 2]:.2f} s, longest {waits[-1]:.2f} s; "
                 f"{memory:.0f} MB, {objects} objects; more of: {', '.join(f'{k} {n:+d}' for k, n in grown)}"
             )
@@ -81,15 +82,19 @@ def main() -> None:
     sys.exit(0 if good else 1)
 
 
-def storm(clients: list, first: int) -> tuple[float, list[dict], list[float]]:
-    """100 jobs at once: the seconds it took, the answers, and how long each was waited for."""
+def storm(clients: list, first: int) -> tuple[float, list[dict], list[float], list[str]]:
+    """100 jobs at once: the seconds it took, the answers, how long each was waited for, and what clients lost."""
     answers: list[dict] = []
     waits: list[float] = []
+    lost: list[str] = []
 
     def press(client: object, seeds: range) -> None:
         for seed in seeds:
             began = time.perf_counter()
-            answers.append(client.predict(prompt="a red circle", model="oracle", seed=seed, api_name="/generate"))
+            try:
+                answers.append(client.predict(prompt="a red circle", model="oracle", seed=seed, api_name="/generate"))
+            except (Exception, CancelledError) as error:
+                lost.append(type(error).__name__)
             waits.append(time.perf_counter() - began)
 
     began = time.perf_counter()
@@ -99,7 +104,7 @@ def storm(clients: list, first: int) -> tuple[float, list[dict], list[float]]:
         thread.start()
     for thread in threads:
         thread.join()
-    return time.perf_counter() - began, answers, waits
+    return time.perf_counter() - began, answers, waits, lost
 
 
 if __name__ == "__main__":

@@ -106,3 +106,12 @@ def test_curves_of_models_and_of_runs(cli, refused, models, monkeypatch):
     assert (made.code, made.written) == (0, ["c/sheet.png"])
     assert np.unique(read("c/sheet.png").reshape(-1, 3), axis=0).shape[0] > 50
     assert "no log of a training" in refused("curves", "nothing")
+
+
+def test_a_run_is_a_model_by_its_name(cli, models, monkeypatch):
+    monkeypatch.setenv("DUCKRABBIT_RUNS", str(models["fast-time"].parents[1]))
+    made = cli("generate", "5", "--model", "fast-class", "--steps", "2", "--out", "g")
+    assert made.code == 0, made.err
+    record = json.loads(Path("g/01.json").read_text())
+    assert record["model"]["name"] == "fast-class"
+    assert "the same, to the pixel" in cli("replay", "g/01.json", "--model", "fast-class").out

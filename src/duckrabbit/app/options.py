@@ -36,7 +36,8 @@ class Common:
     """The shared options of one call, as typed; every field is an option."""
 
     model: Annotated[
-        str, _option("--model", panel=_MODEL, text="A name (see `duckrabbit models list`), a folder, or a hub id.")
+        str,
+        _option("--model", panel=_MODEL, text="A name (see `duckrabbit models list`), a run, a folder, or a hub id."),
     ] = "miniature"
     prompts: Annotated[
         Path | None, _option("--prompts", panel=_MODEL, text="Encoded prompts (see `duckrabbit prompts encode`).")
@@ -141,11 +142,21 @@ def _loaded(model: str, device: str | None, dtype: str | None, prompts: Path | N
     """The last model of each device stays: commands run one after the other in a process load it once."""
     from duckrabbit.models.load import load
 
-    key = (model, dtype, prompts)
+    key = (find_model(model), dtype, prompts)
     if _kept.get(device, (None,))[0] != key:
         _kept.pop(device, None)
-        _kept[device] = key, load(model, device=device, dtype=dtype, prompts=prompts)
+        _kept[device] = key, load(find_model(model), device=device, dtype=dtype, prompts=prompts)
     return _kept[device][1]
+
+
+def find_model(name: str) -> str:
+    """What `load` takes for a model: its name, folder or id; the folder of the model that a run of that name left."""
+    from duckrabbit.models.cards import cards
+    from duckrabbit.training.folders import runs_folder
+
+    left = runs_folder() / name / "model"
+    known = name in cards() or Path(name).expanduser().exists() or not (left / "config.json").is_file()
+    return name if known else str(left)
 
 
 def command(

@@ -20,7 +20,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory):
-    """A studio on the oracle, with models of digits in `studio.digits`: what --model is given, by name.
+    """A studio on the oracle, with models of digits, which are asked for by the names of their runs.
 
     For the documentation's pictures those in $DUCKRABBIT_RUNS are taken, which have learned something.
     """
@@ -31,8 +31,7 @@ def studio(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DUCKRABBIT_RUNS", str(runs))
         running = start(tmp_path_factory.mktemp("studio"))
-    running.digits = {folder.parent.name: str(folder) for folder in runs.glob("*/model")}
-    yield running
+        yield running
     running.end()
 
 
@@ -66,7 +65,7 @@ def opened(browser, studio):
 
     def open_page(path="/", size=WIDE, address=studio.address, **more):
         context = browser.new_context(viewport={"width": size[0], "height": size[1]}, accept_downloads=True, **more)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000 if "DUCKRABBIT_SCREENSHOTS" in os.environ else 15_000)
         contexts.append(context)
         page = context.new_page()
         page.complaints = []

@@ -69,14 +69,14 @@ def test_each_picture_tab_makes_its_files(client, http, studio):
     assert made[0]["item"] not in [k["item"] for k in client.predict(api_name="/shelf")]
 
 
-def test_models_of_digits_are_asked_by_their_folders(client, http, studio):
-    model, image = studio.digits["fast-class"], picture(http)
+def test_models_of_digits_are_asked_by_their_runs(client, http, studio):
+    model, image = "fast-class", picture(http)
     made = [
         client.predict(model=model, digit="all", steps=2, count=1, api_name="/digits"),
-        client.predict(model=studio.digits["fast-denoiser"], image=image, sigma=0.4, api_name="/one_step"),
+        client.predict(model="fast-denoiser", image=image, sigma=0.4, api_name="/one_step"),
         client.predict(model=model, image=image, t=100, digit="3", steps=3, api_name="/from_t"),
         client.predict(model=model, steps=2, count=1, api_name="/digit_anagram"),
-        client.predict(model=studio.digits["fast-time"], api_name="/curves"),
+        client.predict(model="fast-time", api_name="/curves"),
     ]
     assert [m["network_calls"] for m in made] == [20, 1, 3, 2, 0]
     assert shlex.split(made[0]["command"])[-10:] == list("0123456789")

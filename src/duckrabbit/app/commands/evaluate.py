@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.app.options import numbers, with_examples
+from duckrabbit.app.options import find_model, numbers, with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -25,9 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="mnist-class, mnist-denoiser, or the folder of a trained model.")
-    ],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="mnist-class, mnist-denoiser, a folder, or a run.")],
     guidance_scale: Annotated[str, typer.Option(help="`1,2,5` compares three; 1 is no guidance.")] = "1,2,5",
     solver: Annotated[str, typer.Option(help="`dpm++,ddim` compares two.")] = "dpm++",
     steps: Annotated[str, typer.Option(help="`10,20` compares two.")] = "20",
@@ -53,7 +51,7 @@ def evaluate(
     from duckrabbit.models.cards import folder_of
     from duckrabbit.models.digits import DigitsConfig
 
-    folder = folder_of(model)
+    folder = folder_of(find_model(model))
     output.mkdir(parents=True, exist_ok=True)
     conditioning = DigitsConfig.read(folder).network.conditioning
     if conditioning == "none":
@@ -71,7 +69,7 @@ def evaluate(
         for n in numbers(steps, "--steps", int)
         for scale in numbers(guidance_scale, "--guidance-scale", float)
     ]
-    _diffusion(load(model, device=device, dtype=dtype), settings, count, memory, output)
+    _diffusion(load(find_model(model), device=device, dtype=dtype), settings, count, memory, output)
 
 
 def curves(

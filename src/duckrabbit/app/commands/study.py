@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.app.options import Common, command, numbers, refuse_empty, with_examples
+from duckrabbit.app.options import Common, command, find_model, numbers, refuse_empty, with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -125,7 +125,12 @@ def replay(
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(
-            record, model=model, prompts=prompts, device=device, dtype=dtype, on_state=lambda *_: advance("again")
+            record,
+            model=model and find_model(model),
+            prompts=prompts,
+            device=device,
+            dtype=dtype,
+            on_state=lambda *_: advance("again"),
         )
     if again.changed:
         typer.echo(f"changed since then: {', '.join(again.changed)}")
