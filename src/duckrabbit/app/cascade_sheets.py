@@ -16,6 +16,7 @@ from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.diffusion.solvers import DDPM
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import trajectory
+from duckrabbit.drawings.captions import plain_caption
 from duckrabbit.guidance.nodes import CFG, Clip, Prompt
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.networks.batching import batched
@@ -48,7 +49,7 @@ def show_drawn(
 ) -> None:
     """Write curve.png, and samples-IMAGES.png: every subject in every style, the noise always the same."""
     recipe, module = _learned(trainer)
-    prompts = [f"a {style} of a {subject}" for style in styles for subject in subjects]
+    prompts = [plain_caption(style, subject) for style in styles for subject in subjects]
 
     def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], _: Tensor | None) -> Tensor:
         said = [prompts[i % len(prompts)] if c else "" for i, c in enumerate(conditions)]

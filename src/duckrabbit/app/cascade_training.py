@@ -70,7 +70,7 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
     )  # fmt: skip
     if into is not None:
-        typer.echo(f'The model is in {into}. Try: duckrabbit generate "a {styles[0]} of a {shown[0]}" --model {into}')
+        typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
 
 
 def most_drawn(drawings: Drawings, count: int) -> Drawings:

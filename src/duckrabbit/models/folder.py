@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from duckrabbit.diffusion.levels import DiscreteSchedule
 from duckrabbit.errors import UserError
-from duckrabbit.models.model import StageFacts
+from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.models.scheduler import SchedulerFacts, Variance, read_scheduler
+
+CARD = "card.json"
+"""What a stage trained by duckrabbit recommends: steps, guidance scale, noise level; and how it was trained."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,30 @@ def read_folder(folder: Path) -> StageConfig:
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
         noising=noising,
     )
+
+
+def folder_card(folder: Path, second: Path | None = None) -> Card:
+    """The card of a model in a folder, and of the second stage in another: what their card.json recommend.
+
+    A model without card.json has the habits of DeepFloyd IF. Raises UserError for one that is damaged.
+    """
+    called = folder.resolve().name
+    card = Card(name=called, title=called, source=str(folder), licence="unknown")
+    paths = [path / CARD for path in (folder, second) if path is not None]
+    told: list[dict[str, Any]] = [read_json(path) if path.is_file() else {} for path in paths]
+    try:
+        scale = float(told[0].get("guidance_scale", card.guidance_scale))
+        card = replace(card, licence=str(told[0].get("licence", card.licence)), guidance_scale=scale)
+        if all("steps" in one for one in told):
+            card = replace(card, steps=tuple(int(one["steps"]) for one in told))
+        if all("gflop" in one for one in told):
+            card = replace(card, gflop=tuple(float(one["gflop"]) for one in told))
+        if told[1:] and told[1]:
+            scale, level = told[1].get("guidance_scale", 1.0), told[1].get("noise_level", card.noise_level)
+            card = replace(card, guidance_scale_stage2=float(scale), noise_level=int(level))
+    except (TypeError, ValueError) as error:
+        raise UserError(f"A {CARD} of {folder} does not describe a model ({error}); export it again.") from None
+    return card
 
 
 def check_index(index: Mapping[str, Any], where: str) -> None:

@@ -14,7 +14,7 @@ from duckrabbit.models.cards import DEFAULT, cards, folder_of, is_packaged
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade import Cascade, encoder_hash
 from duckrabbit.models.digits import is_digits, load_digits
-from duckrabbit.models.folder import StageConfig, check_index, read_json, stage_facts
+from duckrabbit.models.folder import StageConfig, check_index, folder_card, read_json, stage_facts
 from duckrabbit.models.hub import Hub, Repository, is_repository
 from duckrabbit.models.memory import Part, Policy
 from duckrabbit.models.model import Card, Model, StageFacts
@@ -129,9 +129,8 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
     if name in cards() or name in by_source:
         card = cards().get(name) or by_source[name]
     elif folder.is_dir():
-        called = folder.resolve().name
-        card = Card(name=called, title=called, source=name, licence="unknown")
         stage2 = _subfolder(folder) if stage2 is None else stage2
+        card = folder_card(folder, Path(stage2).expanduser() if stage2 else None)
     elif is_repository(name):
         url = f"https://huggingface.co/{name}"
         card = Card(name=name, title=name, source=name, licence="unknown", licence_url=url, variant="fp16")

@@ -11,7 +11,8 @@ import platform
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from duckrabbit.training.checkpoint import load_own_state, load_tensors
 from duckrabbit.training.loop import CHECKPOINT, METRICS
 from duckrabbit.training.text import TextRecipe
 from duckrabbit.training.upscaler import UpscalerRecipe
+from duckrabbit.training.words import LENGTH
 
 TOKENIZER = "tokenizer"
 """The folder of a text run, and of a stage I, that holds the tokenizer."""
@@ -50,14 +52,11 @@ def export_stage(run: Path, into: Path, sources: Mapping[str, int]) -> Path:
     into.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=into.parent, prefix=f".{into.name}.", suffix=UNFINISHED))
     try:
-        _pipeline(recipe, module.half(), run).save_pretrained(unfinished, safe_serialization=True)
-        card: dict[str, Any] = {
-            "licence": "Apache-2.0",
-            "solver": "ddpm",
-            "steps": [STEPS[recipe.stage]],
-            "training": training,
-        }
-        card |= {"guidance_scale": SCALE} if recipe.stage == "text" else {"noise_level": NOISE_LEVEL}
+        card: dict[str, Any] = {"licence": "Apache-2.0", "steps": STEPS[recipe.stage], "gflop": gflop(recipe, module)}
+        card["guidance_scale"] = SCALE if recipe.stage == "text" else 1.0
+        card |= {"training": training} if recipe.stage == "text" else {"noise_level": NOISE_LEVEL, "training": training}
+        with quiet_libraries():
+            _pipeline(recipe, module.half(), run).save_pretrained(unfinished, safe_serialization=True)
         (unfinished / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         text = _readme(into.name, recipe, training, module, sources)
         (unfinished / "README.md").write_text(text, encoding="utf-8")
@@ -105,6 +104,34 @@ def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
 
     tokenizer = T5Tokenizer.from_pretrained(run / TOKENIZER, local_files_only=True)
     return IFPipeline(tokenizer=tokenizer, text_encoder=module.text_encoder, **parts)
+
+
+def gflop(recipe: CascadeRecipe, module: Any) -> float:
+    """Multiply-adds x 2 of the U-Net on one picture, in 1e9."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    second = recipe.stage == "upscaler"
+    x, t = torch.zeros(1, 6 if second else 3, recipe.size, recipe.size), torch.zeros(1)
+    states = None if second else torch.zeros(1, LENGTH, module.text_encoder.config.d_model)
+    with FlopCounterMode(display=False) as counter:
+        module.unet(x, t, encoder_hidden_states=states, class_labels=t if second else None)
+    return round(counter.get_total_flops() / 1e9, 2)
+
+
+@contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Without the bars and advice of transformers, which are for its own users."""
+    from transformers.utils import logging
+
+    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _put(unfinished: Path, into: Path) -> None:

@@ -111,12 +111,22 @@ _SMALL = TextRecipe(
 )
 TEXTS: Mapping[str, TextRecipe] = {
     "tiny": replace(
-        _SMALL, name="text-tiny", size=16, channels=(32, 32), attention=1, cross=32, batch=8, images=4000, ema=0.99,
-        sheets=2, rate=2e-3, wordings=4,
+        _SMALL,
+        name="text-tiny",
+        size=16,
+        channels=(32, 32),
+        attention=1,
+        cross=32,
+        batch=8,
+        images=4000,
+        rate=2e-3,
+        ema=0.99,
+        sheets=2,
+        wordings=4,
     ),
     "32": _SMALL,
     "64": replace(
         _SMALL, name="text-64", size=64, channels=(64, 128, 160, 192), batch=512, images=3_000_000, rate=1e-3
     ),
-}  # fmt: skip
+}
 """The presets, by name: 32 is the layout of miniature, 64 is for a GPU."""

@@ -109,7 +109,7 @@ _SMALL = UpscalerRecipe(
 )
 UPSCALERS: Mapping[str, UpscalerRecipe] = {
     "tiny": replace(
-        _SMALL, name="upscaler-tiny", size=32, channels=(32, 32), crop=16, batch=8, images=4000, ema=0.99, sheets=2
+        _SMALL, name="upscaler-tiny", size=64, channels=(32, 32), crop=16, batch=8, images=4000, ema=0.99, sheets=2
     ),
     "128": _SMALL,
     "256": replace(_SMALL, name="upscaler-256", size=256, batch=256, images=3_000_000, rate=2e-3),
