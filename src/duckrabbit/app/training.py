@@ -11,7 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import torch
 import typer
+from accelerate import Accelerator, PartialState
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
@@ -51,8 +53,6 @@ def train(
     show: draw what has been learned into the run's folder. export: write the model of a run's folder
     into a folder. Raises UserError for a precision that does not exist.
     """
-    from accelerate import Accelerator, PartialState
-
     if options.precision not in ("auto", "no", "bf16"):
         raise UserError(f"There is no precision '{options.precision}'; choose auto, no or bf16.")
     keep_memory()
@@ -82,7 +82,7 @@ def changed(recipe: R, asked: Mapping[str, Any], **silent: Any) -> R:
 
     What is None or False was not asked for.
     """
-    new = {k: v for k, v in asked.items() if v not in (None, False) and v != getattr(recipe, k)}
+    new = {k: v for k, v in asked.items() if v is not None and v is not False and v != getattr(recipe, k)}
     name = getattr(recipe, "name") + "".join(f"-{k.replace('_', '')}{v}" for k, v in new.items())  # noqa: B009
     return replace(recipe, **{**new, **silent, "name": name}) if new or silent else recipe
 
@@ -102,7 +102,7 @@ def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, option
     with _stop_on_ctrl_c() as stopped, bar:
         line = bar.add_task(trainer.recipe.name, total=trainer.steps, completed=trainer.step, facts="")
         smooth, before = 0.0, (trainer.step * trainer.recipe.batch, trainer.seconds)
-        for step in trainer.run(lambda: stopped() or time.perf_counter() > end):
+        for step in trainer.run(lambda: _agreed(trainer.accelerator, stopped() or time.perf_counter() > end)):
             board(step)
             smooth = step.loss if smooth == 0 else 0.98 * smooth + 0.02 * step.loss
             rate = (step.images - before[0]) / max(step.seconds - before[1], 1e-9)
@@ -110,6 +110,14 @@ def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, option
             if show and main and trainer.recipe.rests(step.step, trainer.steps_per_epoch):
                 show(trainer, step)
     return trainer.step == trainer.steps
+
+
+def _agreed(accelerator: Accelerator, wish: bool) -> bool:
+    """Whether any process wishes it: they have to stop after the same step."""
+    if accelerator.num_processes == 1:
+        return wish
+    wishes = torch.tensor(float(wish), device=accelerator.device)
+    return bool(accelerator.reduce(wishes, reduction="sum") > 0)
 
 
 @contextmanager

@@ -26,7 +26,8 @@ class CascadeRecipe(ABC):
     size: width and height of what it draws, in pixels. channels: of the U-Net's levels. images: the
     length of the run, in pictures. rate: the learning rate at its highest, after the first `warmup`
     of the steps; it falls to 0 on a cosine. weighting: of the loss's first part, by time
-    (objectives.snr_weight). bound: the weight lambda of the variational bound. sheets: how often in a
+    (objectives.snr_weight). bound and strides: the weight lambda of the
+    variational bound, and of which chains it is (hybrid.Hybrid). sheets: how often in a
     run samples are drawn and a checkpoint is written. start: the digest of the weights that the run
     began with, "" for random ones. noise: where random numbers are drawn.
     """
@@ -48,6 +49,7 @@ class CascadeRecipe(ABC):
     clip: float = 1.0
     weighting: Weighting = "min_snr"
     bound: float = 0.001
+    strides: tuple[int, ...] = (1, 10, 40, 125)
     sheets: int = 20
     seed: int = 180
     start: str = ""
@@ -72,7 +74,7 @@ class CascadeRecipe(ABC):
 
     def objective(self) -> Hybrid:
         """L_hybrid, for the network's 6 channels."""
-        return Hybrid(self.schedule, self.prediction, self.weighting, self.bound)
+        return Hybrid(self.schedule, self.prediction, self.weighting, self.bound, self.strides)
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """A linear rise, then half a cosine."""

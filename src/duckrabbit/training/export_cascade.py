@@ -33,9 +33,13 @@ TOKENIZER = "tokenizer"
 """The folder of a text run, and of a stage I, that holds the tokenizer."""
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
-SPACING: Mapping[str, Spacing] = {"text": "leading", "upscaler": "trailing"}
+SPACING: Mapping[str, Spacing] = {"text": "leading", "upscaler": "linspace"}
 NOISE_LEVEL, SCALE = 100, 4.0
-"""What a stage recommends: its steps and how they are spread, the noise level of stage II, the scale of stage I."""
+"""What a stage recommends: its steps and how they are spread, the noise level of stage II, the scale of stage I.
+
+A few steps have to begin where there is nothing but noise, and to end at t = 0, as diffusers adds noise after
+every other time: that is linspace.
+"""
 
 
 def export_stage(run: Path, into: Path, sources: Mapping[str, int]) -> Path:

@@ -32,13 +32,18 @@ from duckrabbit.training.objectives import Draws, Weighting, snr_weight, target
 class Hybrid:
     """L_hybrid for a network of 2 C channels, the estimate and v, that is told t = 0 ... T - 1.
 
-    bound: lambda. weighting: w, as in `Diffusion`. Times are spread evenly over each batch.
+    bound: lambda. weighting: w, as in `Diffusion`. Times are spread evenly over each batch. strides:
+    the bound is that of a chain of T / stride steps, the stride drawn for every picture. 1 is the
+    paper's. There beta and betatilde hardly differ, so v has next to no effect and wanders off; but
+    in a run of few steps they differ much, and such a v ruins it. With strides of such runs it is
+    learned where it matters.
     """
 
     schedule: DiscreteSchedule
     prediction: Parameterisation = "epsilon"
     weighting: Weighting = "min_snr"
     bound: float = 0.001
+    strides: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
@@ -48,47 +53,48 @@ class Hybrid:
         """The loss of each picture (N,), for x0 (N, C, H, W) in [-1, 1]; net(x_t, t, *condition)."""
         steps = len(self.schedule.alphas_cumprod)
         t = (draws.stratified(x0) * steps).long().clamp_(max=steps - 1)
-        table = {k: v.to(x0.device)[t].view(-1, 1, 1, 1) for k, v in self._table.items()}
-        alpha, sigma = table["alpha"], table["sigma"]
+        stride = torch.tensor(self.strides, device=x0.device)[draws.integers(len(self.strides), x0)]
+        abar = self._abar.to(x0.device)[t].view(-1, 1, 1, 1)
+        alpha, sigma = abar.sqrt().float(), (1 - abar).sqrt().float()
         eps = draws.normal(x0)
         said, v = net(alpha * x0 + sigma * eps, t, *condition).float().chunk(2, 1)
         error = said - target(self.prediction, x0, eps, alpha, sigma)
         weight = snr_weight(self.weighting, self.prediction, alpha.flatten(), sigma.flatten())
         simple = error.square().flatten(1).mean(1) * weight
-        bound = self.divergence(t, x0, error.detach() * table["error_to_x0"], v)
-        return simple + self.bound * steps * bound
+        to_x0 = {"epsilon": -sigma / alpha, "v_prediction": -sigma, "sample": 1.0}[self.prediction]
+        bound = self.divergence(t, stride, x0, error.detach() * to_x0, v)
+        return simple + self.bound * steps / stride * bound
 
-    def divergence(self, t: Tensor, x0: Tensor, error: Tensor, v: Tensor) -> Tensor:
-        """L_t of each picture (N,) at times t (N,), in nats a number; error: of the estimate of x0."""
-        table = {k: a.to(x0.device)[t].view(-1, 1, 1, 1) for k, a in self._table.items()}
+    def divergence(self, t: Tensor, stride: Tensor, x0: Tensor, error: Tensor, v: Tensor) -> Tensor:
+        """L_t of each picture (N,) for steps from t (N,) to t - stride (N,), or to 0 where that is less.
+
+        In nats a number; error: of the estimate of x0.
+        """
+        schedule = self._abar.to(t.device)
+        abar = schedule[t]
+        before = torch.where(t > 0, schedule[(t - stride).clamp(min=0)], torch.ones_like(abar))
+        beta = 1 - abar / before
+        # At t = 0 the variance of the true step is 0, whose logarithm is of no use; as the authors have it.
+        true = torch.where(t > 0, beta * (1 - before) / (1 - abar), self._second)
+        x0_to_mean = before.sqrt() * beta / (1 - abar)
+        log_beta, log_true, x0_to_mean = (a.float().view(-1, 1, 1, 1) for a in (beta.log(), true.log(), x0_to_mean))
         f = (v + 1) / 2
-        log_variance = f * table["log_beta"] + (1 - f) * table["log_posterior"]
-        shift = (table["x0_to_mean"] * error).square()
-        kl = 0.5 * (log_variance - table["log_posterior"] - 1)
-        kl = kl + 0.5 * ((table["log_posterior"] - log_variance).exp() + shift * (-log_variance).exp())
+        log_variance = f * log_beta + (1 - f) * log_true
+        kl = 0.5 * (log_variance - log_true - 1)
+        kl = kl + 0.5 * ((log_true - log_variance).exp() + (x0_to_mean * error).square() * (-log_variance).exp())
         first = (t == 0).view(-1, 1, 1, 1)
         kl = torch.where(first, -log_likelihood(x0, x0 + error, log_variance / 2), kl)
         return kl.flatten(1).mean(1)
 
     @cached_property
-    def _table(self) -> dict[str, Tensor]:
-        """Everything that depends on t, from double precision."""
-        abar = torch.tensor(self.schedule.alphas_cumprod, dtype=torch.float64)
-        before = torch.cat([torch.ones(1, dtype=torch.float64), abar[:-1]])
-        beta = 1 - abar / before
-        posterior = beta * (1 - before) / (1 - abar)
-        posterior[0] = posterior[1]  # it is 0, whose logarithm is of no use; as the authors have it
-        alpha, sigma = abar.sqrt(), (1 - abar).sqrt()
-        per_output = {"epsilon": -sigma / alpha, "v_prediction": -sigma, "sample": torch.ones_like(alpha)}
-        table = {
-            "alpha": alpha,
-            "sigma": sigma,
-            "log_beta": beta.log(),
-            "log_posterior": posterior.log(),
-            "x0_to_mean": before.sqrt() * beta / (1 - abar),
-            "error_to_x0": per_output[self.prediction],
-        }
-        return {k: v.float() for k, v in table.items()}
+    def _abar(self) -> Tensor:
+        return torch.tensor(self.schedule.alphas_cumprod, dtype=torch.float64)
+
+    @cached_property
+    def _second(self) -> float:
+        """The variance of the true step from t = 1 to 0."""
+        first, second = self.schedule.alphas_cumprod[:2]
+        return (1 - second / first) * (1 - first) / (1 - second)
 
 
 def log_likelihood(x0: Tensor, mean: Tensor, log_sigma: Tensor) -> Tensor:
