@@ -1,4 +1,4 @@
-"""What the tests of the trainer run in processes of their own: `python drivers.py kill|ranks FOLDER`.
+"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-text|ranks FOLDER`.
 
 One process imports torch once and forks the runs that are killed, so that a kill costs
 milliseconds instead of seconds.
@@ -40,8 +40,22 @@ def recipe(**changes):
     return replace(find_recipe("fast-class"), **{**tiny, **changes})
 
 
-def train(folder: Path) -> None:
-    trainer = Trainer(recipe(), pictures(), folder, Accelerator(cpu=True), checkpoint_seconds=0.0)
+def digits():
+    """The run on digits that is killed."""
+    return recipe(), pictures()
+
+
+def text():
+    """The run of stage I that is killed."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    import shapes
+
+    one = shapes.text_recipe(images=48, batch=4, sheets=2)
+    return one, shapes.captioned(one)
+
+
+def train(folder: Path, run=digits) -> None:
+    trainer = Trainer(*run(), folder, Accelerator(cpu=True), checkpoint_seconds=0.0)
     objective = trainer.objective
 
     class Dropping:
@@ -54,13 +68,13 @@ def train(folder: Path) -> None:
         pass
 
 
-def in_child(folder: Path, arm) -> int:
+def in_child(folder: Path, arm, run) -> int:
     """Train in a fork that `arm` prepares; its exit code, -9 where it was killed."""
     pid = os.fork()
     if pid == 0:
         try:
             arm()
-            train(folder)
+            train(folder, run)
             os._exit(0)
         except BaseException as error:
             print(repr(error), file=sys.stderr, flush=True)
@@ -115,23 +129,24 @@ def inside_write(moment: str, write: int):
     return arm
 
 
-def kill_test(root: Path) -> dict:
-    """Final weights and log of an undisturbed run and of runs killed KILLS times in all."""
-    train(root / "warm")  # so that no fork has to import anything
+def kill_test(root: Path, run=digits, enough: int = KILLS) -> dict:
+    """Final weights and log of an undisturbed run and of runs killed `enough` times in all."""
+    train(root / "warm", run)  # so that no fork has to import anything
     chance = random.Random()
     start = time.perf_counter()
-    assert in_child(root / "undisturbed", lambda: None) == 0
+    assert in_child(root / "undisturbed", lambda: None, run) == 0
     length = time.perf_counter() - start
-    kills, run, codes = 0, 0, []
-    while kills < KILLS or codes[-1] != 0:
+    kills, runs, codes = 0, 0, []
+    while kills < enough or codes[-1] != 0:
         moments = [after(chance.uniform(0, length / 3))] * 5
         moments += [inside_write(m, chance.randint(3, 9)) for m in ("half written", "before rename", "after rename")]
-        code = in_child(root / f"killed-{run}", chance.choice(moments) if kills < KILLS else (lambda: None))
+        arm = chance.choice(moments) if kills < enough else (lambda: None)
+        code = in_child(root / f"killed-{runs}", arm, run)
         codes.append(code)
         assert code in (0, -9), code
         kills += code == -9
-        run += code == 0
-    return {"kills": kills, "runs": run}
+        runs += code == 0
+    return {"kills": kills, "runs": runs}
 
 
 def rank_test(root: Path) -> None:
@@ -159,6 +174,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     if sys.argv[1] == "kill":
         print(json.dumps(kill_test(folder)))
+    elif sys.argv[1] == "kill-text":
+        print(json.dumps(kill_test(folder, text, 5)))
     else:
         rank_test(folder)
 

@@ -29,12 +29,13 @@ def finish(recipe, pictures, folder, until=None):
     return trainer
 
 
-def test_killed_at_any_moment_ends_with_the_same_weights(tmp_path):
-    command = [sys.executable, str(DRIVERS), "kill", str(tmp_path)]
+@pytest.mark.parametrize(("what", "kills"), [("kill", 20), ("kill-text", 5)])
+def test_killed_at_any_moment_ends_with_the_same_weights(tmp_path, what, kills):
+    command = [sys.executable, str(DRIVERS), what, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=120)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
-    assert report["kills"] >= 20
+    assert report["kills"] >= kills
 
     expected, facts = load_tensors(tmp_path / "undisturbed" / CHECKPOINT)
     for run in range(report["runs"]):
@@ -47,7 +48,7 @@ def test_killed_at_any_moment_ends_with_the_same_weights(tmp_path):
         losses, again = ([(r["step"], r["loss"]) for r in log] for log in logs)
         assert again == losses
         assert list(folder.glob(".*.unfinished")) == []
-        assert (folder / "epoch-003.safetensors").exists()
+        assert (folder / "epoch-003.safetensors").exists() == (what == "kill")
 
 
 def test_two_processes_share_the_data_and_learn_alike(tmp_path):

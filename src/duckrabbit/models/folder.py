@@ -32,6 +32,12 @@ class StageConfig:
         return self.noising is not None
 
     @property
+    def reads_text(self) -> bool:
+        """Whether the U-Net looks at the text embeddings that it is handed."""
+        blocks = [*self.unet.get("down_block_types", ("CrossAttnDownBlock2D",)), self.unet.get("mid_block_type")]
+        return any("CrossAttn" in str(block) for block in blocks) or bool(self.unet.get("addition_embed_type"))
+
+    @property
     def condition_width(self) -> int:
         """The width of the text embeddings that the U-Net takes."""
         return int(self.unet.get("encoder_hid_dim") or self.unet["cross_attention_dim"])

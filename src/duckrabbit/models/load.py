@@ -207,7 +207,7 @@ def _stages(card: Card, configs: list[StageConfig], names: list[str]) -> tuple[S
         raise UserError(f"{names[0]} is a second stage; load a first stage, and give this one as stage2.")
     if len(configs) > 1 and not configs[1].is_second:
         raise UserError(f"{names[1]} is no second stage: it has no image_noising_scheduler.")
-    if len(configs) > 1 and configs[0].condition_width != configs[1].condition_width:
+    if len(configs) > 1 and configs[1].reads_text and configs[0].condition_width != configs[1].condition_width:
         raise UserError(f"{names[0]} and {names[1]} were trained with different text encoders; choose another stage2.")
     default = (100, 50)
     facts = [

@@ -1,0 +1,71 @@
+"""The commands train text and train upscaler, on coloured shapes, up to a picture through both stages."""
+
+import json
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+import shapes
+import tiny
+from duckrabbit.app.commands import pictures, train
+from duckrabbit.errors import UserError
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """The commands, with drawings and a text encoder in `tmp_path`."""
+    shapes.save(tmp_path / "data" / "shapes", shapes.drawings(64))
+    tiny.text_encoder().save_pretrained(tmp_path / "words" / "text_encoder")
+    tiny.tokenizer().save_pretrained(tmp_path / "words" / "tokenizer")
+    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("DUCKRABBIT_RUNS", str(tmp_path / "runs"))
+    app = typer.Typer(pretty_exceptions_enable=False)
+    for commands in (train, pictures):
+        commands.register(app)
+
+    def invoke(*words):
+        result = CliRunner().invoke(app, [str(w) for w in words], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return result.output
+
+    return invoke
+
+
+def test_from_drawings_to_a_picture_through_both_stages(run, tmp_path):
+    words = ("--data", "shapes", "--precision", "no", "--images", "32")
+    output = run("train", "text", "--preset", "tiny", "--text-encoder", tmp_path / "words", "--run", "one", *words)
+    folder = tmp_path / "runs" / "one"
+    assert f"--model {folder / 'model'}" in output
+    sheets = sorted(p.name for p in folder.glob("samples-*.png"))
+    assert sheets == ["samples-00000016.png", "samples-00000032.png"]
+    assert (folder / "curve.png").exists()
+    run("train", "upscaler", "--preset", "tiny", "--run", "two", "-o", folder / "model" / "stage_2", *words)
+    assert len(list((tmp_path / "runs" / "two").glob("samples-*.png"))) == 2
+    recipe = json.loads((tmp_path / "runs" / "two" / "recipe.json").read_text())
+    assert (recipe["data"], recipe["recipe"]["name"]) == ("shapes", "upscaler-tiny-images32")
+
+    out = tmp_path / "out"
+    run("generate", "a red painting of a house", "--model", folder / "model", "--steps", "3", "--out", out)
+    drawn = Image.open(next(out.glob("*180.png")))
+    assert drawn.size == (64, 64)
+    assert np.asarray(drawn).std() > 1
+
+
+def test_a_run_stops_in_time_and_goes_on(run, tmp_path):
+    words = ("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--precision", "no", "--images", "24")
+    assert "Stopped after step 0 of 3" in run(*words, "--minutes", "0", "--no-pictures")
+    assert "Stage II is in" in run(*words, "--no-pictures")
+
+
+def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
+    with pytest.raises(UserError, match="choose tiny, 32, 64"):
+        run("train", "text", "--preset", "huge", "--data", "shapes")
+    with pytest.raises(UserError, match="which are not enlarged"):
+        run("train", "upscaler", "--preset", "256", "--data", "shapes")
+    with pytest.raises(UserError, match="holds no drawings"):
+        run("train", "upscaler", "--data", "nothing")
+    with pytest.raises(UserError, match="There is no"):
+        run("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--start", tmp_path / "words")
