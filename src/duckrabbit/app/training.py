@@ -56,6 +56,7 @@ def train(
     if options.precision not in ("auto", "no", "bf16"):
         raise UserError(f"There is no precision '{options.precision}'; choose auto, no or bf16.")
     keep_memory()
+    torch.backends.cudnn.benchmark = True  # on a GPU: convolutions are timed, and the fastest kernel taken
     folder = run_folder(recipe, options)
     speed = choose_speed(options.precision, folder, PartialState().device.type)
     accelerator = Accelerator(mixed_precision=speed.precision)

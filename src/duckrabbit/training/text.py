@@ -126,7 +126,7 @@ TEXTS: Mapping[str, TextRecipe] = {
     ),
     "32": _SMALL,
     "64": replace(
-        _SMALL, name="text-64", size=64, channels=(64, 128, 160, 192), batch=512, images=3_000_000, rate=1e-3
+        _SMALL, name="text-64", size=64, channels=(64, 128, 160, 192), batch=512, images=2_400_000, rate=1e-3
     ),
 }
 """The presets, by name: 32 is the layout of miniature, 64 is for a GPU."""
