@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from duckrabbit.app.options import with_examples
 from duckrabbit.errors import UserError
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`, whose other commands it runs."""
+    """Add the commands to `app`; the gallery runs its other commands."""
+    app.command(help=with_examples(figure))(figure)
 
     @app.command()
     def gallery(
@@ -50,28 +52,26 @@ def register(app: typer.Typer) -> None:
             typer.echo(f"Not made: {', '.join(failed)}; the page says why.", err=True)
             raise typer.Exit(1)
 
-    @app.command()
-    def figure(
-        name: Annotated[
-            str | None, typer.Argument(metavar="[NAME]", help="Which; without one they are listed.")
-        ] = None,
-        out: Annotated[Path, typer.Option(help="The folder to write sheet.png to.")] = Path("out/figure"),
-        quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing.")] = False,
-    ) -> None:
-        """Draw a figure of Part B, from the models of digits that come with duckrabbit and your own runs.
 
-        **Examples**
+def figure(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which; without one they are listed.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder to write sheet.png to.")] = Path("out/figure"),
+    quiet: Annotated[bool, typer.Option("--quiet", help="Say nothing.")] = False,
+) -> None:
+    """Draw a figure of Part B, from the models of digits that come with duckrabbit and your own runs.
 
-            duckrabbit figure
-            duckrabbit figure mnist-class-guidance
-        """
-        from duckrabbit.app.training_figures import write
-        from duckrabbit.app.training_gallery import find, pieces
+    **Examples**
 
-        if name is None:
-            for piece in pieces():
-                typer.echo(f"{piece.key:28} {piece.section}")
-            return
-        path = write(find(name).draw(), out / "sheet.png")
-        if not quiet:
-            typer.echo(str(path))
+        duckrabbit figure
+        duckrabbit figure mnist-class-guidance
+    """
+    from duckrabbit.app.training_figures import write
+    from duckrabbit.app.training_gallery import find, pieces
+
+    if name is None:
+        for piece in pieces():
+            typer.echo(f"{piece.key:28} {piece.section}")
+        return
+    path = write(find(name).draw(), out / "sheet.png")
+    if not quiet:
+        typer.echo(str(path))
