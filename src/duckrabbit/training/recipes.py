@@ -173,7 +173,7 @@ _PRESETS = (
     _FLOW,
     replace(_FLOW, name="cs180-flow-time", task="time"),
     _FAST,
-    replace(_FAST, name="fast-time", task="time", epochs=2, snapshots=(1, 2)),
+    replace(_FAST, name="fast-time", task="time", epochs=4, snapshots=(1, 4)),
     replace(
         _FAST,
         name="fast-denoiser",
