@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.app.commands import catalogue, checking, data, evaluate, gallery, pictures, studio, study, train
+from duckrabbit.app.commands import (
+    catalogue,
+    checking,
+    data,
+    evaluate,
+    gallery,
+    illusions,
+    pictures,
+    studio,
+    study,
+    train,
+)
 from duckrabbit.errors import UserError
 
 HELP = """Diffusion, taken apart: sample, edit and inpaint with text-to-image cascades, make optical illusions,
@@ -30,7 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for commands in (pictures, study, gallery, studio, train, evaluate, data, catalogue, checking):
+for commands in (pictures, illusions, study, gallery, studio, train, evaluate, data, catalogue, checking):
     commands.register(app)
 
 

@@ -6,7 +6,7 @@ gallery puts it on its page. `run` is how a job is run: with a progress bar, or 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -178,9 +178,18 @@ def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row
 
 
 def illusion(
-    run: Run, job: Job, prompts: dict[str, str], seeds: Sequence[int], title: str, extras: Extras | None = None
+    run: Run,
+    job: Job,
+    prompts: dict[str, str],
+    seeds: Sequence[int],
+    title: str,
+    extras: Extras | None = None,
+    words: Mapping[int, str] | None = None,
 ) -> Figure:
-    """For each seed the picture seen through every view, each under its prompt; some seeds a row."""
+    """For each seed the picture seen through every view, each under its prompt; some seeds a row.
+
+    `words` are said of some seeds.
+    """
     result = run(job, seeds, None)
     views = {spec: parse_view(spec, job.model.stages[0].size) for spec in prompts}
     abreast = max(1, 8 // len(prompts))
@@ -190,7 +199,7 @@ def illusion(
         cells = [
             Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
         ]
-        rows.append(Row(tuple(cells), "seed " + ", ".join(str(seeds[b]) for b in chosen)))
+        rows.append(Row(tuple(cells), "seed " + ", ".join(_told(seeds[b], words) for b in chosen)))
     ways, pages = {}, {}
     lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
     turning = [view for view in views.values() if not isinstance(view, Identity)]
@@ -204,9 +213,16 @@ def illusion(
 
 
 def near_and_far(
-    run: Run, job: Job, near: str, far: str, seeds: Sequence[int], title: str, extras: Extras | None = None
+    run: Run,
+    job: Job,
+    near: str,
+    far: str,
+    seeds: Sequence[int],
+    title: str,
+    extras: Extras | None = None,
+    words: Mapping[int, str] | None = None,
 ) -> Figure:
-    """A row for each seed: the picture large, and ever smaller, as if one stepped back."""
+    """A row for each seed: the picture large, and ever smaller, as if one stepped back; `words` of some seeds."""
     result = run(job, seeds, None)
     rows, ways, pages = [], {}, {}
     for b, seed in enumerate(seeds):
@@ -214,15 +230,15 @@ def near_and_far(
         if extras and extras.ways:
             ways[f"walking-seed{seed}"] = transition(picture, walked_away)
         if extras and extras.pages:
-            words = [f"near: {near}", f"far: {far}"]
-            pages[f"print-seed{seed}"] = print_page(picture, words, _imprint(job, seed))
+            lines = [f"near: {near}", f"far: {far}"]
+            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
         pixels = result.images[b : b + 1]
         large = _enlarged(pixels, 256)
         cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
         for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
             small = interpolate(large, (side, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
-        rows.append(Row(tuple(cells), f"seed {seed}" if len(seeds) > 1 else ""))
+        rows.append(Row(tuple(cells), f"seed {_told(seed, words)}" if len(seeds) > 1 or words else ""))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
 
 
@@ -240,6 +256,10 @@ def unit(result: Result) -> Tensor:
     """The pictures of a result in [0, 1]."""
     low, high = value_range(result.job)
     return ((result.images - low) / (high - low)).clamp(0, 1)
+
+
+def _told(seed: int, words: Mapping[int, str] | None) -> str:
+    return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
 
 
 def _numbered(name: str, seed: int, k: int, of: int) -> str:

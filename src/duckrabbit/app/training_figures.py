@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -127,15 +127,32 @@ def rate_matrix(rates: Tensor, title: str) -> Figure:
 
 def scorecard(lines: Sequence[Line]) -> Figure:
     """Frechet distance and accuracy against the number of steps, a line for each solver and scale."""
-    figure = Figure(figsize=(10, 4))
-    panels = figure.subplots(1, 2)
-    for solver, scale in sorted({(line.setting.solver, line.setting.scale) for line in lines}):
-        own = sorted((x for x in lines if (x.setting.solver, x.setting.scale) == (solver, scale)), key=_steps)
-        for axes, scores in zip(panels, ([x.frechet for x in own], [x.accuracy for x in own]), strict=True):
-            axes.errorbar([_steps(x) for x in own], *_bars(scores), marker="o", capsize=3, label=f"{solver}, {scale:g}")
-    for axes, name in zip(panels, ("Frechet distance", "accuracy"), strict=True):
-        axes.set(xlabel="steps", ylabel=name, xscale="log")
-    panels[0].legend(frameon=False, title="solver, scale")
+    shown = {"Frechet distance": lambda line: line.frechet, "accuracy": lambda line: line.accuracy}
+    return score_panels(lines, shown, "steps")
+
+
+def score_panels(
+    lines: Sequence[Any], shown: Mapping[str, Callable[[Any], Score]], over: Literal["steps", "scale"]
+) -> Figure:
+    """A panel for each score in `shown`, by its name, against the steps or the guidance scale of the lines' settings.
+
+    Points of one solver, and one scale or number of steps, are joined; bars are the scores' intervals.
+    """
+    other = {"steps": "scale", "scale": "steps"}[over]
+    figure = Figure(figsize=(5 * len(shown), 4))
+    grid = figure.subplots(1, len(shown), squeeze=False)[0]
+    for solver, fixed in sorted({(line.setting.solver, getattr(line.setting, other)) for line in lines}):
+        own = [x for x in lines if (x.setting.solver, getattr(x.setting, other)) == (solver, fixed)]
+        own.sort(key=lambda line: getattr(line.setting, over))
+        at = [getattr(line.setting, over) for line in own]
+        for axes, of in zip(grid, shown.values(), strict=True):
+            bars = _bars([of(line) for line in own])
+            axes.errorbar(at, *bars, marker="o", capsize=3, label=f"{solver}, {fixed:g}")
+    for axes, name in zip(grid, shown, strict=True):
+        axes.set(xlabel={"steps": "steps", "scale": "guidance scale"}[over], ylabel=name)
+        if over == "steps":
+            axes.set_xscale("log")
+    grid[0].legend(frameon=False, title=f"solver, {other}")
     return figure
 
 
@@ -153,10 +170,6 @@ def denoising_scores(rows: Sequence[Row]) -> Figure:
         axes.axvline(0.5, color="grey", linestyle=":", label="trained at")
     panels[0].legend(frameon=False)
     return figure
-
-
-def _steps(line: Line) -> int:
-    return line.setting.steps
 
 
 def _bars(scores: Sequence[Score]) -> tuple[list[float], list[list[float]]]:

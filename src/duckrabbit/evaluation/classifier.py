@@ -7,19 +7,16 @@ the epoch is chosen on the other 10,000; the test set is read once, at the end.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
-from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.evaluation.weights_file import read_weights, write_weights
 from duckrabbit.training.data import Pictures, to_range
 from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
@@ -101,11 +98,13 @@ def train_classifier(
     classifier.eval()
 
 
-def distort(images: Tensor, draws: Draws) -> Tensor:
-    """Images (N, 1, H, W) turned by up to 12 degrees, scaled by up to 12 % and shifted by up to 2 pixels."""
-    turn, scale, right, down = ((draws.uniform(images) * 2 - 1) for _ in range(4))
-    angle, size = turn * math.radians(12), 1 + 0.12 * scale
-    shift = 2 * 2 / images.shape[-1]
+def distort(images: Tensor, draws: Draws, turn: float = 12, scale: float = 0.12, shift: float = 2) -> Tensor:
+    """Images (N, C, H, W) turned by up to `turn` degrees, scaled by up to the share `scale`, shifted by up to
+    `shift` pixels, each at random; what moves in is 0.
+    """
+    turned, scaled, right, down = ((draws.uniform(images) * 2 - 1) for _ in range(4))
+    angle, size = turned * math.radians(turn), 1 + scale * scaled
+    shift = 2 * shift / images.shape[-1]
     cos, sin = angle.cos() / size, angle.sin() / size
     theta = torch.stack([cos, -sin, right * shift, sin, cos, down * shift], 1).view(-1, 2, 3)
     grid = nn.functional.affine_grid(theta, list(images.shape), align_corners=False)
@@ -127,23 +126,18 @@ def accuracy(classifier: Classifier, data: Pictures) -> float:
 
 def save_classifier(classifier: Classifier, path: Path, facts: dict[str, object]) -> None:
     """Write the classifier in fp16 with facts about it in the header of the file."""
-    halved = {k: v.half() if v.ndim > 1 else v for k, v in classifier.state_dict().items()}
-    tensors = {k: v.contiguous() for k, v in halved.items()}
-    write_atomically(path, save(tensors, {"facts": json.dumps(facts)}))
+    write_weights(classifier, path, facts)
 
 
 def load_classifier(path: Path = SHIPPED) -> tuple[Classifier, dict[str, object]]:
     """The classifier in `path`, ready to judge, and the facts about it. UserError where it is none."""
+    remedy = "train one with `duckrabbit train classifier`"
+    tensors, facts = read_weights(path, "classifier", remedy)
     try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
         classifier = Classifier(len(tensors["head.bias"]))
-        classifier.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
-    except (OSError, SafetensorError, KeyError, RuntimeError) as error:
-        raise UserError(
-            f"{path} holds no classifier ({error}); train one with `duckrabbit train classifier`."
-        ) from None
+        classifier.load_state_dict(tensors)
+    except (KeyError, RuntimeError) as error:
+        raise UserError(f"{path} holds no classifier ({error}); {remedy}.") from None
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return classifier.eval().requires_grad_(False), facts
 

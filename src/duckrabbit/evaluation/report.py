@@ -12,7 +12,7 @@ from torch import Tensor
 
 from duckrabbit.evaluation.classifier import Classifier, judge
 from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes
-from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, per_class, share
+from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, per_class, share, table
 from duckrabbit.models.model import Model
 from duckrabbit.training.data import Pictures, to_range
 
@@ -113,16 +113,19 @@ def anagram_matrix(
 
 def as_table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table."""
-    head = "| scale | solver | steps | accuracy | worst digit | Frechet | KID | memorised | s / 1000 |"
-    rows = [head, "|" + " --- |" * 9]
+    head = ["scale", "solver", "steps", "accuracy", "worst digit", "Frechet", "KID", "memorised", "s / 1000"]
+    rows = []
     for line in lines:
         worst = min(range(len(line.by_class)), key=lambda c: line.by_class[c].value)
         rows.append(
-            f"| {line.setting.scale:g} | {line.setting.solver} | {line.setting.steps} | {_percent(line.accuracy)} "
-            f"| {worst}: {_percent(line.by_class[worst])} | {line.frechet} | {line.kernel} "
-            f"| {_percent(line.memorised) if line.memorised else '-'} | {1000 * line.seconds / line.count:.1f} |"
+            [
+                *(f"{line.setting.scale:g}", line.setting.solver, str(line.setting.steps), line.accuracy.percent()),
+                *(f"{worst}: {line.by_class[worst].percent()}", str(line.frechet), str(line.kernel)),
+                line.memorised.percent() if line.memorised else "-",
+                f"{1000 * line.seconds / line.count:.1f}",
+            ]
         )
-    return "\n".join(rows) + "\n"
+    return table(head, rows)
 
 
 def best(lines: Sequence[Line]) -> Line:
@@ -136,7 +139,3 @@ def matrix_of(rates: Sequence[tuple[int, int, Score]]) -> Tensor:
     for first, second, rate in rates:
         matrix[first, second] = rate.value
     return matrix
-
-
-def _percent(score: Score) -> str:
-    return f"{100 * score.value:.2f} [{100 * score.low:.2f}, {100 * score.high:.2f}] %"

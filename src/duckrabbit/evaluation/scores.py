@@ -1,13 +1,14 @@
 """Scores of sets of pictures, each with an interval that says how far to trust it.
 
-All intervals are of 95 %. Distances between sets are taken in the classifier's last features: what
-matters there is what makes a digit, and 128 numbers can be estimated from a few thousand pictures.
+All intervals are of 95 %. Distances between sets are taken in a judge's last features: what matters
+there is what makes a digit, or a drawing, and 128 numbers can be estimated from a few thousand pictures.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -27,6 +28,11 @@ class Score(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+
+    def percent(self, digits: int = 2) -> str:
+        """The score, a share, in percent."""
+        value, low, high = (f"{100 * x:.{digits}f}" for x in self)
+        return f"{value} [{low}, {high}] %"
 
 
 def share(hits: int, count: int) -> Score:
@@ -88,9 +94,9 @@ def kernel_distance(real: Tensor, drawn: Tensor, subsets: int = 100, subset_size
 
 
 def nearest(pictures: Tensor, others: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
-    """For each picture (N, 1, H, W) its nearest among `others` (M, 1, H, W): distance and index (N,).
+    """For each picture (N, C, H, W) its nearest among `others` (M, C, H, W): distance and index (N,).
 
-    The distance is the root of the mean squared difference of pixels.
+    The distance is the root of the mean squared difference of pixels; or of features (N, F) and (M, F).
     """
     flat = others.flatten(1)
     found = [torch.cdist(part.flatten(1), flat).min(1) for part in pictures.split(batch)]
@@ -108,11 +114,32 @@ def memorised(drawn: Tensor, train: Tensor, test: Tensor, quantile: float = 0.01
     return share(int((distances < limit).sum()), len(drawn))
 
 
+def nearness(drawn: Tensor, train: Tensor, test: Tensor, resamples: int = 200, seed: int = 0) -> Score:
+    """How near drawn pictures come to training pictures, against how near real new ones come to them.
+
+    The median distance to the nearest of `train` of `drawn`, over that of `test`: about 1 for a model that draws
+    like the data, towards 0 for one that repeats what it was shown. Pictures or features, as `nearest` takes them.
+    The interval is the bootstrap's over `drawn`, percentiles.
+    """
+    own, usual = nearest(drawn, train)[0], nearest(test, train)[0].median()
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randint(len(own), (resamples, len(own)), generator=generator)
+    ratios = own[rows].median(1).values / usual
+    low, high = ratios.quantile(torch.tensor([0.025, 0.975])).tolist()
+    return Score(float(own.median() / usual), low, high)
+
+
 def mean_score(values: Tensor) -> Score:
     """The mean of values (N,), with the interval of a normal mean."""
     half = 1.96 * float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.inf
     mean = float(values.mean())
     return Score(mean, mean - half, mean + half)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 class _Given(nn.Module):

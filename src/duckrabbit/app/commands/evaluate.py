@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `curves`: how good a trained model of digits is, with intervals, and how it got there."""
+"""The commands `evaluate` and `curves`: how good a model is, with intervals, and how its training went."""
 
 from __future__ import annotations
 
@@ -25,51 +25,118 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="mnist-class, mnist-denoiser, a folder, or a run.")],
-    guidance_scale: Annotated[str, typer.Option(help="`1,2,5` compares three; 1 is no guidance.")] = "1,2,5",
-    solver: Annotated[str, typer.Option(help="`dpm++,ddim` compares two.")] = "dpm++",
-    steps: Annotated[str, typer.Option(help="`10,20` compares two.")] = "20",
-    count: Annotated[int, typer.Option(min=20, help="Pictures for each setting.")] = 2000,
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A text-to-image model, a model of digits, a folder, or a run.")
+    ],
+    guidance_scale: Annotated[
+        str | None, typer.Option("--guidance-scale", "--scales", help="`1,2,5` compares three; 1 is no guidance.")
+    ] = None,
+    solver: Annotated[str | None, typer.Option(help="`dpm++,ddim` compares two.")] = None,
+    steps: Annotated[str | None, typer.Option(help="`10,20` compares two.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "--samples", min=20, help="Pictures, or prompts of each kind, a setting.")
+    ] = None,
+    memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
+    sheet: Annotated[bool, typer.Option("--sheet/--no-sheet", help="Draw the 100 uncurated samples.")] = True,
+    stage: Annotated[int, typer.Option(min=1, help="Judge what comes out of this stage.")] = 1,
+    judge: Annotated[Path | None, typer.Option(help="A judge of your own (see `duckrabbit train judge`).")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
-    memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would cost.")] = False,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="A folder for the table, the data and the plot.")
+        Path, typer.Option("--output", "-o", help="A folder for the table, the data, the plot and the page.")
     ] = Path("out/evaluate"),
 ) -> None:
-    """Judge a model of digits by the classifier that comes with duckrabbit.
+    """Judge a model by the judges that come with duckrabbit.
 
-    A diffusion model: accuracy, Frechet distance and KID in the classifier's features, repeated
-    training pictures. A denoiser: PSNR and SSIM at every noise level, against the best blur. All
-    settings use the same seeds.
+    A text-to-image model of drawings: whether the judge sees the subject and the style that were asked for, in pairs
+    that training showed and in pairs it did not; Frechet distance and KID to held-out drawings; repeated training
+    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`).
+
+    A diffusion model of digits: accuracy, Frechet distance and KID in the classifier's features, repeated training
+    pictures. A denoiser: PSNR and SSIM at every noise level, against the best blur. All settings use the same seeds.
 
     **Examples**
 
         duckrabbit evaluate mnist-class
+        duckrabbit evaluate miniature
+        duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
-    from duckrabbit.models.cards import folder_of
-    from duckrabbit.models.digits import DigitsConfig
+    from duckrabbit.app.scorecard import Wishes, report
+    from duckrabbit.evaluation.judge import SHIPPED
+    from duckrabbit.models.load import digits_folder, load
+    from duckrabbit.training.folders import data_folder
 
-    folder = folder_of(find_model(model))
-    output.mkdir(parents=True, exist_ok=True)
-    conditioning = DigitsConfig.read(folder).network.conditioning
-    if conditioning == "none":
-        _denoiser(folder, count, output)
+    name = find_model(model)
+    if (digits := digits_folder(name)) is not None:
+        if judge or data or stage != 1 or dry_run:
+            raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
+        _digits(name, digits, device, dtype, _choices(guidance_scale, solver, steps), count or 2000, memory, output)
         return
-    if conditioning == "time":
-        raise UserError(f"{model} has no classes to be right about; evaluate a class-conditioned model.")
+    loaded = load(name, device=device, dtype=dtype)
+    if stage > len(loaded.stages):
+        raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
+    own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
+    settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
+    where, against = judge or SHIPPED, data or data_folder("drawings")
+    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, where, against, output))
+
+
+Choices = tuple[str, str, str]
+"""Guidance scales, solvers and steps, as typed."""
+
+
+def _choices(
+    scales: str | None, solvers: str | None, steps: str | None, own: Choices = ("1,2,5", "dpm++", "20")
+) -> Choices:
+    return scales or own[0], solvers or own[1], steps or own[2]
+
+
+def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
+    """All combinations of the comma lists. Raises UserError for what is no number, and for no solver."""
     from duckrabbit.evaluation.sampling import Setting
+
+    return [
+        Setting(scale, name.strip(), n)
+        for name in solvers.split(",")
+        for n in numbers(steps, "--steps", int)
+        for scale in numbers(scales, "--guidance-scale", float)
+    ]
+
+
+def _lies(name: str) -> Path | None:
+    """The folder in which a text-to-image model lies, if it lies in one."""
+    from duckrabbit.models.hub import Hub
+    from duckrabbit.models.load import find_sources
+    from duckrabbit.models.parts import Folder
+
+    source = None if name == "oracle" else find_sources(name, False, None, Hub())[1]
+    return source.path if isinstance(source, Folder) else None
+
+
+def _digits(
+    name: str,
+    folder: Path,
+    device: str | None,
+    dtype: str | None,
+    choices: Choices,
+    count: int,
+    memory: bool,
+    output: Path,
+) -> None:
+    from duckrabbit.models.digits import DigitsConfig
     from duckrabbit.models.load import load
 
-    names = [name.strip() for name in solver.split(",")]
-    settings = [
-        Setting(scale, name, n)
-        for name in names
-        for n in numbers(steps, "--steps", int)
-        for scale in numbers(guidance_scale, "--guidance-scale", float)
-    ]
-    _diffusion(load(find_model(model), device=device, dtype=dtype), settings, count, memory, output)
+    conditioning = DigitsConfig.read(folder).network.conditioning
+    if conditioning == "time":
+        raise UserError(f"{name} has no classes to be right about; evaluate a class-conditioned model.")
+    output.mkdir(parents=True, exist_ok=True)
+    if conditioning == "none":
+        _denoiser(folder, count, output)
+    else:
+        _diffusion(load(name, device=device, dtype=dtype), _settings(*choices), count, memory, output)
 
 
 def curves(

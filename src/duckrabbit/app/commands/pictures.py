@@ -1,4 +1,4 @@
-"""Commands that make pictures: generate, edit, inpaint, anagram, hybrid, upscale."""
+"""Commands that make pictures: generate, edit, inpaint, upscale."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from duckrabbit.app.options import Common, command, numbers, refuse_empty
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.app.figures import Extras
     from duckrabbit.tasks.tasks import Subject
 
 Views = Annotated[
@@ -23,17 +22,10 @@ SubjectPrompt = Annotated[
     list[str] | None, typer.Option("--prompt", help="What to make; again with --view for an anagram.")
 ]
 
-Animate = Annotated[
-    str | None, typer.Option("--animate", help="Write the way to each view too, as mp4, gif or mp4,gif.")
-]
-Print = Annotated[
-    str | None, typer.Option("--print", help="Write an A4 page to print too, the picture large: pdf, png or pdf,png.")
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this file to `app`."""
-    for function in (generate, edit, inpaint, anagram, hybrid, upscale):
+    for function in (generate, edit, inpaint, upscale):
         command(app)(function)
 
 
@@ -157,64 +149,6 @@ def inpaint(
     perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title, view or ()))
 
 
-def anagram(
-    prompts_: Annotated[list[str], typer.Argument(metavar="PROMPT PROMPT...", help="What each view shows.")],
-    view: Annotated[
-        list[str] | None, typer.Option("--view", help="The view of each further prompt, in their order: flip, ...")
-    ] = None,
-    animate: Animate = None,
-    print_: Print = None,
-    *,
-    common: Common,
-) -> None:
-    """Make a picture that is another thing when it is turned, flipped or shuffled.
-
-    **Examples**
-
-        duckrabbit anagram "a glossy emoji of a rabbit face" "a glossy emoji of a duck" --view rotate_90
-        duckrabbit anagram "a cat" "a dog" "an owl" --view rotate_90 --view rotate_180 --count 8
-        duckrabbit anagram "a glossy emoji of a penguin" "a glossy emoji of a rocket" --view rotate_180 --animate mp4
-    """
-    from duckrabbit.app.figures import illusion
-    from duckrabbit.app.perform import perform
-    from duckrabbit.tasks.tasks import anagram as task
-
-    prompts = views_of(prompts_, view or ["flip"])
-    job = task(common.load(), prompts, **common.options())
-    extras = extras_of(animate, print_)
-    perform(common, [job], lambda run: illusion(run, job, prompts, common.seeds, "Visual anagram", extras), extras)
-
-
-def hybrid(
-    high: Annotated[str, typer.Option(help="What it is from near.")],
-    low: Annotated[str | None, typer.Option(help="What it is from afar.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Instead of --low: a picture whose low frequencies stay.")] = None,
-    kernel: Annotated[int, typer.Option(help="Taps of the low pass, in pixels at 64 px.")] = 33,
-    sigma: Annotated[float, typer.Option(help="Its width, in pixels at 64 px.")] = 2.0,
-    animate: Animate = None,
-    print_: Print = None,
-    *,
-    common: Common,
-) -> None:
-    """Make a picture that is one thing from near and another from afar.
-
-    **Examples**
-
-        duckrabbit hybrid --low "a flat emoji of a skull" --high "a flat emoji of a rose" --count 4
-        duckrabbit hybrid --image portrait.jpg --high "a 3d render of a castle"
-    """
-    from duckrabbit.app.figures import near_and_far
-    from duckrabbit.app.perform import perform
-    from duckrabbit.tasks.tasks import hybrid as task
-
-    for words in (low, high):
-        if words is not None:
-            refuse_empty(words)
-    job = task(common.load(), low, high, image=image, kernel=kernel, sigma=sigma, **common.options())
-    far, extras = low or (image.name if image else ""), extras_of(animate, print_)
-    perform(common, [job], lambda run: near_and_far(run, job, high, far, common.seeds, "Hybrid image", extras), extras)
-
-
 def upscale(
     image: Annotated[Path, typer.Argument(help="The picture to enlarge.")],
     prompt: SubjectPrompt = None,
@@ -238,15 +172,6 @@ def upscale(
     job = task(model, picture, subject_of(prompt, view), **common.options())
     given = [(resize(picture, model.stages[0].size), "the picture")]
     perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged", view or ()))
-
-
-def extras_of(animate: str | None, print_: str | None) -> Extras:
-    """What --animate and --print ask for. Raises UserError for formats that there are not."""
-    from duckrabbit.app.figures import Extras
-    from duckrabbit.app.films import kinds
-    from duckrabbit.app.printing import print_kinds
-
-    return Extras(kinds(animate), print_kinds(print_))
 
 
 def subject_of(prompts: list[str] | None, views: list[str] | None) -> Subject | None:

@@ -22,6 +22,7 @@ def register(app: typer.Typer) -> None:
     for name, function in {"denoiser": train_denoiser, "time": train_time, "class": train_class}.items():
         command(group, name, DigitTraining)(function)
     group.command("classifier", help=with_examples(train_classifier))(train_classifier)
+    group.command("judge", help=with_examples(train_judge))(train_judge)
     command(group, "text", CascadeTraining)(train_text)
     command(group, "upscaler", CascadeTraining)(train_upscaler)
     app.add_typer(group, name="train")
@@ -145,6 +146,60 @@ def train_classifier(
     facts = {"data": data, "epochs": epochs, "seed": seed, "validation": judge.accuracy(kept, validation), "log": log}
     judge.save_classifier(model, output, {**facts, "test": right})
     typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {output}.")
+
+
+def train_judge(
+    epochs: Annotated[int, typer.Option(min=1, help="About twenty seconds each on one core.")] = 60,
+    seed: Annotated[int, typer.Option(help="Another start, order and distortion.")] = 180,
+    data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
+    families: Annotated[int, typer.Option(min=2, help="Learn subjects that so many families draw.")] = 5,
+    every: Annotated[bool, typer.Option("--all-subjects", help="Not only the common ones, but all of these.")] = False,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("judge.safetensors"),
+) -> None:
+    """Train the judge of drawings: chosen on a part of the training drawings, tested once on all the others.
+
+    It learns the common subjects that several families draw, from drawings that models are trained on too. It is
+    tested on those held out, and on the family that nobody has seen.
+
+    **Examples**
+
+        duckrabbit train judge -o my-judge.safetensors
+        duckrabbit evaluate miniature --judge my-judge.safetensors
+    """
+    import torch
+
+    from duckrabbit.drawings.drawings import load_drawings, read_index
+    from duckrabbit.evaluation import judge_training as training
+    from duckrabbit.evaluation.judge import SIZE, Judge, load_judge, save_judge
+    from duckrabbit.evaluation.vocabulary import common_subjects, vocabulary_of
+    from duckrabbit.training.folders import data_folder
+    from duckrabbit.training.speed import keep_memory
+
+    keep_memory()
+    folder = data or data_folder("drawings")
+    index = read_index(folder)
+    size = min(SIZE, index["size"])
+    drawings = load_drawings(folder, "train", size)
+    vocabulary = vocabulary_of(drawings, families, None if every else common_subjects())
+    learned, validation = training.split(training.labelled(drawings, vocabulary))
+    typer.echo(
+        f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles, {len(learned.images)} drawings"
+    )
+    torch.manual_seed(seed)
+    judge, log = Judge(vocabulary), []
+    for epoch in training.train_judge(judge, learned, validation, epochs=epochs, seed=seed):
+        found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
+        typer.echo(f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  validation: {found}")
+        log.append(epoch._asdict())
+    save_judge(judge, output, {})
+    kept, _ = load_judge(output)  # what is tested is what was written, in half precision
+    tests = {p: training.labelled(load_drawings(folder, p, size), vocabulary) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
+    accuracy = training.tested(kept, tests)
+    facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed, "accuracy": accuracy}
+    save_judge(judge, output, {**facts, "log": log})
+    for name, value in accuracy.items():
+        typer.echo(f"{name}: {100 * value:.1f} %")
+    typer.echo(f"The judge is in {output}.")
 
 
 def _recipe(common: DigitTraining, **own: object) -> Recipe:

@@ -79,10 +79,10 @@ def _section(shown: Shown, chosen: Mapping[str, str]) -> str:
     if shown.failure:
         body = f"<p><b>Not made:</b> {escape(shown.failure)}</p>"
     else:
-        sheet = _data(shown.folder / "sheet.png", "image/png")
+        sheet = inline(shown.folder / "sheet.png", "image/png")
         body = f'<figure><img alt="{escape(experiment.section)}" src="{sheet}"></figure>'
         films = "".join(
-            f'<figure><img alt="{escape(film.stem)}" src="{_data(film, "image/gif")}">'
+            f'<figure><img alt="{escape(film.stem)}" src="{inline(film, "image/gif")}">'
             f'<figcaption class="soft">{escape(film.stem)}</figcaption></figure>'
             for film in sorted(shown.folder.glob("*.gif"))
         )
@@ -109,7 +109,8 @@ def _licences(card: Card) -> str:
 </section>"""
 
 
-def _data(path: Path, kind: str) -> str:
+def inline(path: Path, kind: str) -> str:
+    """A file as an address that holds it: "data:image/png;base64,..."."""
     return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 

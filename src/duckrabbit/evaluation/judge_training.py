@@ -1,0 +1,195 @@
+"""Training the judge of drawings, so that it generalises: to drawings by another hand, and to generated pictures.
+
+Every picture is turned, shifted, scaled, mirrored, blurred, shrunk and noised a little. Half of each batch has its
+colours changed beyond recognition too, so that the subject is not told by its colours; the style is learned from
+the other half. Early features of that half also exchange their statistics (MixStyle, Zhou et al. 2021,
+arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from duckrabbit.drawings.drawings import Drawings
+from duckrabbit.evaluation.classifier import distort
+from duckrabbit.evaluation.judge import SIZE, Judge, look
+from duckrabbit.evaluation.scores import Score, share
+from duckrabbit.evaluation.vocabulary import Vocabulary
+from duckrabbit.training.ema import Ema
+from duckrabbit.training.objectives import Draws
+from duckrabbit.training.speed import fastest
+
+
+class Epoch(NamedTuple):
+    """What is known after an epoch; accuracies, of subject and style, are between 0 and 1."""
+
+    epoch: int
+    loss: float
+    subject: float
+    style: float
+
+
+class Labelled(NamedTuple):
+    """Drawings as the judge takes them: uint8 (N, 3, 64, 64), the numbers of subject and style (N,); -1: unknown."""
+
+    images: Tensor
+    subjects: Tensor
+    styles: Tensor
+
+
+def labelled(drawings: Drawings, vocabulary: Vocabulary) -> Labelled:
+    """The drawings whose subject is in the vocabulary, with numbers for names."""
+    subject = {name: k for k, name in enumerate(vocabulary.subjects)}
+    style = {name: k for k, name in enumerate(vocabulary.styles)}
+    rows = [i for i, name in enumerate(drawings.subjects) if name in subject]
+    images = drawings.images[torch.tensor(rows, dtype=torch.long)].permute(0, 3, 1, 2)
+    if images.shape[-1] != SIZE:
+        images = interpolate(images.float(), (SIZE, SIZE), mode="area").round().to(torch.uint8)
+    numbers = torch.tensor([subject[drawings.subjects[i]] for i in rows])
+    return Labelled(images.contiguous(), numbers, torch.tensor([style.get(drawings.styles[i], -1) for i in rows]))
+
+
+def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, Labelled]:
+    """What the judge learns from, and the `part` of it that its epoch is chosen on."""
+    order = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))
+    cut = max(1, round(part * len(order)))
+    return Labelled(*(x[order[cut:]] for x in data)), Labelled(*(x[order[:cut]] for x in data))
+
+
+def train_judge(
+    judge: Judge, train: Labelled, validation: Labelled, *, epochs: int = 40, batch: int = 64, seed: int = 180
+) -> Iterator[Epoch]:
+    """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
+
+    AdamW, one cycle up to 4e-3, weight decay 0.05, labels smoothed by 0.1; an exponential moving average is what
+    is validated and kept. The random numbers are the global generator's, seeded for every epoch. The network runs
+    in bf16 where that is fast (training.speed).
+    """
+    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    per_epoch = max(1, len(train.images) // batch)
+    optimizer = torch.optim.AdamW(judge.parameters(), 4e-3, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
+    average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.widths, judge.subjects.shape[1])
+    half = fastest("cpu").precision == "bf16"
+    best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
+    for epoch in range(epochs):
+        order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed + epoch))
+        judge.train()
+        total = 0.0
+        for k in range(per_epoch):
+            rows = order[k * batch : (k + 1) * batch]
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                draws = Draws(seed, epoch * per_epoch + k, len(rows), slice(None))
+                loss = _loss(judge, Labelled(*(x[rows] for x in train)), draws)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+            average.update(judge, epoch * per_epoch + k)
+            total += float(loss.detach())
+        examiner.load_state_dict(average.state())
+        subject, style = accuracy(examiner.eval(), validation)
+        if subject.value > best:
+            best, kept = subject.value, {k: v.clone() for k, v in average.state().items()}
+        yield Epoch(epoch + 1, total / per_epoch, subject.value, style.value)
+    judge.load_state_dict(kept)
+    judge.eval()
+
+
+def _loss(judge: Judge, data: Labelled, draws: Draws) -> Tensor:
+    """Cross entropies of subject and, over the half whose colours are whole, style."""
+    pictures, coloured = distort_drawings(data.images.float() / 255, draws)
+    with _mixed_styles(judge, coloured, draws):
+        seen = judge(pictures)
+    loss_of = nn.functional.cross_entropy
+    subject = loss_of(seen.cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
+    return subject + 0.5 * loss_of(seen.styles[:coloured], data.styles[:coloured], label_smoothing=0.1)
+
+
+def distort_drawings(images: Tensor, draws: Draws) -> tuple[Tensor, int]:
+    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first n, which is returned too, colours stay true."""
+    coloured = len(images) // 2
+    strength = torch.ones(len(images))
+    strength[:coloured] = 0.08
+    ink = distort(1 - images, draws, turn=14, scale=0.2, shift=5)  # what moves in is white
+    pictures = recolour(1 - ink, strength, draws)
+    mirrored = draws.uniform(images) < 0.5
+    pictures[mirrored] = pictures[mirrored].flip(-1)
+    size, factor = images.shape[-2:], draws.uniform(images)
+    for low, high, small in ((0.0, 0.25, 0.375), (0.25, 0.6, 0.5)):
+        rows = (low <= factor) & (factor < high)
+        shrunk = interpolate(pictures[rows], scale_factor=small, mode="area")
+        pictures[rows] = interpolate(shrunk, size, mode="bicubic", align_corners=False)
+    noise = 0.06 * (draws.uniform(images) - 0.5).clamp(min=0) * 2
+    return (pictures + noise.view(-1, 1, 1, 1) * draws.normal(images)).clamp(0, 1), coloured
+
+
+def recolour(images: Tensor, strength: Tensor, draws: Draws) -> Tensor:
+    """Pictures (N, 3, H, W) with hue, saturation and contrast changed, by `strength` (N,) from 0 to 1; white stays.
+
+    Colours turn about the grey axis by up to 180 degrees, and are stretched away from it or drawn to it; then all
+    values are stretched away from white.
+    """
+    turn, stretch, contrast, grey = (draws.uniform(images) * 2 - 1 for _ in range(4))
+    angle = strength * turn * math.pi
+    saturation = 1 + 0.5 * strength * stretch
+    saturation[grey < -1 + 0.6 * (strength > 0.5)] = 0.0
+    axis = torch.ones(3, 3) / 3
+    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
+    cos, sin = ((f(angle) * saturation).view(-1, 1, 1) for f in (torch.cos, torch.sin))
+    matrix = axis + cos * (torch.eye(3) - axis) + sin * cross  # Rodrigues' rotation about (1, 1, 1)
+    ink = torch.einsum("nij,njhw->nihw", matrix, 1 - images) * (1 + 0.25 * contrast).view(-1, 1, 1, 1)
+    return (1 - ink).clamp(0, 1)
+
+
+class _mixed_styles:
+    """While it is entered, the rows from `first` on exchange the mean and spread of their early features."""
+
+    def __init__(self, judge: Judge, first: int, draws: Draws) -> None:
+        self.layers = list(judge.blocks)[:2]
+        self.first, self.draws = first, draws
+
+    def __enter__(self) -> None:
+        self.hooks = [layer.register_forward_hook(self._mix) for layer in self.layers]
+
+    def __exit__(self, *_: object) -> None:
+        for hook in self.hooks:
+            hook.remove()
+
+    def _mix(self, layer: nn.Module, given: object, x: Tensor) -> Tensor:
+        """Half of the pictures become like another one in statistics, by a share from 0 to 1."""
+        own = x[self.first :]
+        mean, std = own.mean((2, 3), keepdim=True).detach(), own.std((2, 3), keepdim=True).detach() + 1e-5
+        other = torch.arange(len(own)).roll(1)  # the order of a batch is random already
+        share = (1 - 2 * self.draws.uniform(x)[self.first :]).clamp(min=0).view(-1, 1, 1, 1).to(x)
+        new_mean, new_std = torch.lerp(mean, mean[other], share), torch.lerp(std, std[other], share)
+        return torch.cat([x[: self.first], (own - mean) / std * new_std + new_mean])
+
+
+def accuracy(judge: Judge, data: Labelled) -> tuple[Score, Score]:
+    """The shares of drawings whose subject and whose style (where it is one of the judge's) come first."""
+    seen = look(judge, data.images.float() / 255)
+    known = data.styles >= 0
+    subjects = share(int((seen.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
+    right = int((seen.styles[known].argmax(1) == data.styles[known]).sum())
+    return subjects, share(right, int(known.sum())) if known.any() else Score(math.nan, math.nan, math.nan)
+
+
+def tested(judge: Judge, parts: Mapping[str, Labelled]) -> dict[str, float]:
+    """What is said of a judge once it is finished: "held-out, subject" and so on, shares of 1, of each part."""
+    found: dict[str, float] = {}
+    for name, data in parts.items():
+        if not len(data.images):
+            continue
+        subject, style = accuracy(judge, data)
+        five = (look(judge, data.images.float() / 255).rank(data.subjects) <= 5).float().mean()
+        found |= {f"{name}, subject": subject.value, f"{name}, subject among five": float(five)}
+        if not math.isnan(style.value):
+            found[f"{name}, style"] = style.value
+    return found
