@@ -57,7 +57,7 @@ class Right(Judge):
         ink = torch.nn.functional.interpolate(1 - pictures.mean(1, keepdim=True), (8, 8), mode="area")
         return torch.nn.functional.normalize(ink.flatten(1), dim=1)
 
-    def forward(self, pictures):
+    def forward(self, pictures, size=SIZE):
         from duckrabbit.evaluation.judge import Seen
 
         features = self._blocks(pictures)

@@ -38,7 +38,7 @@ def test_at_the_end_it_holds_the_weights_that_did_best(taught):
     judge, epochs = taught
     _, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     found = training.accuracy(judge, validation)[0].value
-    assert found == pytest.approx(max(e.subject for e in epochs))
+    assert found == pytest.approx(max(e.subject for e in epochs[6:]))  # the last quarter, at full size
 
 
 def test_small_and_large_pictures_are_judged_alike(taught):

@@ -12,8 +12,10 @@ from duckrabbit.evaluation import scorecard as cards
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scores import frechet, nearness
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in
+from duckrabbit.models.load import load
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.networks.oracle import GaussianMixture, oracle_network
+from duckrabbit.tasks.run import run
 
 TOGETHER = drawings(2, shapes=SHAPES[:5], seed=1)
 APART = drawings(2, shapes=SHAPES[:2], seed=2, styles=STYLES[1:])
@@ -97,7 +99,7 @@ def test_a_prompt_has_its_own_seed_whatever_is_asked_before():
     three = cards.draw(Exact(), prompts, Setting(1.0, "ddpm", 4), on_move=heard.append)
     last = cards.draw(Exact(), prompts[2:], Setting(1.0, "ddpm", 4), first_seed=cards.SEED + 2)
     torch.testing.assert_close(three[2:], last)
-    assert heard == [p for p in prompts for _ in range(4)]
+    assert heard == [prompts[0]] * 4
 
 
 def test_drawings_against_themselves(against):
@@ -152,8 +154,22 @@ def test_too_few_drawings_are_answered_with_the_remedy():
 
 def test_the_price_counts_what_runs():
     """ddim asks once a step, heun twice but for the last; with guidance two pictures go through, without one."""
-    prompt = VOCABULARY.prompt(Pair(0, 0))
     settings = [Setting(3.0, "ddim", 5), Setting(1.0, "heun", 4)]
-    ((calls, pictures),) = cards.price(Exact(), prompt, settings, 10)
-    assert calls == 10 * (5 + 7)
-    assert pictures == 10 * (5 * 2 + 7)
+    price = cards.price(Exact(), settings, 20)
+    assert price.calls == 2 * (5 + 7)  # 20 prompts are two batches
+    assert price.pictures == (20 * (5 * 2 + 7),)
+    assert price.moves == 2 * (5 + 4)
+
+
+@pytest.mark.parametrize("stages", [1, 2])
+def test_a_batch_of_prompts_is_drawn_as_each_alone(cascade_folder, stages):
+    """The naive way: a job for every prompt, both stages of a cascade with random weights."""
+    model = load(cascade_folder)
+    prompts = ["a red cat", "an old house", "a red cat"]
+    setting = Setting(3.0, "ddpm", 2)
+    together = cards.draw(model, prompts, setting, stages)
+    for k, prompt in enumerate(prompts):
+        job = cards.job_for(model, prompt, setting, stages)
+        alone = ((run(job, (cards.SEED + k,)).images + 1) / 2).clamp(0, 1)
+        torch.testing.assert_close(together[k : k + 1], alone, atol=2e-4, rtol=0)
+    assert (together[0] - together[1]).abs().max() > 0.01

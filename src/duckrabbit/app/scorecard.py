@@ -58,7 +58,11 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
         prompts, pairs_in(train, judge.vocabulary), pairs_in(held_out, judge.vocabulary), wishes.samples
     )
     sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
-    typer.echo(_price(model, asked, len(sheet), wishes))
+    prices = [
+        cards.price(model, wishes.settings, len(asked), wishes.stages),
+        cards.price(model, wishes.settings[:1], len(sheet), wishes.stages),
+    ]
+    typer.echo(_told(model, asked, len(sheet), wishes, prices))
     if wishes.dry_run:
         return
     about = {
@@ -69,10 +73,8 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
         "stages": wishes.stages,
     }
     writer = _Writer(wishes.output, model, about, [cards.drawings_line(against, len(asked))])
-    moves = sum(_moves(model, s, wishes.stages) for s in wishes.settings) * len(asked)
-    moves += _moves(model, wishes.settings[0], wishes.stages) * len(sheet)
     try:
-        with progress(moves) as advance:
+        with progress(sum(p.moves for p in prices)) as advance:
             if sheet:
                 drawn = cards.draw(model, sheet, wishes.settings[0], wishes.stages, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
@@ -142,20 +144,16 @@ def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
     return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
 
 
-def _moves(model: Model, setting: Setting, stages: int) -> int:
-    return sum(len(stage.plan) for stage in cards.job_for(model, "", setting, stages).stages)
-
-
-def _price(model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes) -> str:
+def _told(
+    model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes, prices: Sequence[cards.Price]
+) -> str:
     """What will run and what it costs, in words."""
     apart = sum(q.kind == "apart" for q in asked)
-    calls = cards.price(model, asked[0].prompt, wishes.settings, len(asked), wishes.stages)
-    own = cards.price(model, asked[0].prompt, wishes.settings[:1], sheet, wishes.stages)
-    pictures = [a[1] + b[1] for a, b in zip(calls, own, strict=True)]
-    total = sum(a[0] + b[0] for a, b in zip(calls, own, strict=True))
+    pictures = [sum(n) for n in zip(*(p.pictures for p in prices), strict=True)]
     guesses = [speed.estimate(model, k, n) for k, n in enumerate(pictures)]
     about = "unknown" if None in guesses else f"about {sum(g for g in guesses if g):.0f} s"
     return (
         f"{model.card.name}: {len(wishes.settings)} settings of {len(asked)} prompts ({apart} of them for pairs held "
-        f"out), and a sheet of {sheet}: {total} network calls, {sum(pictures)} pictures through the network, {about}."
+        f"out), and a sheet of {sheet}: {sum(p.calls for p in prices)} network calls, {sum(pictures)} pictures through "
+        f"the network, {about}."
     )

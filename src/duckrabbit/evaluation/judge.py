@@ -73,12 +73,12 @@ class Judge(nn.Module):
         """tau, by which cosines are divided to become logits."""
         return 1 / float(self.inverse_temperature.detach())
 
-    def forward(self, pictures: Tensor) -> Seen:
-        """What is seen in pictures (N, 3, H, W), 0 to 1, on white."""
-        if pictures.shape[-2:] != (SIZE, SIZE):
-            shrinks = pictures.shape[-1] > SIZE
+    def forward(self, pictures: Tensor, size: int = SIZE) -> Seen:
+        """What is seen in pictures (N, 3, H, W), 0 to 1, on white, brought to `size`."""
+        if pictures.shape[-1] != size:
+            shrinks = pictures.shape[-1] > size
             pictures = interpolate(
-                pictures, (SIZE, SIZE), mode="area" if shrinks else "bicubic", align_corners=None if shrinks else False
+                pictures, (size, size), mode="area" if shrinks else "bicubic", align_corners=None if shrinks else False
             ).clamp(0, 1)
         ink = (1 - pictures).contiguous(memory_format=torch.channels_last)
         x, read = self.enter(ink), []
@@ -92,9 +92,9 @@ class Judge(nn.Module):
 
 
 @torch.no_grad()
-def look(judge: Judge, pictures: Tensor, batch: int = 256) -> Seen:
+def look(judge: Judge, pictures: Tensor, batch: int = 256, size: int = SIZE) -> Seen:
     """What a judge sees in pictures (N, 3, H, W), 0 to 1, of any square size, some at a time."""
-    parts = [judge(part.clamp(0, 1)) for part in pictures.split(batch)]
+    parts = [judge(part.clamp(0, 1), size) for part in pictures.split(batch)]
     return Seen(*(torch.cat([getattr(p, name) for p in parts]) for name in ("cosines", "styles", "features")))
 
 

@@ -7,16 +7,18 @@ compared like with like.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.errors import UserError
+from duckrabbit.evaluation.each_prompt import EACH, EachPrompt
 from duckrabbit.evaluation.judge import Judge, look
 from duckrabbit.evaluation.judge_training import labelled
 from duckrabbit.evaluation.sampling import Setting
@@ -30,6 +32,9 @@ from duckrabbit.tasks.tasks import generate
 
 SEED = 0
 """The first seed of the pictures, one for each prompt: prompt k is drawn from seed SEED + k."""
+
+BATCH = 16
+"""Prompts that are drawn at once."""
 
 Kind = Literal["together", "apart"]
 
@@ -157,10 +162,23 @@ def job_for(model: Model, prompt: str, setting: Setting, stages: int = 1) -> Job
     )
 
 
-def price(model: Model, prompt: str, settings: Sequence[Setting], count: int, stages: int = 1) -> list[tuple[int, int]]:
-    """For each stage the network calls, and the pictures through the network, of `count` prompts in all `settings`."""
-    every = [cost(job_for(model, prompt, setting, stages)) for setting in settings]
-    return [(count * sum(c[k].calls for c in every), count * sum(c[k].pictures for c in every)) for k in range(stages)]
+class Price(NamedTuple):
+    """What drawing costs: moves of the loop, network calls, and by stage the pictures through the network."""
+
+    moves: int
+    calls: int
+    pictures: tuple[int, ...]
+
+
+def price(model: Model, settings: Sequence[Setting], count: int, stages: int = 1) -> Price:
+    """What `count` prompts in every one of `settings` cost."""
+    asking = EachPrompt(model, ("",))
+    every = [cost(job_for(asking, EACH, setting, stages)) for setting in settings]
+    batches = math.ceil(count / BATCH)
+    # the first stage asks for a batch at once, later ones for every picture
+    calls = sum(c[0].calls * batches + sum(later.calls for later in c[1:]) * count for c in every)
+    moves = batches * sum(stage.moves for c in every for stage in c)
+    return Price(moves, calls, tuple(count * sum(c[k].pictures for c in every) for k in range(stages)))
 
 
 def draw(
@@ -171,13 +189,18 @@ def draw(
     on_move: Callable[[str], None] = lambda prompt: None,
     first_seed: int = SEED,
 ) -> Tensor:
-    """A picture for each prompt, each from its own seed: (N, 3, S, S), 0 to 1. `on_move` hears each move's prompt."""
+    """A picture for each prompt, each from its own seed: (N, 3, S, S), 0 to 1.
+
+    BATCH prompts share a network call. `on_move` hears the first prompt of the batch after each of its moves.
+    """
     low, high = model.stages[stages - 1].value_range
     model.prepare([model.condition(p) for p in dict.fromkeys(prompts)])  # the text encoder is loaded once
     parts = []
-    for k, prompt in enumerate(prompts):
-        heard = lambda *_, words=prompt: on_move(words)  # noqa: E731
-        images = run(job_for(model, prompt, setting, stages), (first_seed + k,), on_state=heard).images
+    for start in range(0, len(prompts), BATCH):
+        own = tuple(prompts[start : start + BATCH])
+        seeds = tuple(range(first_seed + start, first_seed + start + len(own)))
+        job = job_for(EachPrompt(model, own), EACH, setting, stages)
+        images = run(job, seeds, on_state=lambda *_, words=own[0]: on_move(words)).images  # type: ignore[misc]
         parts.append(((images - low) / (high - low)).clamp(0, 1))
     return torch.cat(parts)
 

@@ -80,7 +80,7 @@ def evaluate(
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    where, against = judge or SHIPPED, data or data_folder("drawings")
+    where, against = judge or SHIPPED, data or data_folder("drawings-64")
     report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, where, against, output))
 
 

@@ -176,7 +176,7 @@ def train_judge(
     from duckrabbit.training.speed import keep_memory
 
     keep_memory()
-    folder = data or data_folder("drawings")
+    folder = data or data_folder("drawings-64")
     index = read_index(folder)
     size = min(SIZE, index["size"])
     drawings = load_drawings(folder, "train", size)
