@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from duckrabbit.app.perform import STOPPED, console, progress
 from duckrabbit.app.scorecard_page import page, panels, sheet_of
 from duckrabbit.app.sheet import draw_sheet
 from duckrabbit.drawings.drawings import load_drawings, read_index
+from duckrabbit.errors import UserError
 from duckrabbit.evaluation import scorecard as cards
 from duckrabbit.evaluation.judge import Judge, load_judge, look
 from duckrabbit.evaluation.sampling import Setting
-from duckrabbit.evaluation.vocabulary import SHEET, Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
+from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
 from duckrabbit.files import Atomic
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
@@ -68,7 +70,12 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
     about = {
         "model": {"name": model.card.name, "dtype": model.dtype, "weights": dict(model.weight_hash())},
         "judge": {"sha256": file_hash(wishes.judge), **{k: v for k, v in facts.items() if k != "log"}},
-        "data": {"data_hash": index.get("data_hash"), "train": len(train), "held_out": len(held_out)},
+        "data": {
+            "data_hash": index.get("data_hash"),
+            "train": len(train),
+            "held_out": len(held_out),
+            "compared_to": len(against.held_out.pictures),
+        },
         "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": cards.SEED + k} for k, q in enumerate(asked)],
         "stages": wishes.stages,
     }
@@ -137,10 +144,10 @@ def _write(path: Path, text: str) -> None:
 
 def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
     """The committed prompts, where the model can be asked them all; else drawn likewise from those that it can."""
-    committed = sheet_prompts() if SHEET.exists() else []
-    pairs = [judge.vocabulary.pair(prompt) for prompt in committed]
-    if committed and all(pair in prompts for pair in pairs):
-        return [prompts[pair] for pair in pairs]
+    with suppress(UserError):  # a judge of one's own may not know them
+        pairs = [judge.vocabulary.pair(prompt) for prompt in sheet_prompts()]
+        if all(pair in prompts for pair in pairs):
+            return [prompts[pair] for pair in pairs]
     return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
 
 

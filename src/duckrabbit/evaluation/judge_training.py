@@ -67,9 +67,10 @@ def train_judge(
 ) -> Iterator[Epoch]:
     """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
 
-    AdamW, one cycle up to 4e-3, weight decay 0.05, labels smoothed by 0.1; an exponential moving average is what
-    is validated and kept. The random numbers are the global generator's, seeded for every epoch. The network runs
-    in bf16 where that is fast (training.speed).
+    AdamW, one cycle up to 4e-3, weight decay 0.05, labels smoothed by 0.1; pictures small first (`size_at`). An
+    average of the weights over about 50 steps is what is validated, at the size of the epoch, and kept of the
+    epochs at full size. What is random follows from the seed and the step. The network runs in bf16 where that is
+    fast (training.speed).
     """
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = max(1, len(train.images) // batch)
@@ -122,7 +123,11 @@ def _loss(judge: Judge, data: Labelled, draws: Draws, size: int = SIZE) -> Tenso
 
 
 def distort_drawings(images: Tensor, draws: Draws) -> tuple[Tensor, int]:
-    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first n, which is returned too, colours stay true."""
+    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first n, which is returned too, colours stay true.
+
+    Turned by up to 14 degrees, scaled by up to 20 %, shifted by up to 5 pixels, mirrored half the time; shrunk to
+    half or less and enlarged again six times in ten; with noise of up to 0.06 half the time.
+    """
     coloured = len(images) // 2
     strength = torch.ones(len(images))
     strength[:coloured] = 0.08
