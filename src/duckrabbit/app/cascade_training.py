@@ -27,6 +27,7 @@ from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
 from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
 from duckrabbit.training.words import read_tokenizer, tokenise, tokens_of, wordings
 
+SHOWN = ("cat face", "red apple", "rocket", "castle", "tropical fish", "automobile")
 R = TypeVar("R", bound=CascadeRecipe)
 
 
@@ -63,14 +64,20 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
     silence = tokenise(tokenizer, [""])[0]
     silence = torch.nn.functional.pad(silence, (0, tokens.shape[2] - len(silence)))
     data = Captioned(drawings.images, tokens, silence, digest)
-    styles = [style for style, _ in Counter(drawings.styles).most_common(6)]
-    shown = [subject for subject, _ in Counter(drawings.subjects).most_common(6)]
+    styles = [style for style, _ in Counter(drawings.styles).most_common()]
+    shown = shown_subjects(drawings)
     into = train(
         recipe, data, common, partial(show_drawn, tokenizer=tokenizer, styles=styles, subjects=shown),
         lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
     )  # fmt: skip
     if into is not None:
         typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
+
+
+def shown_subjects(drawings: Drawings, count: int = 6) -> list[str]:
+    """What samples are drawn of: things that are told at a glance, or else what is drawn most often."""
+    ordered = [subject for subject, _ in Counter(drawings.subjects).most_common()]
+    return [*(s for s in SHOWN if s in ordered), *(s for s in ordered if s not in SHOWN)][:count]
 
 
 def most_drawn(drawings: Drawings, count: int) -> Drawings:
