@@ -24,7 +24,7 @@ MODEL = "miniature" if os.environ.get("DUCKRABBIT_SCREENSHOTS") else "oracle"
 
 def test_create(opened, size, tmp_path):
     page = opened(f"/?make=generate&model={MODEL}", size)
-    words = {"oracle": "a blue triangle", "miniature": "a 3d render of a red apple"}[MODEL]
+    words = {"oracle": "a blue triangle", "miniature": "a glossy emoji of a cat face"}[MODEL]
     page.get_by_label("What is it a picture of?").fill(words)
     view = finished(page, "generate")
     path = download(page, view, "PNG · seed 180", tmp_path)

@@ -199,10 +199,12 @@ def _mounted(blocks: Any) -> Any:
         enable_monitoring=False,
         theme=theme,
         css=here.joinpath("look.css").read_text(encoding="utf-8"),
-        head=f"<script>{script}</script>",
+        head=f"<style>{_FOOT}</style><script>{script}</script>",
     )
 
 
+_FOOT = "@media (max-width: 640px) { footer .divider { display: none !important; } }"
+"""The footer is not within what Gradio applies our look to."""
 _ACCENT = ("#eef7f9", "#d5ebf0", "#abd7e0", "#7dc0ce", "#459fb2", "#0f6e84", "#0d6176", "#0b5163", "#094250", "#07343f",
            "#052329")  # fmt: skip
 

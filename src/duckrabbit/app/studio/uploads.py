@@ -74,11 +74,13 @@ def _small(image: Image.Image, whole: bool) -> Image.Image:
 
 
 def _bordered(image: Image.Image) -> Image.Image:
-    """The picture in the middle of a square, in the mean colour of its own edge."""
+    """The picture in the middle of a square, each of both bars in the mean colour of the edge it lies at."""
     pixels = np.asarray(image)
-    edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
-    colour = tuple(int(v) for v in edge.mean(axis=0).round())
+    across = image.width > image.height
+    edges = (pixels[0], pixels[-1]) if across else (pixels[:, 0], pixels[:, -1])
+    first, last = (tuple(int(v) for v in edge.mean(axis=0).round()) for edge in edges)
     side = max(image.size)
-    square = Image.new("RGB", (side, side), colour)
+    square = Image.new("RGB", (side, side), first)
+    square.paste(last, (0, side // 2, side, side) if across else (side // 2, 0, side, side))
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square
