@@ -167,7 +167,8 @@ def _log_folder(name: str) -> Path:
     from duckrabbit.training.folders import runs_folder
     from duckrabbit.training.loop import METRICS
 
-    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name):
+    left = digits_folder(find_model(name))
+    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left):
         if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
             return folder
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
