@@ -3,12 +3,13 @@
 import torch
 
 from duckrabbit.drawings.drawings import Drawings
-from duckrabbit.evaluation.judge import SIZE, Judge
+from duckrabbit.evaluation.judge import SIZE, Judge, Shape
 from duckrabbit.evaluation.vocabulary import Vocabulary
 
 SHAPES = ("circle", "square", "triangle", "cross", "bar", "eye")
 STYLES = ("filled drawing", "outlined drawing")
 FAMILIES = ("one", "two", "three", "four", "five")
+TINY = Shape((8, 16, 16), 16, (8, 12, 16), 8)
 VOCABULARY = Vocabulary(STYLES, SHAPES, {"disc": "circle", "ring": "eye"})
 
 
@@ -48,7 +49,7 @@ class Right(Judge):
     """Sees the shape whose drawing is nearest in pixels; its features are the means of 8 x 8 blocks."""
 
     def __init__(self):
-        super().__init__(VOCABULARY, (4, 4), 64)
+        super().__init__(VOCABULARY, TINY)
         cells = [shape(name, style == STYLES[0]) for name in SHAPES for style in STYLES]
         self.patterns = self._blocks(torch.stack(cells).permute(0, 3, 1, 2))
         self.eval()

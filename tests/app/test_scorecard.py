@@ -9,7 +9,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from drawn_shapes import SHAPES, STYLES, VOCABULARY, drawings
+from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.app.commands import evaluate, illusions, train
 from duckrabbit.drawings.shards import Sample, write_shards
 from duckrabbit.errors import UserError
@@ -46,7 +46,7 @@ def data(tmp_path_factory):
 def judge(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("judge") / "judge.safetensors"
-    save_judge(Judge(VOCABULARY, (4, 8), 8), path, {"accuracy": {"unseen, subject": 0.5}})
+    save_judge(Judge(VOCABULARY, TINY), path, {"accuracy": {"unseen, subject": 0.5}})
     return path
 
 

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drawn_shapes import SHAPES, STYLES, VOCABULARY, drawings
+from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation import judge_training as training
 from duckrabbit.evaluation.judge import Judge, Seen, load_judge, look, save_judge
@@ -19,7 +19,7 @@ from duckrabbit.training.objectives import Draws
 def taught():
     """A tiny judge after eight looks at 180 drawings, and how it said it was doing."""
     torch.manual_seed(0)
-    judge = Judge(VOCABULARY, (8, 16, 16), 16)
+    judge = Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     epochs = list(training.train_judge(judge, learned, validation, epochs=8, batch=32))
     return judge, epochs
@@ -114,7 +114,7 @@ def test_recolouring_turns_colours_about_grey(seed):
 
 
 def test_mixing_statistics_leaves_the_first_half_and_the_judge_as_they_were():
-    judge = Judge(VOCABULARY, (8, 16, 16), 16).eval()
+    judge = Judge(VOCABULARY, TINY).eval()
     pictures = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     plain = judge(pictures).features
     with training._mixed_styles(judge, 4, Draws(0, 0, 8, slice(None))):
@@ -136,6 +136,6 @@ def test_the_vocabulary_is_what_enough_families_draw():
 def test_an_untaught_judge_is_right_by_chance():
     """Right in 1 of 6 for subjects that it has never seen drawn: weights at random, labels at random."""
     torch.manual_seed(1)
-    judge = Judge(VOCABULARY, (4, 4), 8).eval()
+    judge = Judge(VOCABULARY, TINY).eval()
     ranks = look(judge, torch.rand(600, 3, 32, 32)).rank(torch.randint(0, 6, (600,)))
     assert abs(float((ranks == 1).float().mean()) - 1 / 6) < 4 * math.sqrt(5 / 36 / 600)

@@ -10,6 +10,7 @@ from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation import scorecard as cards
 from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.evaluation.scorecard_lines import as_table
 from duckrabbit.evaluation.scores import frechet, nearness
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in
 from duckrabbit.models.load import load
@@ -88,7 +89,7 @@ def test_a_model_is_scored_by_what_it_drew(against):
         assert line.apart.first.value == 1.0
         assert line.count == 9
     assert lines[0].name == "ddim, 5 steps, scale 1"
-    rows = cards.as_table(lines).splitlines()
+    rows = as_table(lines).splitlines()
     assert len(rows) == 4
     assert rows[2].startswith("| ddim, 5 steps, scale 1 | 9 | 75 [41, 93] % |")
 

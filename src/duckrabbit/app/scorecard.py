@@ -22,6 +22,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation import scorecard as cards
 from duckrabbit.evaluation.judge import Judge, load_judge, look
 from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.evaluation.scorecard_lines import Line, as_table
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
 from duckrabbit.files import Atomic
 from duckrabbit.models.model import Model
@@ -101,11 +102,11 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
 class _Writer:
     """The report, written anew whenever there is more of it; every file whole or not at all."""
 
-    def __init__(self, folder: Path, model: Model, about: dict[str, Any], lines: list[cards.Line]) -> None:
+    def __init__(self, folder: Path, model: Model, about: dict[str, Any], lines: list[Line]) -> None:
         self.folder, self.model, self.about, self.lines = folder, model, about, lines
         self.write()
 
-    def add(self, line: cards.Line) -> None:
+    def add(self, line: Line) -> None:
         self.lines.append(line)
         self.write()
 
@@ -118,7 +119,7 @@ class _Writer:
 
     def write(self) -> None:
         texts = {
-            "scores.md": cards.as_table(self.lines),
+            "scores.md": as_table(self.lines),
             "scores.json": json.dumps({**self.about, "lines": [line.to_json() for line in self.lines]}, indent=1),
         }
         for name, text in texts.items():
@@ -134,7 +135,7 @@ class _Writer:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(cards.as_table(self.lines)))
+        Console().print(Markdown(as_table(self.lines)))
 
 
 def _write(path: Path, text: str) -> None:

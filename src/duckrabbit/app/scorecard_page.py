@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from duckrabbit.app.gallery.page import inline
 from duckrabbit.app.sheet import Cell, Row, Sheet, enlarge
 from duckrabbit.evaluation import scorecard as cards
+from duckrabbit.evaluation.scorecard_lines import Line, rows_of
 from duckrabbit.models.model import Card
 
 if TYPE_CHECKING:
@@ -26,20 +27,20 @@ def sheet_of(pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], nam
 
     shown = [enlarge(p.numpy(), CELL) for p in to_pixels(pictures, (0.0, 1.0))]
     cells = [
-        Cell(pixels, f"{prompt} (no. {rank})", exact=True)
+        Cell(pixels, f"{prompt}\nno. {rank}", exact=True)
         for pixels, prompt, rank in zip(shown, prompts, ranks, strict=True)
     ]
     rows = [Row(tuple(cells[k : k + ACROSS])) for k in range(0, len(cells), ACROSS)]
     title = f"{name}: {len(prompts)} samples, none left out"
     first, five = (sum(rank <= k for rank in ranks) for k in (1, 5))
     note = (
-        f"Prompts drawn with seed 0; picture k from seed {cards.SEED} + k. In brackets the place that the judge gives "
-        f"the subject among all it knows: first {first} times of {len(ranks)}, among five {five} times."
+        f"Prompts drawn with seed 0; picture k from seed {cards.SEED} + k. The number is the place that the judge "
+        f"gives the subject among all it knows: first {first} times of {len(ranks)}, among five {five} times."
     )
     return Sheet(tuple(rows), title, (note,))
 
 
-def panels(lines: Sequence[cards.Line]) -> Figure:
+def panels(lines: Sequence[Line]) -> Figure:
     """Subject, style and Frechet distance against the guidance scale; a line for each solver and number of steps.
 
     What drawings get is a dashed line.
@@ -62,10 +63,10 @@ def panels(lines: Sequence[cards.Line]) -> Figure:
     return figure
 
 
-def page(card: Card, lines: Sequence[cards.Line], about: Mapping[str, Any], folder: Path) -> str:
+def page(card: Card, lines: Sequence[Line], about: Mapping[str, Any], folder: Path) -> str:
     """The report as one HTML file with its pictures inside it."""
     style = files("duckrabbit.app.gallery").joinpath("page.css").read_text(encoding="utf-8")
-    head, rows = cards.rows_of(lines)
+    head, rows = rows_of(lines)
     table = _row("th", head) + "".join(_row("td", row) for row in rows)
     pictures = "".join(
         f'<figure><img alt="{escape(words)}" src="{inline(folder / name, "image/png")}"></figure>'
@@ -90,7 +91,7 @@ th, td {{ padding: 0.3rem 0.6rem; text-align: left; border-bottom: 1px solid #d1
 <p>A judge that learned from drawings says what it sees in pictures made for prompts: which of its subjects, in which
 style. "Apart" are pairs of a style and a subject that the training drawings hold only apart. Every score has its
 95 % interval. The first line is what the judge says of held-out drawings, which no model can be expected to beat;
-distances are in its 128 features and depend on the number of pictures. "Repeated": the share of pictures nearer to a
+distances are in its features and depend on the number of pictures. "Repeated": the share of pictures nearer to a
 training drawing than all but 1 % of held-out drawings are; "nearness": how far the nearest training drawing is,
 over the same for held-out drawings.</p>
 <table>{table}</table>

@@ -1,19 +1,19 @@
 """The judge of drawings: which subject a picture shows, in which style.
 
-A small residual network takes a picture to 128 features z. Every subject k has a vector w_k, the judge's side of
-the text, and what is compared is the angle, as in CLIP (Radford et al. 2021, section 2.3):
+A small residual network takes a picture to features z. Every subject k has a vector w_k, the judge's side of the text,
+and what is compared is the angle, as in CLIP (Radford et al. 2021, section 2.3):
 
     S_k = <z / |z|, w_k / |w_k|>,    p(k | picture) = softmax(S / tau)_k,
 
-with a learned temperature tau. The style is read off the same features, so distances between sets of pictures in
-them see both. The judge is trained on the drawings that models are trained on, heavily distorted, and frozen
-(judge_training.py).
+with a learned temperature tau. A second, smaller network tells the style by the statistics of its features, as texture
+is told (Gatys et al. 2016). Distances between sets of pictures are taken in the features of both. The judge is trained
+on the drawings that models are trained on, heavily distorted, and frozen (judge_training.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
 
@@ -31,14 +31,26 @@ SHIPPED = Path(__file__).parent / "drawing-judge.safetensors"
 SIZE = 64
 """The pixels a side that every picture is brought to before it is judged."""
 
-FEATURES = 128
-WIDTHS = (32, 64, 128, 256)
-"""Channels at 32, 16, 8 and 4 pixels."""
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a judge: channels of its two networks, which halve the picture from each to the next, and features.
+
+    The network for subjects begins at half the size of the picture, the one for styles at the whole.
+    """
+
+    subject_widths: tuple[int, ...] = (32, 64, 128, 256)
+    subject_features: int = 128
+    style_widths: tuple[int, ...] = (32, 48, 64, 96)
+    style_features: int = 32
+
+
+USUAL = Shape()
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """What the judge sees in N pictures: cosines (N, subjects), style logits (N, styles), features (N, 128)."""
+    """What the judge sees in N pictures: cosines (N, subjects), style logits (N, styles), features (N, F)."""
 
     cosines: Tensor
     styles: Tensor
@@ -50,23 +62,63 @@ class Seen:
         return (self.cosines >= right).sum(1)
 
 
-class Judge(nn.Module):
-    """Residual blocks, the mean of their last positions, one linear layer to the features, two heads.
+class Subjects(nn.Module):
+    """What is drawn: residual blocks, the mean of their last positions, and one linear layer to the features.
 
-    The features also take in the mean and the spread of what the first two blocks see: how it is drawn.
+    The features also take in the mean and the spread of what the first two blocks see.
     """
 
-    def __init__(self, vocabulary: Vocabulary, widths: Sequence[int] = WIDTHS, features: int = FEATURES) -> None:
+    def __init__(self, widths: Sequence[int], features: int) -> None:
         super().__init__()
-        self.vocabulary, self.widths = vocabulary, tuple(widths)
         first, last = widths[0], widths[-1]
-        pairs = pairwise(widths)
         self.enter = nn.Sequential(*_conv(3, first, 2), nn.ReLU())
-        self.blocks = nn.ModuleList([Residual(first, first, 1), *(Residual(a, b, 2) for a, b in pairs)])
+        self.blocks = nn.ModuleList([Residual(first, first, 1), *(Residual(a, b, 2) for a, b in pairwise(widths))])
         self.leave = nn.Linear(last + 2 * sum(widths[:2]), features)
-        self.subjects = nn.Parameter(torch.randn(len(vocabulary.subjects), features) / features**0.5)
+
+    def forward(self, ink: Tensor) -> Tensor:
+        """Features (N, F) of ink (N, 3, H, W), 0 where the paper is white."""
+        x, early = self.enter(ink), []
+        for k, block in enumerate(self.blocks):
+            x = block(x)
+            if k < 2:
+                early.append(_statistics(x))
+        return self.leave(torch.cat([*early, x.mean((2, 3))], 1)).float()
+
+
+class Styles(nn.Module):
+    """How it is drawn: a few convolutions, whose means and spreads over all positions forget what and where."""
+
+    def __init__(self, widths: Sequence[int], features: int) -> None:
+        super().__init__()
+        steps = zip((3, *widths), widths, (1, *[2] * (len(widths) - 1)), strict=False)
+        self.layers = nn.ModuleList([nn.Sequential(*_conv(a, b, stride), nn.ReLU()) for a, b, stride in steps])
+        self.leave = nn.Linear(2 * sum(widths[1:]), features)
+
+    def forward(self, ink: Tensor) -> Tensor:
+        """Features (N, F) of ink (N, 3, H, W)."""
+        x, seen = ink, []
+        for layer in self.layers:
+            x = layer(x)
+            seen.append(_statistics(x))
+        return self.leave(torch.cat(seen[1:], 1)).float()
+
+
+class Judge(nn.Module):
+    """Two networks that look at the same picture, one for the subject and one for the style.
+
+    They share nothing: what tells a subject whoever draws it has to forget the style, and the other way round.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, shape: Shape = USUAL) -> None:
+        super().__init__()
+        self.vocabulary, self.shape = vocabulary, shape
+        self.what = Subjects(shape.subject_widths, shape.subject_features)
+        self.how = Styles(shape.style_widths, shape.style_features)
+        self.subjects = nn.Parameter(
+            torch.randn(len(vocabulary.subjects), shape.subject_features) / shape.subject_features**0.5
+        )
         self.inverse_temperature = nn.Parameter(torch.tensor(16.0))
-        self.style = nn.Linear(features, len(vocabulary.styles))
+        self.styles = nn.Linear(shape.style_features, len(vocabulary.styles))
 
     @property
     def temperature(self) -> float:
@@ -74,21 +126,11 @@ class Judge(nn.Module):
         return 1 / float(self.inverse_temperature.detach())
 
     def forward(self, pictures: Tensor, size: int = SIZE) -> Seen:
-        """What is seen in pictures (N, 3, H, W), 0 to 1, on white, brought to `size`."""
-        if pictures.shape[-1] != size:
-            shrinks = pictures.shape[-1] > size
-            pictures = interpolate(
-                pictures, (size, size), mode="area" if shrinks else "bicubic", align_corners=None if shrinks else False
-            ).clamp(0, 1)
-        ink = (1 - pictures).contiguous(memory_format=torch.channels_last)
-        x, read = self.enter(ink), []
-        for k, block in enumerate(self.blocks):
-            x = block(x)
-            if k < 2:  # the strokes: mean and spread of early features
-                read += [x.mean((2, 3)), x.flatten(2).std(2)]
-        features = self.leave(torch.cat([*read, x.mean((2, 3))], 1)).float()
-        cosines = normalize(features, dim=1) @ normalize(self.subjects, dim=1).T
-        return Seen(cosines, self.style(features), features)
+        """What is seen in pictures (N, 3, H, W), 0 to 1, on white. `size`: what the subject is looked for at."""
+        large, small = (_ink(pictures, side) for side in (SIZE, size))
+        what, how = self.what(small), self.how(large)
+        cosines = normalize(what, dim=1) @ normalize(self.subjects, dim=1).T
+        return Seen(cosines, self.styles(how), torch.cat([what, how], 1))
 
 
 @torch.no_grad()
@@ -100,7 +142,7 @@ def look(judge: Judge, pictures: Tensor, batch: int = 256, size: int = SIZE) -> 
 
 def save_judge(judge: Judge, path: Path, facts: Mapping[str, object]) -> None:
     """Write a judge in fp16, with its vocabulary and facts about it in the header of the file."""
-    write_weights(judge, path, {**facts, "vocabulary": judge.vocabulary.to_json(), "widths": judge.widths})
+    write_weights(judge, path, {**facts, "vocabulary": judge.vocabulary.to_json(), "shape": asdict(judge.shape)})
 
 
 def load_judge(path: Path = SHIPPED) -> tuple[Judge, dict[str, object]]:
@@ -109,12 +151,31 @@ def load_judge(path: Path = SHIPPED) -> tuple[Judge, dict[str, object]]:
     tensors, facts = read_weights(path, "judge of drawings", remedy)
     try:
         vocabulary = Vocabulary.from_json(facts.pop("vocabulary"))
-        judge = Judge(vocabulary, facts.pop("widths"), tensors["subjects"].shape[1])
+        kept = facts.pop("shape")
+        shape = Shape(
+            tuple(kept["subject_widths"]), kept["subject_features"],
+            tuple(kept["style_widths"]), kept["style_features"],
+        )  # fmt: skip
+        judge = Judge(vocabulary, shape)
         judge.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path} holds no judge of drawings ({error}); {remedy}.") from None
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return judge.eval().requires_grad_(False), facts
+
+
+def _ink(pictures: Tensor, size: int) -> Tensor:
+    """1 - pictures, at size x size: shrunk by the mean of what a pixel covers, enlarged smoothly."""
+    if pictures.shape[-1] > size:
+        pictures = interpolate(pictures, (size, size), mode="area")
+    elif pictures.shape[-1] < size:
+        pictures = interpolate(pictures, (size, size), mode="bicubic", align_corners=False).clamp(0, 1)
+    return (1 - pictures).contiguous(memory_format=torch.channels_last)
+
+
+def _statistics(x: Tensor) -> Tensor:
+    """Mean and spread of each channel over all positions: (N, C, H, W) to (N, 2 C)."""
+    return torch.cat([x.mean((2, 3)), x.flatten(2).std(2)], 1)
 
 
 def _conv(c_in: int, c_out: int, stride: int = 1) -> tuple[nn.Module, ...]:

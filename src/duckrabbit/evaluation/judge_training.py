@@ -1,9 +1,9 @@
 """Training the judge of drawings, so that it generalises: to drawings by another hand, and to generated pictures.
 
-Every picture is turned, shifted, scaled, mirrored, blurred, shrunk and noised a little. Half of each batch has its
-colours changed beyond recognition too, so that the subject is not told by its colours; the style is learned from
-the other half. Early features of that half also exchange their statistics (MixStyle, Zhou et al. 2021,
-arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
+Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Half of each batch has its colours
+changed beyond recognition too, so that the subject is not told by its colours, and its early features exchange their
+statistics (MixStyle, Zhou et al. 2021, arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
+The style is learned from the other half.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def train_judge(
     per_epoch = max(1, len(train.images) // batch)
     optimizer = torch.optim.AdamW(judge.parameters(), 4e-3, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
-    average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.widths, judge.subjects.shape[1])
+    average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.shape)
     half = fastest("cpu").precision == "bf16"
     best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
     for epoch in range(epochs):
@@ -119,7 +119,7 @@ def _loss(judge: Judge, data: Labelled, draws: Draws, size: int = SIZE) -> Tenso
         seen = judge(pictures, size)
     loss_of = nn.functional.cross_entropy
     subject = loss_of(seen.cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
-    return subject + 0.5 * loss_of(seen.styles[:coloured], data.styles[:coloured], label_smoothing=0.1)
+    return subject + loss_of(seen.styles[:coloured], data.styles[:coloured], label_smoothing=0.1)
 
 
 def distort_drawings(images: Tensor, draws: Draws) -> tuple[Tensor, int]:
@@ -166,7 +166,7 @@ class _mixed_styles:
     """While it is entered, the rows from `first` on exchange the mean and spread of their early features."""
 
     def __init__(self, judge: Judge, first: int, draws: Draws) -> None:
-        self.layers = list(judge.blocks)[:2]
+        self.layers = list(judge.what.blocks)[:2]
         self.first, self.draws = first, draws
 
     def __enter__(self) -> None:

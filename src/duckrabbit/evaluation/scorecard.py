@@ -10,8 +10,8 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from duckrabbit.evaluation.each_prompt import EACH, EachPrompt
 from duckrabbit.evaluation.judge import Judge, look
 from duckrabbit.evaluation.judge_training import labelled
 from duckrabbit.evaluation.sampling import Setting
-from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, nearness, share, table
+from duckrabbit.evaluation.scorecard_lines import Line, Memory, Retrieval
+from duckrabbit.evaluation.scores import frechet, kernel_distance, memorised, nearness, share
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.job import Job, cost
@@ -48,54 +49,9 @@ class Question:
     kind: Kind = "together"
 
 
-@dataclass(frozen=True)
-class Retrieval:
-    """How often the right subject comes first, is among the first five, and how often the style comes first."""
-
-    first: Score
-    five: Score
-    style: Score
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Training drawings repeated: the share of pictures nearer to one than all but 1 % of held-out drawings are, and
-    the nearness (scores.nearness), in the judge's features and in pixels.
-    """
-
-    features: Score
-    pixels: Score
-    features_nearness: Score
-    pixels_nearness: Score
-
-
-@dataclass(frozen=True)
-class Line:
-    """What was found for one setting; None for a setting: drawings, not a model. `apart` is None without such pairs."""
-
-    setting: Setting | None
-    count: int
-    together: Retrieval
-    apart: Retrieval | None
-    frechet: Score
-    kernel: Score
-    memory: Memory | None
-    seconds: float
-
-    @property
-    def name(self) -> str:
-        """The setting in a few words."""
-        s = self.setting
-        return "held-out drawings" if s is None else f"{s.solver}, {s.steps} steps, scale {s.scale:g}"
-
-    def to_json(self) -> dict[str, Any]:
-        """The line as plain values."""
-        return asdict(self)
-
-
 @dataclass(frozen=True, eq=False)
 class Gallery:
-    """Drawings as the judge sees them: pictures (N, 3, S, S), 0 to 1, their pairs' numbers, features (N, 128)."""
+    """Drawings as the judge sees them: pictures (N, 3, S, S), 0 to 1, their pairs' numbers, features (N, F)."""
 
     pictures: Tensor
     subjects: Tensor
@@ -124,7 +80,7 @@ def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int
         rows = torch.isin(data.styles, wanted)
         pictures = data.images[rows].float() / 255
         seen = look(judge, pictures) if rows.any() else None
-        features = torch.empty(0, judge.subjects.shape[1]) if seen is None else seen.features
+        features = torch.empty(0, 1) if seen is None else seen.features
         galleries.append(Gallery(pictures, data.subjects[rows], data.styles[rows], features))
     if min(len(g.pictures) for g in galleries) < 2:
         raise UserError(
@@ -276,30 +232,3 @@ def _memory(pictures: Tensor, features: Tensor, against: Reference) -> Memory:
     in_pixels = resize(pictures, size), resize(train.pictures, size), resize(held.pictures, size)
     in_features = features, train.features, held.features
     return Memory(memorised(*in_features), memorised(*in_pixels), nearness(*in_features), nearness(*in_pixels))
-
-
-def as_table(lines: Sequence[Line]) -> str:
-    """The lines as a Markdown table."""
-    return table(*rows_of(lines))
-
-
-def rows_of(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
-    """The heading and the rows of the table."""
-    head = [
-        *("setting", "pictures", "subject first", "among five", "style", "apart: first", "among five", "style"),
-        *("Frechet", "KID", "repeated (features)", "repeated (pixels)", "nearness (features)", "nearness (pixels)"),
-        "s each",
-    ]
-    rows = []
-    for line in lines:
-        found = [
-            score.percent(0) if score else "-"
-            for r in (line.together, line.apart)
-            for score in ((r.first, r.five, r.style) if r else (None,) * 3)
-        ]
-        kept = ["-"] * 4
-        if m := line.memory:
-            kept = [m.features.percent(1), m.pixels.percent(1), str(m.features_nearness), str(m.pixels_nearness)]
-        seconds = f"{line.seconds / line.count:.2f}" if line.setting else "-"
-        rows.append([line.name, str(line.count), *found, str(line.frechet), str(line.kernel), *kept, seconds])
-    return head, rows
