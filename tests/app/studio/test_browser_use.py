@@ -258,13 +258,13 @@ TABS = {
 
 
 @pytest.mark.parametrize("kind", TABS)
-def test_every_tab_is_named_and_walked_by_keyboard(opened, kind):
+def test_every_tab_is_named_and_walked_by_keyboard(opened, studio, kind):
     """All that is seen has a name; Tab leads from the open tab down to the button, and where it is can be seen."""
     page = opened(f"/?make={kind}" + ("" if FORMS[kind].tab == "digits" else "&model=oracle"))
     page.locator(f"#{kind}-run").wait_for()
     assert page.evaluate(NAMELESS) == []
     page.get_by_role("tab", name=TABS[kind], exact=True).focus()
-    walked = []
+    walked, asked = [], len(studio.desk.tickets)
     for _ in range(60):
         page.keyboard.press("Tab")
         page.wait_for_timeout(60)  # a list that closes is gone
@@ -275,6 +275,7 @@ def test_every_tab_is_named_and_walked_by_keyboard(opened, kind):
     assert [w for w in walked if not w["seen"]] == []
     tops = [w["top"] for w in walked]
     assert all(b >= a - 60 for a, b in pairwise(tops)), tops  # downwards, but for what is abreast
+    assert len(studio.desk.tickets) == asked  # to walk through is not to ask for anything
     page.keyboard.press("Enter")
     page.locator(f"#{kind}-view :is(.result, .message)").wait_for()
     assert page.evaluate(NAMELESS) == []

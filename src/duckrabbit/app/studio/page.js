@@ -36,13 +36,14 @@ window.duckrabbit = (() => {
 
   /* A list that opens is walked by arrows; Chromium would have Tab stop at it, where it closes. */
   new MutationObserver(() => {
-    for (const list of document.querySelectorAll("ul[role=listbox]:not([tabindex])")) list.tabIndex = -1;
+    for (const list of document.querySelectorAll("ul[role=listbox]:not([tabindex]), [id^=live-]:not([tabindex])")) list.tabIndex = -1;
   }).observe(root, { childList: true, subtree: true });
 
-  /* Keys move a slider as a finger does: what is run when it is let go is run then, too. */
-  document.addEventListener("keyup", (e) => {
-    if (e.target.type === "range" && /^(Arrow|Page|Home|End)/.test(e.key)) {
-      e.target.dispatchEvent(new PointerEvent("pointerup", { bubbles: true }));
+  /* A slider that was moved and let go, by hand or by key, presses the button that nobody sees. */
+  document.addEventListener("change", (e) => {
+    for (let n = e.target; n; n = n.parentElement) {
+      const live = n.id && document.getElementById(`live-${n.id}`);
+      if (live) return setTimeout(() => live.click(), 30); // its new value is known by then
     }
   });
 

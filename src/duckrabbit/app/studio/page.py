@@ -93,6 +93,8 @@ class Page:
                 with gr.Row(elem_classes=["act"]):
                     run = gr.Button(VERBS[kind], variant="primary", elem_id=f"{kind}-run")
                     stop = gr.Button("Cancel", elem_id=f"{kind}-stop", interactive=False, min_width=90)
+                    if FORMS[kind].live:
+                        live = gr.Button("Live", elem_id=f"live-{kind}-{FORMS[kind].live}", elem_classes=["tucked"])
             with gr.Column(scale=3, min_width=300, elem_classes=["shown"]):
                 view = gr.HTML(show.EMPTY.format(HINTS[kind]), elem_id=f"{kind}-view", elem_classes=["bare"])
         self.fields[kind] = made = build.done()
@@ -105,8 +107,7 @@ class Page:
         run.click(making.make, [*made.components], [view, run, stop], concurrency_limit=None, **HIDDEN)
         stop.click(making.stop, None, None, **HIDDEN)
         if FORMS[kind].live:
-            slider = made.components[made.names.index(FORMS[kind].live)]
-            slider.release(
+            live.click(
                 making.make, [*made.components], [view, run, stop],
                 concurrency_limit=None, trigger_mode="multiple", **HIDDEN,
             )  # fmt: skip
