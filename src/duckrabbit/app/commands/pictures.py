@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.app.options import Common, command, numbers, refuse_empty
+from duckrabbit.app.options import Common, command, find_model, numbers, refuse_empty
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def register(app: typer.Typer) -> None:
 def generate(
     prompts_: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PROMPT]...", help="What to make; each is a row. Without one, whatever comes."),
+        typer.Argument(metavar="[PROMPT]...", help="What to make; each is a row. A model of digits needs none."),
     ] = None,
     *,
     common: Common,
@@ -48,8 +48,11 @@ def generate(
     """
     from duckrabbit.app.figures import comparison
     from duckrabbit.app.perform import perform
+    from duckrabbit.models.load import digits_folder
     from duckrabbit.tasks.tasks import generate as task
 
+    if not prompts_ and digits_folder(find_model(common.model)) is None:
+        raise typer.BadParameter("say what the picture is to be; only models of digits need not be told.")
     model = common.load()
     for prompt in prompts_ or ():
         refuse_empty(prompt)
