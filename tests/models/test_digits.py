@@ -126,7 +126,7 @@ def test_a_card_names_a_digit_model_in_the_package(folders, monkeypatch, tmp_pat
     digest = hash_bytes(folders / "fast-class" / "model.safetensors")
     card = Card("my-digits", "Digits", "package:my-digits", "Apache-2.0", guidance_scale=5, sha256={WEIGHTS: digest})
     monkeypatch.setattr(loading, "cards", lambda: {"my-digits": card})
-    monkeypatch.setattr(loading, "_packaged", lambda source: folders / "fast-class")
+    monkeypatch.setattr(loading, "folder_of", lambda name: folders / "fast-class")
     model = load("my-digits")
     assert model.card is card
     model.network(0)
