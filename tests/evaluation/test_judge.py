@@ -17,20 +17,20 @@ from duckrabbit.training.objectives import Draws
 
 @pytest.fixture(scope="module")
 def taught():
-    """A tiny judge after eight looks at 180 drawings, and how it said it was doing."""
+    """A tiny judge after sixteen looks at 144 drawings, and how it said it was doing."""
     torch.manual_seed(0)
     judge = Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
-    epochs = list(training.train_judge(judge, learned, validation, epochs=8, batch=32))
+    epochs = list(training.train_judge(judge, learned, validation, epochs=16, batch=16))
     return judge, epochs
 
 
 def test_it_learns_shapes_whatever_their_colour_and_how_they_are_drawn(taught):
     judge, epochs = taught
     subject, style = training.accuracy(judge, training.labelled(drawings(2, seed=1), VOCABULARY))
-    assert subject.value > 0.85
-    assert style.value > 0.8
-    assert [e.epoch for e in epochs] == list(range(1, 9))
+    assert subject.value > 0.8
+    assert style.value > 0.75
+    assert [e.epoch for e in epochs] == list(range(1, 17))
     assert epochs[-1].loss < 0.7 * epochs[0].loss
 
 
@@ -38,7 +38,7 @@ def test_at_the_end_it_holds_the_weights_that_did_best(taught):
     judge, epochs = taught
     _, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     found = training.accuracy(judge, validation)[0].value
-    assert found == pytest.approx(max(e.subject for e in epochs[6:]))  # the last quarter, at full size
+    assert found == pytest.approx(max(e.subject for e in epochs[12:]))  # the last quarter, at full size
 
 
 def test_small_and_large_pictures_are_judged_alike(taught):
@@ -88,14 +88,13 @@ def test_rank_counts_those_that_are_no_worse():
 def test_distortion_leaves_paper_white_and_keeps_the_colours_of_the_first_half():
     pictures = torch.ones(40, 3, 64, 64)
     pictures[:, 1:, 20:44, 20:44] = 0  # red
-    changed, whole = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)))
-    assert whole == 20
+    changed = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
     assert changed[:, :, 0].mean() > 0.97
     ink = (1 - changed).mean((2, 3))
     assert (ink[:20, 0] < 0.4 * ink[:20, 1:].amin(1)).all()
     hues = ink[20:].argmin(1).bincount(minlength=3)
     assert (hues > 1).all()  # the other half is red, green and blue
-    again, _ = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)))
+    again = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
     assert torch.equal(changed, again)
 
 

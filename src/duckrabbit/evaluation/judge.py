@@ -41,7 +41,7 @@ class Shape:
 
     subject_widths: tuple[int, ...] = (32, 64, 128, 256)
     subject_features: int = 128
-    style_widths: tuple[int, ...] = (32, 48, 64, 96)
+    style_widths: tuple[int, ...] = (32, 48, 64, 64)
     style_features: int = 32
 
 
@@ -75,9 +75,9 @@ class Subjects(nn.Module):
         self.blocks = nn.ModuleList([Residual(first, first, 1), *(Residual(a, b, 2) for a, b in pairwise(widths))])
         self.leave = nn.Linear(last + 2 * sum(widths[:2]), features)
 
-    def forward(self, ink: Tensor) -> Tensor:
-        """Features (N, F) of ink (N, 3, H, W), 0 where the paper is white."""
-        x, early = self.enter(ink), []
+    def forward(self, dark: Tensor) -> Tensor:
+        """Features (N, F) of `dark` (N, 3, H, W), 0 where the paper is white."""
+        x, early = self.enter(dark), []
         for k, block in enumerate(self.blocks):
             x = block(x)
             if k < 2:
@@ -86,21 +86,26 @@ class Subjects(nn.Module):
 
 
 class Styles(nn.Module):
-    """How it is drawn: a few convolutions, whose means and spreads over all positions forget what and where."""
+    """How it is drawn: a few convolutions, whose means and spreads over all positions forget what and where.
+
+    Beside them a network of single pixels, whose means are a learned histogram of colours: hands differ in palette.
+    """
 
     def __init__(self, widths: Sequence[int], features: int) -> None:
         super().__init__()
         steps = zip((3, *widths), widths, (1, *[2] * (len(widths) - 1)), strict=False)
         self.layers = nn.ModuleList([nn.Sequential(*_conv(a, b, stride), nn.ReLU()) for a, b, stride in steps])
-        self.leave = nn.Linear(2 * sum(widths[1:]), features)
+        colours = widths[-1]
+        self.colours = nn.Sequential(nn.Conv2d(3, colours, 1), nn.ReLU(), nn.Conv2d(colours, colours, 1), nn.ReLU())
+        self.leave = nn.Linear(colours + 2 * sum(widths[1:]), features)
 
-    def forward(self, ink: Tensor) -> Tensor:
-        """Features (N, F) of ink (N, 3, H, W)."""
-        x, seen = ink, []
+    def forward(self, dark: Tensor) -> Tensor:
+        """Features (N, F) of `dark` (N, 3, H, W)."""
+        x, seen = dark, []
         for layer in self.layers:
             x = layer(x)
             seen.append(_statistics(x))
-        return self.leave(torch.cat(seen[1:], 1)).float()
+        return self.leave(torch.cat([self.colours(dark).mean((2, 3)), *seen[1:]], 1)).float()
 
 
 class Judge(nn.Module):
@@ -127,10 +132,12 @@ class Judge(nn.Module):
 
     def forward(self, pictures: Tensor, size: int = SIZE) -> Seen:
         """What is seen in pictures (N, 3, H, W), 0 to 1, on white. `size`: what the subject is looked for at."""
-        large, small = (_ink(pictures, side) for side in (SIZE, size))
-        what, how = self.what(small), self.how(large)
-        cosines = normalize(what, dim=1) @ normalize(self.subjects, dim=1).T
-        return Seen(cosines, self.styles(how), torch.cat([what, how], 1))
+        what, how = self.what(ink(pictures, size)), self.how(ink(pictures, SIZE))
+        return Seen(self.cosines(what), self.styles(how), torch.cat([what, how], 1))
+
+    def cosines(self, what: Tensor) -> Tensor:
+        """S (N, subjects) of the features (N, F) of what is drawn."""
+        return normalize(what, dim=1) @ normalize(self.subjects, dim=1).T
 
 
 @torch.no_grad()
@@ -164,7 +171,7 @@ def load_judge(path: Path = SHIPPED) -> tuple[Judge, dict[str, object]]:
     return judge.eval().requires_grad_(False), facts
 
 
-def _ink(pictures: Tensor, size: int) -> Tensor:
+def ink(pictures: Tensor, size: int) -> Tensor:
     """1 - pictures, at size x size: shrunk by the mean of what a pixel covers, enlarged smoothly."""
     if pictures.shape[-1] > size:
         pictures = interpolate(pictures, (size, size), mode="area")

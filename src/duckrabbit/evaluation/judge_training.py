@@ -3,7 +3,7 @@
 Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Half of each batch has its colours
 changed beyond recognition too, so that the subject is not told by its colours, and its early features exchange their
 statistics (MixStyle, Zhou et al. 2021, arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
-The style is learned from the other half.
+The style is learned from drawings of all subjects, known or not, whose colours stay.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import cross_entropy, interpolate
 
 from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.evaluation.classifier import distort
-from duckrabbit.evaluation.judge import SIZE, Judge, look
+from duckrabbit.evaluation.judge import SIZE, Judge, ink, look
 from duckrabbit.evaluation.scores import Score, share
 from duckrabbit.evaluation.vocabulary import Vocabulary
 from duckrabbit.training.ema import Ema
@@ -45,14 +45,25 @@ class Labelled(NamedTuple):
 
 def labelled(drawings: Drawings, vocabulary: Vocabulary) -> Labelled:
     """The drawings whose subject is in the vocabulary, with numbers for names."""
+    known = set(vocabulary.subjects)
+    return _numbered(drawings, vocabulary, [i for i, name in enumerate(drawings.subjects) if name in known])
+
+
+def unknown(drawings: Drawings, vocabulary: Vocabulary) -> Labelled:
+    """The drawings whose subject is not in the vocabulary; their styles are."""
+    known = set(vocabulary.subjects)
+    return _numbered(drawings, vocabulary, [i for i, name in enumerate(drawings.subjects) if name not in known])
+
+
+def _numbered(drawings: Drawings, vocabulary: Vocabulary, rows: list[int]) -> Labelled:
     subject = {name: k for k, name in enumerate(vocabulary.subjects)}
     style = {name: k for k, name in enumerate(vocabulary.styles)}
-    rows = [i for i, name in enumerate(drawings.subjects) if name in subject]
     images = drawings.images[torch.tensor(rows, dtype=torch.long)].permute(0, 3, 1, 2)
-    if images.shape[-1] != SIZE:
+    if images.shape[-1] != SIZE and rows:
         images = interpolate(images.float(), (SIZE, SIZE), mode="area").round().to(torch.uint8)
-    numbers = torch.tensor([subject[drawings.subjects[i]] for i in rows])
-    return Labelled(images.contiguous(), numbers, torch.tensor([style.get(drawings.styles[i], -1) for i in rows]))
+    subjects = torch.tensor([subject.get(drawings.subjects[i], -1) for i in rows], dtype=torch.long)
+    styles = torch.tensor([style.get(drawings.styles[i], -1) for i in rows], dtype=torch.long)
+    return Labelled(images.contiguous() if rows else torch.empty(0, 3, SIZE, SIZE, dtype=torch.uint8), subjects, styles)
 
 
 def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, Labelled]:
@@ -63,31 +74,44 @@ def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, 
 
 
 def train_judge(
-    judge: Judge, train: Labelled, validation: Labelled, *, epochs: int = 40, batch: int = 64, seed: int = 180
+    judge: Judge,
+    train: Labelled,
+    validation: Labelled,
+    others: Labelled | None = None,
+    *,
+    epochs: int = 80,
+    rate: float = 4e-3,
+    batch: int = 64,
+    seed: int = 180,
 ) -> Iterator[Epoch]:
     """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
 
-    AdamW, one cycle up to 4e-3, weight decay 0.05, labels smoothed by 0.1; pictures small first (`size_at`). An
+    others: drawings of other subjects, from which styles are learned too.
+    AdamW, one cycle up to `rate`, weight decay 0.05, labels smoothed by 0.1; pictures small first (`size_at`). An
     average of the weights over about 50 steps is what is validated, at the size of the epoch, and kept of the
     epochs at full size. What is random follows from the seed and the step. The network runs in bf16 where that is
     fast (training.speed).
     """
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = max(1, len(train.images) // batch)
-    optimizer = torch.optim.AdamW(judge.parameters(), 4e-3, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
+    optimizer = torch.optim.AdamW(judge.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
     average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.shape)
+    styled = train if others is None else Labelled(*(torch.cat(pair) for pair in zip(train, others, strict=True)))
     half = fastest("cpu").precision == "bf16"
     best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
     for epoch in range(epochs):
         order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed + epoch))
+        chance = torch.Generator().manual_seed(seed + epoch)
         judge.train()
         total, size = 0.0, size_at((epoch + 1) / epochs)
         for k in range(per_epoch):
             rows = order[k * batch : (k + 1) * batch]
+            draws = Draws(seed, epoch * per_epoch + k, len(rows), slice(None))
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                draws = Draws(seed, epoch * per_epoch + k, len(rows), slice(None))
-                loss = _loss(judge, Labelled(*(x[rows] for x in train)), draws, size)
+                loss = _subject_loss(judge, Labelled(*(x[rows] for x in train)), draws, size)
+                rows = torch.randint(len(styled.images), (len(rows),), generator=chance)
+                loss = loss + _style_loss(judge, Labelled(*(x[rows] for x in styled)), draws)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -112,27 +136,31 @@ def size_at(progress: float) -> int:
     return 32 if progress <= 0.5 else 48 if progress <= 0.75 else SIZE
 
 
-def _loss(judge: Judge, data: Labelled, draws: Draws, size: int = SIZE) -> Tensor:
-    """Cross entropies of subject and, over the half whose colours are whole, style."""
-    pictures, coloured = distort_drawings(data.images.float() / 255, draws)
-    with _mixed_styles(judge, coloured, draws):
-        seen = judge(pictures, size)
-    loss_of = nn.functional.cross_entropy
-    subject = loss_of(seen.cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
-    return subject + loss_of(seen.styles[:coloured], data.styles[:coloured], label_smoothing=0.1)
+def _subject_loss(judge: Judge, data: Labelled, draws: Draws, size: int) -> Tensor:
+    """Cross entropy of the subject; half of the pictures have strange colours and exchanged statistics."""
+    whole = len(data.images) // 2
+    pictures = distort_drawings(data.images.float() / 255, draws, whole)
+    with _mixed_styles(judge, whole, draws):
+        cosines = judge.cosines(judge.what(ink(pictures, size)))
+    return cross_entropy(cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
 
 
-def distort_drawings(images: Tensor, draws: Draws) -> tuple[Tensor, int]:
-    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first n, which is returned too, colours stay true.
+def _style_loss(judge: Judge, data: Labelled, draws: Draws) -> Tensor:
+    """Cross entropy of the style."""
+    pictures = distort_drawings(data.images.float() / 255, draws, len(data.images))
+    return cross_entropy(judge.styles(judge.how(ink(pictures, SIZE))), data.styles, label_smoothing=0.1)
+
+
+def distort_drawings(images: Tensor, draws: Draws, whole: int) -> Tensor:
+    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first `whole` colours stay nearly true.
 
     Turned by up to 14 degrees, scaled by up to 20 %, shifted by up to 5 pixels, mirrored half the time; shrunk to
     half or less and enlarged again six times in ten; with noise of up to 0.06 half the time.
     """
-    coloured = len(images) // 2
     strength = torch.ones(len(images))
-    strength[:coloured] = 0.08
-    ink = distort(1 - images, draws, turn=14, scale=0.2, shift=5)  # what moves in is white
-    pictures = recolour(1 - ink, strength, draws)
+    strength[:whole] = 0.04
+    dark = distort(1 - images, draws, turn=14, scale=0.2, shift=5)  # what moves in is white
+    pictures = recolour(1 - dark, strength, draws)
     mirrored = draws.uniform(images) < 0.5
     pictures[mirrored] = pictures[mirrored].flip(-1)
     size, factor = images.shape[-2:], draws.uniform(images)
@@ -141,7 +169,7 @@ def distort_drawings(images: Tensor, draws: Draws) -> tuple[Tensor, int]:
         shrunk = interpolate(pictures[rows], scale_factor=small, mode="area")
         pictures[rows] = interpolate(shrunk, size, mode="bicubic", align_corners=False)
     noise = 0.06 * (draws.uniform(images) - 0.5).clamp(min=0) * 2
-    return (pictures + noise.view(-1, 1, 1, 1) * draws.normal(images)).clamp(0, 1), coloured
+    return (pictures + noise.view(-1, 1, 1, 1) * draws.normal(images)).clamp(0, 1)
 
 
 def recolour(images: Tensor, strength: Tensor, draws: Draws) -> Tensor:
@@ -158,8 +186,10 @@ def recolour(images: Tensor, strength: Tensor, draws: Draws) -> Tensor:
     cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
     cos, sin = ((f(angle) * saturation).view(-1, 1, 1) for f in (torch.cos, torch.sin))
     matrix = axis + cos * (torch.eye(3) - axis) + sin * cross  # Rodrigues' rotation about (1, 1, 1)
-    ink = torch.einsum("nij,njhw->nihw", matrix, 1 - images) * (1 + 0.25 * contrast).view(-1, 1, 1, 1)
-    return (1 - ink).clamp(0, 1)
+    dark = torch.einsum("nij,njhw->nihw", matrix, 1 - images) * (1 + 0.25 * strength.sqrt() * contrast).view(
+        -1, 1, 1, 1
+    )
+    return (1 - dark).clamp(0, 1)
 
 
 class _mixed_styles:

@@ -149,9 +149,12 @@ def train_classifier(
 
 
 def train_judge(
-    epochs: Annotated[int, typer.Option(min=1, help="About twenty seconds each on one core.")] = 60,
+    epochs: Annotated[int, typer.Option(min=1, help="About ten seconds each on one free core.")] = 80,
     seed: Annotated[int, typer.Option(help="Another start, order and distortion.")] = 180,
     data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Go on from this judge, of the same subjects, more gently.")
+    ] = None,
     families: Annotated[int, typer.Option(min=2, help="Learn subjects that so many families draw.")] = 5,
     every: Annotated[bool, typer.Option("--all-subjects", help="Not only the common ones, but all of these.")] = False,
     output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("judge.safetensors"),
@@ -182,12 +185,17 @@ def train_judge(
     drawings = load_drawings(folder, "train", size)
     vocabulary = vocabulary_of(drawings, families, None if every else common_subjects())
     learned, validation = training.split(training.labelled(drawings, vocabulary))
+    others = training.unknown(drawings, vocabulary)
     typer.echo(
         f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles, {len(learned.images)} drawings"
     )
     torch.manual_seed(seed)
-    judge, log = Judge(vocabulary), []
-    for epoch in training.train_judge(judge, learned, validation, epochs=epochs, seed=seed):
+    judge, before = load_judge(start) if start else (Judge(vocabulary), None)
+    if judge.vocabulary != vocabulary:
+        raise UserError(f"{start} judges other subjects or styles than these drawings have; train without --start.")
+    log, rate = [], 2e-3 if start else 4e-3
+    judge.requires_grad_()
+    for epoch in training.train_judge(judge, learned, validation, others, epochs=epochs, rate=rate, seed=seed):
         found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
         typer.echo(f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  validation: {found}")
         log.append(epoch._asdict())
@@ -196,6 +204,7 @@ def train_judge(
     tests = {p: training.labelled(load_drawings(folder, p, size), vocabulary) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
     accuracy = training.tested(kept, tests)
     facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed, "accuracy": accuracy}
+    facts |= {"before": before} if before else {}
     save_judge(judge, output, {**facts, "log": log})
     for name, value in accuracy.items():
         typer.echo(f"{name}: {100 * value:.1f} %")
