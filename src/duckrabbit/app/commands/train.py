@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,8 +10,11 @@ import typer
 
 from duckrabbit.app.options import command, with_examples
 from duckrabbit.app.training_options import CascadeTraining, DigitTraining
+from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
+    from duckrabbit.drawings.drawings import Drawings
+    from duckrabbit.evaluation.judge import Judge
     from duckrabbit.training.recipes import Recipe
 
 
@@ -173,7 +177,7 @@ def train_judge(
 
     from duckrabbit.drawings.drawings import load_drawings, read_index
     from duckrabbit.evaluation import judge_training as training
-    from duckrabbit.evaluation.judge import SIZE, Judge, load_judge, save_judge
+    from duckrabbit.evaluation.judge import SIZE, Judge, load_judge
     from duckrabbit.evaluation.vocabulary import common_subjects, vocabulary_of
     from duckrabbit.training.folders import data_folder
     from duckrabbit.training.speed import keep_memory
@@ -199,13 +203,22 @@ def train_judge(
         found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
         typer.echo(f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  validation: {found}")
         log.append(epoch._asdict())
+    facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed}
+    tests = {p: load_drawings(folder, p, size) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
+    _keep_judge(judge, tests, facts | ({"before": before} if before else {}), log, output)
+
+
+def _keep_judge(
+    judge: Judge, tests: Mapping[str, Drawings], facts: dict[str, Any], log: list[dict[str, Any]], output: Path
+) -> None:
+    """Write the judge, with what it is right about: what is tested is what is written, in half precision."""
+    from duckrabbit.evaluation import judge_training as training
+    from duckrabbit.evaluation.judge import load_judge, save_judge
+
     save_judge(judge, output, {})
-    kept, _ = load_judge(output)  # what is tested is what was written, in half precision
-    tests = {p: training.labelled(load_drawings(folder, p, size), vocabulary) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
-    accuracy = training.tested(kept, tests)
-    facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed, "accuracy": accuracy}
-    facts |= {"before": before} if before else {}
-    save_judge(judge, output, {**facts, "log": log})
+    kept, _ = load_judge(output)
+    accuracy = training.tested(kept, {p: training.labelled(d, kept.vocabulary) for p, d in tests.items()})
+    save_judge(judge, output, {**facts, "accuracy": accuracy, "log": log})
     for name, value in accuracy.items():
         typer.echo(f"{name}: {100 * value:.1f} %")
     typer.echo(f"The judge is in {output}.")
