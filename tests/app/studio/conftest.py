@@ -2,12 +2,12 @@
 
 import os
 import shutil
-from pathlib import Path
 
 import httpx
 import pytest
 
 from browsing import NARROW, WIDE, filled, outside
+from duckrabbit.models.cards import cards
 from studio_server import start
 from tiny_digits import train_all
 
@@ -20,16 +20,17 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory):
-    """A studio on the oracle, with models of digits, which are asked for by the names of their runs.
+    """A studio on the oracle, with tiny models of digits, which are asked for by the names of their runs.
 
-    For the documentation's pictures those in $DUCKRABBIT_RUNS are taken, which have learned something.
+    For the documentation's pictures the models that come with the package are there, too, and come first.
     """
-    runs = os.environ.get("DUCKRABBIT_RUNS") if os.environ.get("DUCKRABBIT_SCREENSHOTS") else None
-    runs = Path(runs) if runs else tmp_path_factory.mktemp("runs")
-    if not list(runs.glob("*/model")):
-        train_all(runs)
+    runs = tmp_path_factory.mktemp("runs")
+    train_all(runs)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DUCKRABBIT_RUNS", str(runs))
+        if "DUCKRABBIT_SCREENSHOTS" not in os.environ:
+            tiny = {name: card for name, card in cards().items() if not name.startswith("mnist-")}
+            patch.setattr("duckrabbit.app.studio.models.cards", lambda: tiny)
         running = start(tmp_path_factory.mktemp("studio"))
         yield running
     running.end()

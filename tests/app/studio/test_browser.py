@@ -1,7 +1,7 @@
 """The page in a real browser: every tab from empty page to downloaded file.
 
 With DUCKRABBIT_SCREENSHOTS=docs/studio the pictures of the tabs in the documentation are made anew: those that begin
-with a picture by the model `miniature`, and, if $DUCKRABBIT_RUNS holds some, by models of digits that have learned.
+with a picture by the model `miniature`, those of digits by the models that come with the package.
 """
 
 import io
