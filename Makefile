@@ -1,6 +1,6 @@
-# make gallery: every experiment of Part A as one page, out/gallery/index.html
+# make gallery: every experiment of the course, both parts, as one page, out/gallery/index.html
 # make test:    lint, types and tests
-# Both need Python 3.11 or newer and nothing else; `make install` is what they share.
+# Both need Python 3.11 or newer; `make install` is what they share. Part B of the gallery fetches MNIST.
 PYTHON ?= python3
 BIN := .venv/bin
 
