@@ -35,9 +35,23 @@ class Speed:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
     def arrange(self, module: Module) -> Module:
-        """`module` with its weights in the memory format."""
+        """`module` with its weights in the memory format, and its group norms as SingleGroupNorm."""
         module.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        for part in module.modules():
+            if type(part) is nn.GroupNorm:
+                part.__class__ = SingleGroupNorm
         return module
+
+
+class SingleGroupNorm(nn.GroupNorm):
+    """Group norm that computes in float32 on a CPU, whatever it is given: the same function, closer to it.
+
+    In bf16, channels last, with few channels to a group, PyTorch takes the gradient five times more slowly.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of x (N, C, ...), in the precision of x."""
+        return super().forward(x.float()).to(x.dtype) if x.device.type == "cpu" else super().forward(x)
 
 
 def fastest(device: str) -> Speed:
