@@ -45,17 +45,14 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def judge(tmp_path_factory):
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("judge") / "judge.safetensors"
+    path = tmp_path_factory.mktemp("judge") / "drawing-judge.safetensors"
     save_judge(Judge(VOCABULARY, TINY), path, {"accuracy": {"unseen, subject": 0.5}})
     return path
 
 
 @pytest.fixture
 def call(monkeypatch, judge):
-    from duckrabbit.evaluation import judge as module
-
-    monkeypatch.setattr(module, "SHIPPED", judge)
-    monkeypatch.setattr(module.load_judge, "__defaults__", (judge,))
+    monkeypatch.setenv("DUCKRABBIT_DATA", str(judge.parent))
     app = typer.Typer(pretty_exceptions_enable=False)
     for commands in (evaluate, illusions, train):
         commands.register(app)

@@ -10,6 +10,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation import report, sampling
 from duckrabbit.evaluation.classifier import Classifier
 from duckrabbit.evaluation.sampling import Setting, draw, draw_anagrams, draw_classes, draw_free
+from duckrabbit.evaluation.scores import frechet
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.networks.oracle import GaussianMixture, oracle_network
 
@@ -97,6 +98,19 @@ def test_the_scorecard_counts_what_the_judge_says():
     rate = report.anagram_rate(Exact(), judge, 2, 7, range(4), Setting(1.0, "ddim", 20))
     assert rate.value == 1.0
     assert report.matrix_of([(2, 7, rate)])[2, 7] == 1.0
+
+
+def test_a_model_that_knows_no_classes_is_scored_without_accuracy():
+    test = (torch.cat([MEANS] * 10) + 1) / 2 + 0.02 * torch.randn(100, 1, 28, 28)
+    judge = Reading()
+    against = report.Reference(judge, judge.features(test), test[:50], test[50:])
+    (line,) = report.evaluate(Exact(), against, [Setting(steps=10)], 40, classes=False)
+    assert line.accuracy is None
+    assert line.by_class == []
+    assert line.count == 40
+    ever_the_same = frechet(against.features, judge.features((MEANS[3:4].expand(40, -1, -1, -1) + 1) / 2))
+    assert line.frechet.value < 0.2 * ever_the_same.value  # it draws all ten
+    assert report.as_table([line]).splitlines()[2].startswith("| 1 | dpm++ | 10 | - | - | ")
 
 
 def test_a_solver_that_does_not_exist_is_refused():

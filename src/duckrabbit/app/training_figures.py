@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -126,8 +126,10 @@ def rate_matrix(rates: Tensor, title: str) -> Figure:
 
 
 def scorecard(lines: Sequence[Line]) -> Figure:
-    """Frechet distance and accuracy against the number of steps, a line for each solver and scale."""
-    shown = {"Frechet distance": lambda line: line.frechet, "accuracy": lambda line: line.accuracy}
+    """Frechet distance, and accuracy where there is one, against the steps; a line for each solver and scale."""
+    shown: dict[str, Callable[[Line], Score]] = {"Frechet distance": lambda line: line.frechet}
+    if all(line.accuracy for line in lines):
+        shown["accuracy"] = lambda line: cast("Score", line.accuracy)
     return score_panels(lines, shown, "steps")
 
 

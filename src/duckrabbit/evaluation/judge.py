@@ -24,9 +24,7 @@ from torch.nn.functional import interpolate, normalize
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.vocabulary import Vocabulary
 from duckrabbit.evaluation.weights_file import read_weights, write_weights
-
-SHIPPED = Path(__file__).parent / "drawing-judge.safetensors"
-"""The judge that comes with the project."""
+from duckrabbit.training.folders import judge_file
 
 SIZE = 64
 """The pixels a side that every picture is brought to before it is judged."""
@@ -152,9 +150,12 @@ def save_judge(judge: Judge, path: Path, facts: Mapping[str, object]) -> None:
     write_weights(judge, path, {**facts, "vocabulary": judge.vocabulary.to_json(), "shape": asdict(judge.shape)})
 
 
-def load_judge(path: Path = SHIPPED) -> tuple[Judge, dict[str, object]]:
-    """The judge in `path`, ready to look, and the facts about it. UserError where it is none."""
+def load_judge(path: Path | None = None) -> tuple[Judge, dict[str, object]]:
+    """The judge in `path`, or the one that was trained here; ready to look, with facts about it. UserError without."""
     remedy = "train one with `duckrabbit train judge`"
+    path = path or judge_file()
+    if not path.exists():
+        raise UserError(f"There is no judge of drawings in {path}; {remedy}.")
     tensors, facts = read_weights(path, "judge of drawings", remedy)
     try:
         vocabulary = Vocabulary.from_json(facts.pop("vocabulary"))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.evaluation.classifier import Classifier, judge
-from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes
+from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes, draw_free
 from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, per_class, share, table
 from duckrabbit.models.model import Model
 from duckrabbit.training.data import Pictures, to_range
@@ -19,11 +19,14 @@ from duckrabbit.training.data import Pictures, to_range
 
 @dataclass(frozen=True)
 class Line:
-    """What was found for one setting. accuracy: the share of pictures judged to be what was asked for."""
+    """What was found for one setting. accuracy: the share of pictures judged to be what was asked for.
+
+    It is None, and by_class empty, for a model that cannot be asked for anything.
+    """
 
     setting: Setting
     count: int
-    accuracy: Score
+    accuracy: Score | None
     by_class: list[Score]
     frechet: Score
     kernel: Score
@@ -52,30 +55,43 @@ def reference(classifier: Classifier, train: Pictures, test: Pictures) -> Refere
 
 
 def evaluate(
-    model: Model, against: Reference, settings: Sequence[Setting], count: int = 2000, *, memory: bool = False
+    model: Model,
+    against: Reference,
+    settings: Sequence[Setting],
+    count: int = 2000,
+    *,
+    memory: bool = False,
+    classes: bool = True,
 ) -> Iterator[Line]:
     """Draw `count` digits in every setting, from the same seeds, and score them.
 
-    memory: also look for training pictures repeated (seconds per thousand pictures).
+    memory: also look for training pictures repeated (seconds per thousand pictures). classes: ask
+    for each digit as often; without, for none.
     """
     for setting in settings:
         start = time.perf_counter()
-        pictures, labels = draw_classes(model, count, setting)
+        pictures, labels = draw_classes(model, count, setting) if classes else (draw_free(model, count, setting), None)
         seconds = time.perf_counter() - start
         yield score(pictures, labels, against, setting, seconds, memory=memory)
 
 
 def score(
-    pictures: Tensor, labels: Tensor, against: Reference, setting: Setting, seconds: float, *, memory: bool = False
+    pictures: Tensor,
+    labels: Tensor | None,
+    against: Reference,
+    setting: Setting,
+    seconds: float,
+    *,
+    memory: bool = False,
 ) -> Line:
-    """The scores of pictures (N, 1, 28, 28) from 0 to 1 that were to show `labels` (N,)."""
+    """The scores of pictures (N, 1, 28, 28) from 0 to 1 that were to show `labels` (N,), or anything (None)."""
     probabilities, features = judge(against.classifier, pictures)
     found = probabilities.argmax(1)
     return Line(
         setting,
         len(pictures),
-        share(int((found == labels).sum()), len(labels)),
-        per_class(found, labels),
+        None if labels is None else share(int((found == labels).sum()), len(labels)),
+        [] if labels is None else per_class(found, labels),
         frechet(against.features, features),
         kernel_distance(against.features, features),
         memorised(pictures, against.train, against.test[:2000]) if memory else None,
@@ -116,16 +132,22 @@ def as_table(lines: Sequence[Line]) -> str:
     head = ["scale", "solver", "steps", "accuracy", "worst digit", "Frechet", "KID", "memorised", "s / 1000"]
     rows = []
     for line in lines:
-        worst = min(range(len(line.by_class)), key=lambda c: line.by_class[c].value)
+        right, worst = (line.accuracy.percent(), _worst(line.by_class)) if line.accuracy else ("-", "-")
         rows.append(
             [
-                *(f"{line.setting.scale:g}", line.setting.solver, str(line.setting.steps), line.accuracy.percent()),
-                *(f"{worst}: {line.by_class[worst].percent()}", str(line.frechet), str(line.kernel)),
+                *(f"{line.setting.scale:g}", line.setting.solver, str(line.setting.steps)),
+                *(right, worst, str(line.frechet), str(line.kernel)),
                 line.memorised.percent() if line.memorised else "-",
                 f"{1000 * line.seconds / line.count:.1f}",
             ]
         )
     return table(head, rows)
+
+
+def _worst(by_class: Sequence[Score]) -> str:
+    """The class that is right least often, and how often."""
+    worst = min(range(len(by_class)), key=lambda c: by_class[c].value)
+    return f"{worst}: {by_class[worst].percent()}"
 
 
 def best(lines: Sequence[Line]) -> Line:

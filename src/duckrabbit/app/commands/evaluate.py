@@ -39,7 +39,7 @@ def evaluate(
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
     sheet: Annotated[bool, typer.Option("--sheet/--no-sheet", help="Draw the 100 uncurated samples.")] = True,
     stage: Annotated[int, typer.Option(min=1, help="Judge what comes out of this stage.")] = 1,
-    judge: Annotated[Path | None, typer.Option(help="A judge of your own (see `duckrabbit train judge`).")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Instead of the one that `duckrabbit train judge` made.")] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
@@ -48,14 +48,16 @@ def evaluate(
         Path, typer.Option("--output", "-o", help="A folder for the table, the data, the plot and the page.")
     ] = Path("out/evaluate"),
 ) -> None:
-    """Judge a model by the judges that come with duckrabbit.
+    """Score a model: what it draws is judged, measured and compared, with intervals.
 
-    A text-to-image model of drawings: whether the judge sees the subject and the style that were asked for, in pairs
+    A diffusion model of digits: accuracy, if it knows classes; Frechet distance and KID in the features of the
+    classifier that comes with duckrabbit; repeated training pictures. A denoiser: PSNR and SSIM at every noise level,
+    against the best blur. All settings use the same seeds.
+
+    A text-to-image model of drawings: whether a judge sees the subject and the style that were asked for, in pairs
     that training showed and in pairs it did not; Frechet distance and KID to held-out drawings; repeated training
-    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`).
-
-    A diffusion model of digits: accuracy, Frechet distance and KID in the classifier's features, repeated training
-    pictures. A denoiser: PSNR and SSIM at every noise level, against the best blur. All settings use the same seeds.
+    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`) and a judge
+    (`duckrabbit train judge`).
 
     **Examples**
 
@@ -65,22 +67,22 @@ def evaluate(
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
     from duckrabbit.app.scorecard import Wishes, report
-    from duckrabbit.evaluation.judge import SHIPPED
     from duckrabbit.models.load import digits_folder, load
-    from duckrabbit.training.folders import data_folder
+    from duckrabbit.training.folders import data_folder, judge_file
 
     name = find_model(model)
     if (digits := digits_folder(name)) is not None:
         if judge or data or stage != 1 or dry_run:
             raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
-        _digits(name, digits, device, dtype, _choices(guidance_scale, solver, steps), count or 2000, memory, output)
+        choices = _choices(guidance_scale, solver, steps, _usual(name, digits, guidance_scale))
+        _digits(name, digits, device, dtype, choices, count or 2000, memory, output)
         return
     loaded = load(name, device=device, dtype=dtype)
     if stage > len(loaded.stages):
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    where, against = judge or SHIPPED, data or data_folder("drawings-64")
+    where, against = judge or judge_file(), data or data_folder("drawings-64")
     report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, where, against, output))
 
 
@@ -88,10 +90,19 @@ Choices = tuple[str, str, str]
 """Guidance scales, solvers and steps, as typed."""
 
 
-def _choices(
-    scales: str | None, solvers: str | None, steps: str | None, own: Choices = ("1,2,5", "dpm++", "20")
-) -> Choices:
+def _choices(scales: str | None, solvers: str | None, steps: str | None, own: Choices) -> Choices:
     return scales or own[0], solvers or own[1], steps or own[2]
+
+
+def _usual(name: str, folder: Path, scales: str | None) -> Choices:
+    """What a model of digits is asked unless told otherwise. UserError for a scale where it would change nothing."""
+    from duckrabbit.models.digits import DigitsConfig
+
+    if DigitsConfig.read(folder).network.conditioning == "class":
+        return "1,2,5", "dpm++", "20"
+    if scales:
+        raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
+    return "1", "dpm++", "20"
 
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
@@ -130,13 +141,12 @@ def _digits(
     from duckrabbit.models.load import load
 
     conditioning = DigitsConfig.read(folder).network.conditioning
-    if conditioning == "time":
-        raise UserError(f"{name} has no classes to be right about; evaluate a class-conditioned model.")
     output.mkdir(parents=True, exist_ok=True)
     if conditioning == "none":
         _denoiser(folder, count, output)
-    else:
-        _diffusion(load(name, device=device, dtype=dtype), _settings(*choices), count, memory, output)
+        return
+    model = load(name, device=device, dtype=dtype)
+    _diffusion(model, _settings(*choices), count, memory, output, classes=conditioning == "class")
 
 
 def curves(
@@ -174,26 +184,27 @@ def _log_folder(name: str) -> Path:
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
 
 
-def _diffusion(model: Model, settings: Sequence[Setting], count: int, memory: bool, output: Path) -> None:
+def _diffusion(
+    model: Model, settings: Sequence[Setting], count: int, memory: bool, output: Path, *, classes: bool
+) -> None:
     from rich.console import Console
     from rich.markdown import Markdown
 
     from duckrabbit.app import training_figures as figures
     from duckrabbit.evaluation.classifier import load_classifier
     from duckrabbit.evaluation.report import as_table, evaluate, reference
-    from duckrabbit.training.data import load
-    from duckrabbit.training.folders import data_folder
+    from duckrabbit.training.fetch import load_or_fetch
 
-    folder = data_folder("mnist")
-    shown, new = load("mnist", "train+validation", folder), load("mnist", "test", folder)
+    shown, new = (load_or_fetch("mnist", split, typer.echo) for split in ("train+validation", "test"))
     against = reference(load_classifier()[0], shown, new)
     lines: list[Line] = []
     console = Console(stderr=True)
-    for line in evaluate(model, against, settings, count, memory=memory):
+    for line in evaluate(model, against, settings, count, memory=memory, classes=classes):
         lines.append(line)
         setting = line.setting
         done = f"{setting.solver}, {setting.steps} steps, scale {setting.scale:g}"
-        console.print(f"{len(lines)}/{len(settings)}  {done}: accuracy {line.accuracy}, Frechet {line.frechet}")
+        right = f"accuracy {line.accuracy}, " if line.accuracy else ""
+        console.print(f"{len(lines)}/{len(settings)}  {done}: {right}Frechet {line.frechet}")
     table = as_table(lines)
     (output / "scores.md").write_text(table, encoding="utf-8")
     (output / "scores.json").write_text(json.dumps([line.to_json() for line in lines], indent=1), encoding="utf-8")
@@ -205,10 +216,10 @@ def _denoiser(folder: Path, count: int, output: Path) -> None:
     from duckrabbit.app import training_figures as figures
     from duckrabbit.evaluation.denoising import compare
     from duckrabbit.models.digits import load_denoiser
-    from duckrabbit.training.data import load, to_range
-    from duckrabbit.training.folders import data_folder
+    from duckrabbit.training.data import to_range
+    from duckrabbit.training.fetch import load_or_fetch
 
-    test = load("mnist", "test", data_folder("mnist"))[:count]
+    test = load_or_fetch("mnist", "test", typer.echo)[:count]
     rows = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
     text = ["| sigma | PSNR / dB | SSIM | best blur / px | its PSNR / dB | its SSIM |", "|" + " --- |" * 6]
     text += [f"| {r.sigma:g} | {r.psnr} | {r.ssim} | {r.blur:g} | {r.blur_psnr} | {r.blur_ssim} |" for r in rows]

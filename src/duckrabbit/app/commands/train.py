@@ -161,7 +161,9 @@ def train_judge(
     ] = None,
     families: Annotated[int, typer.Option(min=2, help="Learn subjects that so many families draw.")] = 5,
     every: Annotated[bool, typer.Option("--all-subjects", help="Not only the common ones, but all of these.")] = False,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("judge.safetensors"),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The file to write; by default where it is looked for.")
+    ] = None,
 ) -> None:
     """Train the judge of drawings: chosen on a part of the training drawings, tested once on all the others.
 
@@ -170,8 +172,8 @@ def train_judge(
 
     **Examples**
 
-        duckrabbit train judge -o my-judge.safetensors
-        duckrabbit evaluate miniature --judge my-judge.safetensors
+        duckrabbit train judge
+        duckrabbit train judge --epochs 20 --start my-judge.safetensors -o better.safetensors
     """
     import torch
 
@@ -179,7 +181,7 @@ def train_judge(
     from duckrabbit.evaluation import judge_training as training
     from duckrabbit.evaluation.judge import SIZE, Judge, load_judge
     from duckrabbit.evaluation.vocabulary import common_subjects, vocabulary_of
-    from duckrabbit.training.folders import data_folder
+    from duckrabbit.training.folders import data_folder, judge_file
     from duckrabbit.training.speed import keep_memory
 
     keep_memory()
@@ -205,7 +207,7 @@ def train_judge(
         log.append(epoch._asdict())
     facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed}
     tests = {p: load_drawings(folder, p, size) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
-    _keep_judge(judge, tests, facts | ({"before": before} if before else {}), log, output)
+    _keep_judge(judge, tests, facts | ({"before": before} if before else {}), log, output or judge_file())
 
 
 def _keep_judge(
