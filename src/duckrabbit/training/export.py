@@ -58,8 +58,11 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
 
 def _short_log(rows: list[dict[str, Any]]) -> str:
     """Of each step its number, its loss and the seconds so far; of the last one everything."""
-    kept = [{"step": row["step"], "loss": float(f"{row['loss']:.4g}"), "seconds": row["seconds"]} for row in rows[:-1]]
-    return "".join(json.dumps(row) + "\n" for row in [*kept, *rows[-1:]])
+    kept = [
+        {"step": row["step"], "loss": float(f"{row['loss']:.4g}"), "seconds": round(row["seconds"])}
+        for row in rows[:-1]
+    ]
+    return "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in [*kept, *rows[-1:]])
 
 
 def _halved(value: Tensor) -> Tensor:
