@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Self
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -14,13 +13,14 @@ from duckrabbit.diffusion.levels import DiscreteSchedule, squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.training.hybrid import Hybrid
 from duckrabbit.training.objectives import Weighting
+from duckrabbit.training.values import Plain
 
 TIMES = 1000
 """T, of every noise schedule of DeepFloyd IF."""
 
 
 @dataclass(frozen=True)
-class CascadeRecipe(ABC):
+class CascadeRecipe(Plain, ABC):
     """How a stage is trained, but for what it is.
 
     size: width and height of what it draws, in pixels. channels: of the U-Net's levels. images: the
@@ -94,18 +94,8 @@ class CascadeRecipe(ABC):
         return step % max(1, total // self.sheets) == 0 or step == total
 
     def to_json(self) -> dict[str, Any]:
-        """The recipe as plain values."""
-        values = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-        return {"stage": self.stage, **values}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """The recipe that `to_json` wrote. Raises UserError where a field is not one of a recipe."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"A recipe has no {', '.join(sorted(unknown))}; it was written by another version.")
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**fields)
+        """The recipe as plain values, and which stage it is for."""
+        return {"stage": self.stage, **super().to_json()}
 
 
 def to_unit(images: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.networks.unet import Edition, UNetConfig, build_unet
 from duckrabbit.training.data import Pictures, to_range
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
+from duckrabbit.training.values import Plain
 
 Task = Literal["denoiser", "time", "class"]
 Goal = Literal["picture", "epsilon", "v_prediction", "flow"]
@@ -25,7 +26,7 @@ Decay = Literal["constant", "exponential", "cosine"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Plain):
     """What to train, on what, and how.
 
     goal: what the network says; "picture" is single-step denoising at `sigma`. steps: T of the
@@ -130,19 +131,6 @@ class Recipe:
                 return self.rate * (step + 1) / rise
             return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
         return self.rate
-
-    def to_json(self) -> dict[str, Any]:
-        """The recipe as plain values."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
-        """The recipe that `to_json` wrote. Raises UserError where a field is not one of a recipe."""
-        unknown = set(values) - set(cls.__dataclass_fields__)
-        if unknown:
-            raise UserError(f"A recipe has no {', '.join(sorted(unknown))}; it was written by another version.")
-        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-        return cls(**fields)
 
 
 _COURSE = Recipe("cs180-class", "class", "epsilon", decay="exponential")

@@ -1,0 +1,28 @@
+"""Frozen dataclasses as plain values, to be kept in a file and read again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Self
+
+from duckrabbit.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+
+class Plain:
+    """A recipe, a dataclass of numbers, words and tuples of them."""
+
+    def to_json(self: DataclassInstance) -> dict[str, Any]:
+        """The recipe as plain values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """The recipe that `to_json` wrote. Raises UserError where a field is not one of a recipe."""
+        unknown = set(values) - {field.name for field in fields(cls)}  # type: ignore[arg-type]
+        if unknown:
+            raise UserError(f"A recipe has no {', '.join(sorted(unknown))}; it was written by another version.")
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
