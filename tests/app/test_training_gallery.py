@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from duckrabbit.app import digit_figures, training_gallery
 from duckrabbit.errors import UserError
@@ -18,6 +20,8 @@ def trained(training, tmp_path, monkeypatch):
         training("train", task, "--precision", "no", "--no-pictures")
     folders = {f"mnist-{task}": tmp_path / f"runs/fast-{task}/model" for task in ("class", "denoiser")}
     monkeypatch.setattr(training_gallery, "shipped", lambda: folders)
+    monkeypatch.setattr(training_gallery, "KEPT", tmp_path / "kept")
+    (tmp_path / "kept").mkdir()
     monkeypatch.setattr("duckrabbit.models.load.folder_of", lambda name: folders.get(name, Path(name)))
     monkeypatch.setattr(digit_figures, "PER_PAIR", 1)
     monkeypatch.setattr(digit_figures, "WAYS", (("dpm++", 2), ("ddim", 3)))
@@ -52,6 +56,32 @@ def test_a_figure_can_be_had_alone_and_an_unknown_one_is_answered_with_those_the
     assert (tmp_path / "alone/sheet.png").read_bytes().startswith(b"\x89PNG")
     with pytest.raises(UserError, match="no figure 'nosuch'; there are noise, "):
         trained("figure", "nosuch")
+
+
+def test_what_is_kept_of_a_run_is_shown_until_there_is_a_run_of_that_name(trained, tmp_path):
+    grey = np.arange(60 * 90, dtype=np.uint8).reshape(60, 90)
+    for run, what in (("cs180-class", "epoch-20"), ("fast-class", "epoch-2"), ("cs180-denoiser", "epochs")):
+        (tmp_path / "kept" / run).mkdir()
+        Image.fromarray(grey).save(tmp_path / "kept" / run / f"{what}.png")
+    (tmp_path / "kept/cs180-class/metrics.jsonl").write_text(
+        (tmp_path / "runs/fast-class/metrics.jsonl").read_text(encoding="utf-8"), encoding="utf-8"
+    )
+    trained("figure", "cs180-class-epoch-20", "--out", tmp_path / "shown")
+    with Image.open(tmp_path / "shown/sheet.png") as shown:
+        seen = np.asarray(shown.convert("L"))
+    where = [(y, x) for y in range(len(seen) - 59) for x in range(seen.shape[1] - 89)]
+    assert any((seen[y : y + 60, x : x + 90] == grey).all() for y, x in where)  # pixel for pixel, in a margin
+    trained("figure", "fast-class-epoch-2", "--out", tmp_path / "own")
+    with Image.open(tmp_path / "own/sheet.png") as own:
+        assert own.width > 500  # drawn from the run at hand
+    pieces = {piece.key: piece for piece in training_gallery.pieces()}
+    assert "train class --preset cs180" in pieces["cs180-class-epoch-20"].text
+    assert "cs180" not in pieces["fast-class-epoch-2"].text
+    order = [piece.section.split()[1] for piece in pieces.values()]
+    assert order == sorted(order)
+    assert order[list(pieces).index("cs180-denoiser-epochs")] == "1.2.1"
+    trained("curves", "cs180-class", "--out", tmp_path / "curves")
+    assert (tmp_path / "curves/sheet.png").stat().st_size > 5000
 
 
 def test_the_gallery_has_two_parts(training):

@@ -22,11 +22,24 @@ from duckrabbit.evaluation.scores import Score
 from duckrabbit.training.checkpoint import write_atomically
 from duckrabbit.training.data import Pictures, to_range
 
+DPI = 120
+
 
 def write(figure: Figure, path: Path) -> Path:
     """The figure as a PNG at `path`."""
     write_atomically(path, _png(figure))
     return path
+
+
+def picture(path: Path) -> Figure:
+    """A picture in a file as a figure, pixel for pixel."""
+    with Image.open(path) as image:
+        shown = np.asarray(image.convert("RGB"))
+    figure = Figure(figsize=(shown.shape[1] / DPI, shown.shape[0] / DPI))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.imshow(shown, interpolation="nearest")
+    axes.set_axis_off()
+    return figure
 
 
 def pixels(figure: Figure) -> np.ndarray:
@@ -37,7 +50,7 @@ def pixels(figure: Figure) -> np.ndarray:
 
 def _png(figure: Figure) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
     return buffer.getvalue()
 
 

@@ -1,7 +1,8 @@
-"""Part B of the gallery: figures of the models of digits that come with duckrabbit, and of one's own runs.
+"""Part B of the gallery: figures of the models of digits that come with duckrabbit, and of training runs.
 
 `pieces` lists what can be drawn from the models and the runs at hand, and loads none of them; a
-piece draws itself when it is asked to. Nothing is trained here.
+piece draws itself when it is asked to. Nothing is trained here: of runs that take hours the package
+keeps the figures and the log, in gallery/kept, which a run of the same name at hand replaces.
 """
 
 from __future__ import annotations
@@ -37,6 +38,9 @@ LOSS = (
 VELOCITY = r"$v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0,\qquad \bar\alpha_T = 0$"
 
 
+KEPT = Path(__file__).parent / "gallery" / "kept"
+
+
 @dataclass(frozen=True)
 class Piece:
     """A figure: its name, its place, what it shows, the equation, what it is made from, and how."""
@@ -62,8 +66,9 @@ def stamp(key: str, sources: Iterable[Path]) -> str:
 
 
 def pieces() -> list[Piece]:
-    """Every figure that the models and runs at hand allow, in the order of the course."""
-    return [*_denoiser(), *_samples(), *_classes()]
+    """Every figure that the models and runs at hand allow, and those kept of others, in the order of the course."""
+    made = {piece.key: piece for piece in (*_kept(), *_denoiser(), *_samples(), *_of_runs(), *_classes())}
+    return sorted(made.values(), key=lambda piece: piece.section.split()[1])
 
 
 def find(key: str) -> Piece:
@@ -87,8 +92,13 @@ def runs() -> dict[str, Path]:
 
 def logs() -> dict[str, Path]:
     """The logs of training at hand, by the name of the model or the run."""
-    everything = {name: folder / METRICS for name, folder in {**shipped(), **runs()}.items()}
+    everything = {name: folder / METRICS for name, folder in {**shipped(), **kept_runs(), **runs()}.items()}
     return {name: log for name, log in everything.items() if log.is_file() and log.stat().st_size}
+
+
+def kept_runs() -> dict[str, Path]:
+    """The runs of which the package keeps figures and a log, by name: their folders."""
+    return {folder.name: folder for folder in sorted(KEPT.iterdir())}
 
 
 def _snapshots(run: Path) -> dict[int, Path]:
@@ -111,18 +121,6 @@ def _denoiser() -> Iterator[Piece]:
             weights,
             partial(digit_figures.scores, folder, _test),
         )
-    for name, run in runs().items():
-        kept = _snapshots(run)
-        if "denoiser" in name and kept:
-            text = f"Test digits at sigma 0.5, after epoch {' and '.join(map(str, kept))}."
-            yield Piece(
-                f"{name}-epochs",
-                f"B 1.2.1 While it trains: {name}",
-                text,
-                DENOISING,
-                tuple(kept.values()),
-                partial(_epochs, run),
-            )
 
 
 def _samples() -> Iterator[Piece]:
@@ -136,12 +134,39 @@ def _samples() -> Iterator[Piece]:
             (folder / WEIGHTS,),
             partial(_drawn, folder, name),
         )
+
+
+def _of_runs() -> Iterator[Piece]:
     for name, run in runs().items():
-        for epoch, file in _snapshots(run).items():
-            if "denoiser" not in name:
-                text = "The course's sampler for its recipes, 20 steps of DPM-Solver++ for ours."
-                where = f"B 2 Samples: {name}, epoch {epoch}"
-                yield Piece(f"{name}-epoch-{epoch}", where, text, LOSS, (file,), partial(_after, run, epoch))
+        weights = _snapshots(run)
+        if "denoiser" in name and weights:
+            yield _while_training(name, "epochs", tuple(weights.values()), partial(_epochs, run))
+        elif "denoiser" not in name:
+            for epoch, file in weights.items():
+                yield _while_training(name, f"epoch-{epoch}", (file,), partial(_after, run, epoch))
+
+
+def _kept() -> Iterator[Piece]:
+    """A figure for every picture gallery/kept/RUN/WHAT.png."""
+    for name, folder in kept_runs().items():
+        for file in sorted(folder.glob("*.png")):
+            yield _while_training(name, file.stem, (file,), partial(figures.picture, file), kept=True)
+
+
+def _while_training(
+    run: str, what: str, sources: tuple[Path, ...], draw: Callable[[], Figure], kept: bool = False
+) -> Piece:
+    """What a run shows: "epochs", digits denoised after several of them, or "epoch-5", samples after the fifth."""
+    if what == "epochs":
+        section, equation = f"B 1.2.1 While it trains: {run}", DENOISING
+        text = "Test digits at sigma 0.5, and what it made of them after some epochs."
+    else:
+        section, equation = f"B 2 Samples: {run}, epoch {what.removeprefix('epoch-')}", LOSS
+        text = "The course's sampler for its recipes, 20 steps of DPM-Solver++ for ours."
+    if kept:
+        preset, task = run.rsplit("-", 1)
+        text += f" Drawn when this run was made; `duckrabbit train {task} --preset {preset}` makes one of your own."
+    return Piece(f"{run}-{what}", section, text, equation, sources, draw)
 
 
 def _classes() -> Iterator[Piece]:

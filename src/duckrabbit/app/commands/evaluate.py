@@ -173,12 +173,13 @@ def curves(
 
 def _log_folder(name: str) -> Path:
     """The folder with the log of a model's training. Raises UserError where there is none."""
+    from duckrabbit.app.training_gallery import kept_runs
     from duckrabbit.models.load import digits_folder
     from duckrabbit.training.folders import runs_folder
     from duckrabbit.training.loop import METRICS
 
     left = digits_folder(find_model(name))
-    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left):
+    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left, kept_runs().get(name)):
         if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
             return folder
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
