@@ -127,8 +127,8 @@ def anagram_matrix(
             yield first, second, anagram_rate(model, classifier, first, second, seeds, setting, view)
 
 
-def as_table(lines: Sequence[Line]) -> str:
-    """The lines as a Markdown table."""
+def rows_of(lines: Sequence[Line]) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and the lines as words."""
     head = ["scale", "solver", "steps", "accuracy", "worst digit", "Frechet", "KID", "memorised", "s / 1000"]
     rows = []
     for line in lines:
@@ -141,7 +141,14 @@ def as_table(lines: Sequence[Line]) -> str:
                 f"{1000 * line.seconds / line.count:.1f}",
             ]
         )
-    return table(head, rows)
+    return head, rows
+
+
+def as_table(lines: Sequence[Line], columns: Sequence[str] = ()) -> str:
+    """The lines as a Markdown table: these columns of it, by default all."""
+    head, rows = rows_of(lines)
+    kept = [head.index(name) for name in columns or head]
+    return table([head[k] for k in kept], [[row[k] for k in kept] for row in rows])
 
 
 def _worst(by_class: Sequence[Score]) -> str:

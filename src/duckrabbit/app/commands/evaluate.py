@@ -206,11 +206,11 @@ def _diffusion(
         done = f"{setting.solver}, {setting.steps} steps, scale {setting.scale:g}"
         right = f"accuracy {line.accuracy}, " if line.accuracy else ""
         console.print(f"{len(lines)}/{len(settings)}  {done}: {right}Frechet {line.frechet}")
-    table = as_table(lines)
-    (output / "scores.md").write_text(table, encoding="utf-8")
+    (output / "scores.md").write_text(as_table(lines), encoding="utf-8")
     (output / "scores.json").write_text(json.dumps([line.to_json() for line in lines], indent=1), encoding="utf-8")
     figures.write(figures.scorecard(lines), output / "scores.png")
-    Console().print(Markdown(table))
+    columns = ("scale", "solver", "steps", *(("accuracy",) if classes else ()), "Frechet")  # what fits a terminal
+    Console().print(Markdown(as_table(lines, columns)))
 
 
 def _denoiser(folder: Path, count: int, output: Path) -> None:
