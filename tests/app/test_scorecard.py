@@ -125,7 +125,9 @@ def test_what_is_missing_is_said_with_the_remedy(call, cascade_folder, data, tmp
 def test_a_judge_is_trained_tested_and_told_of(call, data, tmp_path):
     out = tmp_path / "judge.safetensors"
     told = call("train", "judge", "--data", data, "--all-subjects", "--epochs", "1", "-o", out)
-    assert "5 subjects in 2 styles, 94 drawings" in told  # 100 of training less 6 to choose the epoch on
+    assert (
+        "5 subjects in 2 styles, 94 drawings, and 0 of other subjects" in told
+    )  # 100 of training less 6 to choose the epoch on
     kept, facts = load_judge(out)
     assert kept.vocabulary.subjects == tuple(sorted(SHAPES[:5]))
     assert facts["data_hash"] == "0" * 64

@@ -17,11 +17,11 @@ from duckrabbit.training.objectives import Draws
 
 @pytest.fixture(scope="module")
 def taught():
-    """A tiny judge after sixteen looks at 144 drawings, and how it said it was doing."""
+    """A tiny judge after 24 looks at 144 drawings, and how it said it was doing."""
     torch.manual_seed(0)
     judge = Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
-    epochs = list(training.train_judge(judge, learned, validation, epochs=16, batch=16))
+    epochs = list(training.train_judge(judge, learned, validation, epochs=24, batch=16))
     return judge, epochs
 
 
@@ -30,7 +30,7 @@ def test_it_learns_shapes_whatever_their_colour_and_how_they_are_drawn(taught):
     subject, style = training.accuracy(judge, training.labelled(drawings(2, seed=1), VOCABULARY))
     assert subject.value > 0.8
     assert style.value > 0.75
-    assert [e.epoch for e in epochs] == list(range(1, 17))
+    assert [e.epoch for e in epochs] == list(range(1, 25))
     assert epochs[-1].loss < 0.7 * epochs[0].loss
 
 
@@ -38,7 +38,7 @@ def test_at_the_end_it_holds_the_weights_that_did_best(taught):
     judge, epochs = taught
     _, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     found = training.accuracy(judge, validation)[0].value
-    assert found == pytest.approx(max(e.subject for e in epochs[12:]))  # the last quarter, at full size
+    assert found == pytest.approx(max(e.subject for e in epochs[18:]))  # the last quarter, at full size
 
 
 def test_small_and_large_pictures_are_judged_alike(taught):

@@ -22,7 +22,8 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation import scorecard as cards
 from duckrabbit.evaluation.judge import Judge, load_judge, look
 from duckrabbit.evaluation.sampling import Setting
-from duckrabbit.evaluation.scorecard_lines import Line, as_table
+from duckrabbit.evaluation.scorecard_lines import Line, as_table, rows_of
+from duckrabbit.evaluation.scores import table
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
 from duckrabbit.files import Atomic
 from duckrabbit.models.model import Model
@@ -135,7 +136,10 @@ class _Writer:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(as_table(self.lines)))
+        head, rows = rows_of(self.lines)
+        chosen = [head.index("setting"), 2, 3, 4, 6, head.index("Frechet")]  # what fits a terminal; scores.md has all
+        narrow = [[row[k] for k in chosen] for row in (head, *rows)]
+        Console().print(Markdown(table(narrow[0], narrow[1:])))
 
 
 def _write(path: Path, text: str) -> None:

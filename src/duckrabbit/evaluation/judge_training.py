@@ -1,6 +1,6 @@
 """Training the judge of drawings, so that it generalises: to drawings by another hand, and to generated pictures.
 
-Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Half of each batch has its colours
+Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Most of each batch has its colours
 changed beyond recognition too, so that the subject is not told by its colours, and its early features exchange their
 statistics (MixStyle, Zhou et al. 2021, arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
 The style is learned from drawings of all subjects, known or not, whose colours stay.
@@ -81,16 +81,16 @@ def train_judge(
     *,
     epochs: int = 80,
     rate: float = 4e-3,
+    small_first: bool = True,
     batch: int = 64,
     seed: int = 180,
 ) -> Iterator[Epoch]:
     """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
 
-    others: drawings of other subjects, from which styles are learned too.
-    AdamW, one cycle up to `rate`, weight decay 0.05, labels smoothed by 0.1; pictures small first (`size_at`). An
-    average of the weights over about 50 steps is what is validated, at the size of the epoch, and kept of the
-    epochs at full size. What is random follows from the seed and the step. The network runs in bf16 where that is
-    fast (training.speed).
+    others: drawings of other subjects, from which styles are learned too. small_first: begin with small pictures
+    (`size_at`). AdamW, one cycle up to `rate`, weight decay 0.05, labels smoothed by 0.1. An average of the weights
+    over about 50 steps is what is validated, at the size of the epoch, and kept of the epochs at full size. What is
+    random follows from the seed and the step. The network runs in bf16 where that is fast (training.speed).
     """
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = max(1, len(train.images) // batch)
@@ -104,13 +104,14 @@ def train_judge(
         order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed + epoch))
         chance = torch.Generator().manual_seed(seed + epoch)
         judge.train()
-        total, size = 0.0, size_at((epoch + 1) / epochs)
+        total, size = 0.0, size_at((epoch + 1) / epochs) if small_first else SIZE
         for k in range(per_epoch):
             rows = order[k * batch : (k + 1) * batch]
             draws = Draws(seed, epoch * per_epoch + k, len(rows), slice(None))
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 loss = _subject_loss(judge, Labelled(*(x[rows] for x in train)), draws, size)
-                rows = torch.randint(len(styled.images), (len(rows),), generator=chance)
+                rows = torch.randint(len(styled.images), (max(2, batch // 2),), generator=chance)
+                draws = Draws(seed + 1, epoch * per_epoch + k, len(rows), slice(None))
                 loss = loss + _style_loss(judge, Labelled(*(x[rows] for x in styled)), draws)
             optimizer.zero_grad()
             loss.backward()
@@ -137,8 +138,8 @@ def size_at(progress: float) -> int:
 
 
 def _subject_loss(judge: Judge, data: Labelled, draws: Draws, size: int) -> Tensor:
-    """Cross entropy of the subject; half of the pictures have strange colours and exchanged statistics."""
-    whole = len(data.images) // 2
+    """Cross entropy of the subject; three of four pictures have strange colours and exchanged statistics."""
+    whole = len(data.images) // 4
     pictures = distort_drawings(data.images.float() / 255, draws, whole)
     with _mixed_styles(judge, whole, draws):
         cosines = judge.cosines(judge.what(ink(pictures, size)))

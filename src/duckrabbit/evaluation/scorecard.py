@@ -19,7 +19,7 @@ from torch import Tensor
 from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.each_prompt import EACH, EachPrompt
-from duckrabbit.evaluation.judge import Judge, look
+from duckrabbit.evaluation.judge import Judge, Seen, look
 from duckrabbit.evaluation.judge_training import labelled
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard_lines import Line, Memory, Retrieval
@@ -61,11 +61,19 @@ class Gallery:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """What models are measured against: the judge, and the drawings of training and those held out from it."""
+    """What models are measured against: the judge, and the drawings of training and those held out from it.
+
+    `styles` are the numbers of the styles that pictures may be of: the judge chooses among these.
+    """
 
     judge: Judge
     train: Gallery
     held_out: Gallery
+    styles: Tensor
+
+    def style_of(self, seen: Seen) -> Tensor:
+        """The number of the likeliest style of each picture (N,)."""
+        return self.styles[seen.styles[:, self.styles].argmax(1)]
 
 
 def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int] | None = None) -> Reference:
@@ -73,10 +81,10 @@ def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int
 
     Raises UserError where fewer than two held-out drawings are left.
     """
+    wanted = torch.tensor(sorted(styles if styles is not None else range(len(judge.vocabulary.styles))))
     galleries = []
     for drawings in (train, held_out):
         data = labelled(drawings, judge.vocabulary)
-        wanted = torch.tensor(sorted(styles if styles is not None else range(len(judge.vocabulary.styles))))
         rows = torch.isin(data.styles, wanted)
         pictures = data.images[rows].float() / 255
         seen = look(judge, pictures) if rows.any() else None
@@ -87,7 +95,8 @@ def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int
             "There are too few drawings, of training or held out, in the styles and subjects that the judge and the "
             "model share; build the whole set with `duckrabbit data build drawings`."
         )
-    return Reference(judge, *galleries)
+    shown, kept = galleries
+    return Reference(judge, shown, kept, wanted)
 
 
 def questions(
@@ -191,7 +200,7 @@ def score(
     """The scores of pictures (N, 3, S, S), 0 to 1, that were to show what was `asked`."""
     seen = look(against.judge, pictures)
     ranks = seen.rank(torch.tensor([q.pair.subject for q in asked]))
-    styles = seen.styles.argmax(1) == torch.tensor([q.pair.style for q in asked])
+    styles = against.style_of(seen) == torch.tensor([q.pair.style for q in asked])
 
     def retrieval(kind: Kind) -> Retrieval | None:
         rows = torch.tensor([q.kind == kind for q in asked])
@@ -218,7 +227,7 @@ def drawings_line(against: Reference, count: int, seed: int = 0) -> Line:
     held = against.held_out
     seen = look(against.judge, held.pictures)
     ranks, n = seen.rank(held.subjects), len(held.pictures)
-    hits = (ranks == 1, ranks <= 5, seen.styles.argmax(1) == held.styles)
+    hits = (ranks == 1, ranks <= 5, against.style_of(seen) == held.styles)
     rows = torch.randperm(len(against.train.pictures), generator=torch.Generator().manual_seed(seed))[:count]
     some = against.train.features[rows]
     own = Retrieval(*(share(int(hit.sum()), n) for hit in hits))

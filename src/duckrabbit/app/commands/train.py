@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +9,8 @@ import typer
 
 from duckrabbit.app.options import command, with_examples
 from duckrabbit.app.training_options import CascadeTraining, DigitTraining
-from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.drawings.drawings import Drawings
-    from duckrabbit.evaluation.judge import Judge
     from duckrabbit.training.recipes import Recipe
 
 
@@ -175,55 +171,11 @@ def train_judge(
         duckrabbit train judge
         duckrabbit train judge --epochs 20 --start my-judge.safetensors -o better.safetensors
     """
-    import torch
-
-    from duckrabbit.drawings.drawings import load_drawings, read_index
-    from duckrabbit.evaluation import judge_training as training
-    from duckrabbit.evaluation.judge import SIZE, Judge, load_judge
-    from duckrabbit.evaluation.vocabulary import common_subjects, vocabulary_of
+    from duckrabbit.app.judging import Lesson, teach
     from duckrabbit.training.folders import data_folder, judge_file
-    from duckrabbit.training.speed import keep_memory
 
-    keep_memory()
-    folder = data or data_folder("drawings-64")
-    index = read_index(folder)
-    size = min(SIZE, index["size"])
-    drawings = load_drawings(folder, "train", size)
-    vocabulary = vocabulary_of(drawings, families, None if every else common_subjects())
-    learned, validation = training.split(training.labelled(drawings, vocabulary))
-    others = training.unknown(drawings, vocabulary)
-    typer.echo(
-        f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles, {len(learned.images)} drawings"
-    )
-    torch.manual_seed(seed)
-    judge, before = load_judge(start) if start else (Judge(vocabulary), None)
-    if judge.vocabulary != vocabulary:
-        raise UserError(f"{start} judges other subjects or styles than these drawings have; train without --start.")
-    log, rate = [], 2e-3 if start else 4e-3
-    judge.requires_grad_()
-    for epoch in training.train_judge(judge, learned, validation, others, epochs=epochs, rate=rate, seed=seed):
-        found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
-        typer.echo(f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.3f}  validation: {found}")
-        log.append(epoch._asdict())
-    facts = {"data_hash": index.get("data_hash"), "epochs": epochs, "seed": seed}
-    tests = {p: load_drawings(folder, p, size) for p in ("held-out", "unseen")}  # type: ignore[arg-type]
-    _keep_judge(judge, tests, facts | ({"before": before} if before else {}), log, output or judge_file())
-
-
-def _keep_judge(
-    judge: Judge, tests: Mapping[str, Drawings], facts: dict[str, Any], log: list[dict[str, Any]], output: Path
-) -> None:
-    """Write the judge, with what it is right about: what is tested is what is written, in half precision."""
-    from duckrabbit.evaluation import judge_training as training
-    from duckrabbit.evaluation.judge import load_judge, save_judge
-
-    save_judge(judge, output, {})
-    kept, _ = load_judge(output)
-    accuracy = training.tested(kept, {p: training.labelled(d, kept.vocabulary) for p, d in tests.items()})
-    save_judge(judge, output, {**facts, "accuracy": accuracy, "log": log})
-    for name, value in accuracy.items():
-        typer.echo(f"{name}: {100 * value:.1f} %")
-    typer.echo(f"The judge is in {output}.")
+    lesson = Lesson(data or data_folder("drawings-64"), epochs, seed, families, every, start)
+    teach(lesson, output or judge_file())
 
 
 def _recipe(common: DigitTraining, **own: object) -> Recipe:
