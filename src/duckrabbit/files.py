@@ -52,6 +52,12 @@ class Atomic:
             raise _unwritable(self.path, error) from None
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all. Raises UserError as Atomic does."""
+    with Atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 class AtomicFolder:
     """A context for making a folder whole: one beside `path`, renamed when all went well. `path` must not exist.
 

@@ -104,13 +104,22 @@ def test_a_model_that_knows_no_classes_is_scored_without_accuracy():
     test = (torch.cat([MEANS] * 10) + 1) / 2 + 0.02 * torch.randn(100, 1, 28, 28)
     judge = Reading()
     against = report.Reference(judge, judge.features(test), test[:50], test[50:])
-    (line,) = report.evaluate(Exact(), against, [Setting(steps=10)], 40, classes=False)
+    heard = []
+    (line,) = report.evaluate(Exact(), against, [Setting(steps=10)], 40, classes=False, on_move=heard.append)
+    assert heard == ["dpm++, 10 steps, scale 1"] * Setting(steps=10).moves(40, classes=False)
     assert line.accuracy is None
     assert line.by_class == []
     assert line.count == 40
     ever_the_same = frechet(against.features, judge.features((MEANS[3:4].expand(40, -1, -1, -1) + 1) / 2))
     assert line.frechet.value < 0.2 * ever_the_same.value  # it draws all ten
     assert report.as_table([line]).splitlines()[2].startswith("| 1 | dpm++ | 10 | - | - | ")
+
+
+def test_every_move_is_heard(monkeypatch):
+    monkeypatch.setattr(sampling, "BATCH", 3)
+    heard, setting = [], Setting(2.0, "ddim", 4)
+    draw_classes(Exact(), 40, setting, on_move=heard.append)  # of each class a batch of three, and one of one
+    assert len(heard) == setting.moves(40) == 80
 
 
 def test_a_solver_that_does_not_exist_is_refused():

@@ -25,7 +25,7 @@ from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard_lines import Line, as_table, rows_of
 from duckrabbit.evaluation.scores import table
 from duckrabbit.evaluation.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_text
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
 from duckrabbit.tasks.pictures import write_png
@@ -124,13 +124,13 @@ class _Writer:
             "scores.json": json.dumps({**self.about, "lines": [line.to_json() for line in self.lines]}, indent=1),
         }
         for name, text in texts.items():
-            _write(self.folder / name, text)
+            write_text(self.folder / name, text)
         drawn = [line for line in self.lines if line.setting]
         if drawn:
             from duckrabbit.app.training_figures import write
 
             write(panels(self.lines), self.folder / "scores.png")
-        _write(self.folder / "index.html", page(self.model.card, self.lines, self.about, self.folder))
+        write_text(self.folder / "index.html", page(self.model.card, self.lines, self.about, self.folder))
 
     def tell(self) -> None:
         from rich.console import Console
@@ -140,11 +140,6 @@ class _Writer:
         chosen = [head.index("setting"), 2, 3, 4, 6, head.index("Frechet")]  # what fits a terminal; scores.md has all
         narrow = [[row[k] for k in chosen] for row in (head, *rows)]
         Console().print(Markdown(table(narrow[0], narrow[1:])))
-
-
-def _write(path: Path, text: str) -> None:
-    with Atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.evaluation.classifier import Classifier, judge
-from duckrabbit.evaluation.sampling import Setting, draw_anagrams, draw_classes, draw_free
+from duckrabbit.evaluation.sampling import OnMove, Setting, draw_anagrams, draw_classes, draw_free, unheard
 from duckrabbit.evaluation.scores import Score, frechet, kernel_distance, memorised, per_class, share, table
 from duckrabbit.models.model import Model
 from duckrabbit.training.data import Pictures, to_range
@@ -62,6 +62,7 @@ def evaluate(
     *,
     memory: bool = False,
     classes: bool = True,
+    on_move: OnMove = unheard,
 ) -> Iterator[Line]:
     """Draw `count` digits in every setting, from the same seeds, and score them.
 
@@ -70,7 +71,10 @@ def evaluate(
     """
     for setting in settings:
         start = time.perf_counter()
-        pictures, labels = draw_classes(model, count, setting) if classes else (draw_free(model, count, setting), None)
+        if classes:
+            pictures, labels = draw_classes(model, count, setting, on_move=on_move)
+        else:
+            pictures, labels = draw_free(model, count, setting, on_move=on_move), None
         seconds = time.perf_counter() - start
         yield score(pictures, labels, against, setting, seconds, memory=memory)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,13 @@ from duckrabbit.guidance.views import parse_view
 from duckrabbit.models.model import Model
 
 BATCH = 250
+
+OnMove = Callable[[str], None]
+"""Hears in a word what is drawn, after each move of the loop."""
+
+
+def unheard(word: str) -> None:
+    """What hears every move and does nothing."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +51,16 @@ class Setting:
             return Prompt(None)
         return CFG(Prompt(label), Prompt(None), self.scale, self.interval)
 
+    def __str__(self) -> str:
+        return f"{self.solver}, {self.steps} steps, scale {self.scale:g}"
 
-def draw(model: Model, guidance: Guidance, seeds: range, setting: Setting) -> Tensor:
+    def moves(self, count: int, classes: bool = True) -> int:
+        """How many moves of the loop `count` pictures take, asked for by ten classes or not."""
+        batches = 10 * math.ceil(count // 10 / BATCH) if classes else math.ceil(count / BATCH)
+        return self.steps * batches
+
+
+def draw(model: Model, guidance: Guidance, seeds: range, setting: Setting, on_move: OnMove = unheard) -> Tensor:
     """One picture for each seed, (len(seeds), 1, 28, 28), 0 black to 1 white, clipped there.
 
     x0 is held in the model's range at the root, as every task holds it, where the model asks for it.
@@ -59,15 +75,18 @@ def draw(model: Model, guidance: Guidance, seeds: range, setting: Setting) -> Te
     for first in range(seeds.start, seeds.stop, BATCH):
         noise = Noise(tuple(range(first, min(first + BATCH, seeds.stop))))
         like = torch.empty(len(noise.seeds), stage.channels, stage.size, stage.size)
-        start = plan[0].at.sigma * noise(like, "start")
-        states = trajectory(denoise, start, plan, SOLVERS[setting.solver], noise)
-        (last,) = deque(states, maxlen=1)
+        x = plan[0].at.sigma * noise(like, "start")
+        for state in trajectory(denoise, x, plan, SOLVERS[setting.solver], noise):
+            x = state.x
+            on_move(str(setting))
         low, high = stage.value_range
-        parts.append(((last.x - low) / (high - low)).clamp(0, 1))
+        parts.append(((x - low) / (high - low)).clamp(0, 1))
     return torch.cat(parts)
 
 
-def draw_classes(model: Model, count: int, setting: Setting, first_seed: int = 0) -> tuple[Tensor, Tensor]:
+def draw_classes(
+    model: Model, count: int, setting: Setting, first_seed: int = 0, on_move: OnMove = unheard
+) -> tuple[Tensor, Tensor]:
     """`count` pictures, a tenth of each digit in turn, and their labels (count,)."""
     per_class = count // 10
     pictures = [
@@ -76,15 +95,16 @@ def draw_classes(model: Model, count: int, setting: Setting, first_seed: int = 0
             setting.guide(label),
             range(first_seed + label * per_class, first_seed + (label + 1) * per_class),
             setting,
+            on_move,
         )
         for label in range(10)
     ]
     return torch.cat(pictures), torch.arange(10).repeat_interleave(per_class)
 
 
-def draw_free(model: Model, count: int, setting: Setting, first_seed: int = 0) -> Tensor:
+def draw_free(model: Model, count: int, setting: Setting, first_seed: int = 0, on_move: OnMove = unheard) -> Tensor:
     """`count` pictures of whatever the model likes."""
-    return draw(model, setting.guide(None), range(first_seed, first_seed + count), setting)
+    return draw(model, setting.guide(None), range(first_seed, first_seed + count), setting, on_move)
 
 
 def draw_anagrams(model: Model, first: int, second: int, view: str, seeds: range, setting: Setting) -> Tensor:

@@ -48,7 +48,7 @@ class Line:
     def name(self) -> str:
         """The setting in a few words."""
         s = self.setting
-        return "held-out drawings" if s is None else f"{s.solver}, {s.steps} steps, scale {s.scale:g}"
+        return "held-out drawings" if s is None else str(s)
 
     def to_json(self) -> dict[str, Any]:
         """The line as plain values."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,9 +11,7 @@ from duckrabbit.app.options import find_model, numbers, with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.evaluation.report import Line
     from duckrabbit.evaluation.sampling import Setting
-    from duckrabbit.models.model import Model
 
 
 def register(app: typer.Typer) -> None:
@@ -137,16 +133,16 @@ def _digits(
     memory: bool,
     output: Path,
 ) -> None:
+    from duckrabbit.app.digit_scores import denoiser_scores, diffusion_scores
     from duckrabbit.models.digits import DigitsConfig
     from duckrabbit.models.load import load
 
     conditioning = DigitsConfig.read(folder).network.conditioning
-    output.mkdir(parents=True, exist_ok=True)
     if conditioning == "none":
-        _denoiser(folder, count, output)
+        denoiser_scores(folder, count, output)
         return
     model = load(name, device=device, dtype=dtype)
-    _diffusion(model, _settings(*choices), count, memory, output, classes=conditioning == "class")
+    diffusion_scores(model, _settings(*choices), count, memory, output, classes=conditioning == "class")
 
 
 def curves(
@@ -183,48 +179,3 @@ def _log_folder(name: str) -> Path:
         if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
             return folder
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
-
-
-def _diffusion(
-    model: Model, settings: Sequence[Setting], count: int, memory: bool, output: Path, *, classes: bool
-) -> None:
-    from rich.console import Console
-    from rich.markdown import Markdown
-
-    from duckrabbit.app import training_figures as figures
-    from duckrabbit.evaluation.classifier import load_classifier
-    from duckrabbit.evaluation.report import as_table, evaluate, reference
-    from duckrabbit.training.fetch import load_or_fetch
-
-    shown, new = (load_or_fetch("mnist", split, typer.echo) for split in ("train+validation", "test"))
-    against = reference(load_classifier()[0], shown, new)
-    lines: list[Line] = []
-    console = Console(stderr=True)
-    for line in evaluate(model, against, settings, count, memory=memory, classes=classes):
-        lines.append(line)
-        setting = line.setting
-        done = f"{setting.solver}, {setting.steps} steps, scale {setting.scale:g}"
-        right = f"accuracy {line.accuracy}, " if line.accuracy else ""
-        console.print(f"{len(lines)}/{len(settings)}  {done}: {right}Frechet {line.frechet}")
-    (output / "scores.md").write_text(as_table(lines), encoding="utf-8")
-    (output / "scores.json").write_text(json.dumps([line.to_json() for line in lines], indent=1), encoding="utf-8")
-    figures.write(figures.scorecard(lines), output / "scores.png")
-    columns = ("scale", "solver", "steps", *(("accuracy",) if classes else ()), "Frechet")  # what fits a terminal
-    Console().print(Markdown(as_table(lines, columns)))
-
-
-def _denoiser(folder: Path, count: int, output: Path) -> None:
-    from duckrabbit.app import training_figures as figures
-    from duckrabbit.evaluation.denoising import compare
-    from duckrabbit.models.digits import load_denoiser
-    from duckrabbit.training.data import to_range
-    from duckrabbit.training.fetch import load_or_fetch
-
-    test = load_or_fetch("mnist", "test", typer.echo)[:count]
-    rows = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
-    text = ["| sigma | PSNR / dB | SSIM | best blur / px | its PSNR / dB | its SSIM |", "|" + " --- |" * 6]
-    text += [f"| {r.sigma:g} | {r.psnr} | {r.ssim} | {r.blur:g} | {r.blur_psnr} | {r.blur_ssim} |" for r in rows]
-    table = "\n".join(text) + "\n"
-    (output / "scores.md").write_text(table, encoding="utf-8")
-    figures.write(figures.denoising_scores(rows), output / "scores.png")
-    typer.echo(table)

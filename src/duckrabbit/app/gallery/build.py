@@ -19,7 +19,7 @@ from duckrabbit.app.gallery.experiments import Experiment, experiments, part_b
 from duckrabbit.app.gallery.page import Shown, render
 from duckrabbit.app.perform import STOPPED, console
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_text
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
 
@@ -48,7 +48,7 @@ def build(
             for experiment in plan:
                 bar(experiment.section, 0)
                 shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
-                _write(out / "index.html", render(model.card, shown, len(plan), chosen))
+                write_text(out / "index.html", render(model.card, shown, len(plan), chosen))
                 bar(experiment.section, 1)
     except KeyboardInterrupt:
         console.print(f"Stopped after {len(shown)} of {len(plan)} figures; they are kept. Start it again to go on.")
@@ -74,7 +74,7 @@ def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, c
         failure = str(error)
     seconds = time.perf_counter() - began
     if not failure:
-        _write(folder / DONE, json.dumps({"stamp": stamp, "seconds": seconds, "failure": failure}))
+        write_text(folder / DONE, json.dumps({"stamp": stamp, "seconds": seconds, "failure": failure}))
     return Shown(experiment, folder, seconds, failure)
 
 
@@ -93,11 +93,6 @@ def _read(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError):
         return {}
-
-
-def _write(path: Path, text: str) -> None:
-    with Atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
