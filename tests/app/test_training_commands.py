@@ -45,11 +45,14 @@ def test_train_a_denoiser_and_score_it(training, tmp_path):
     ]
 
 
-def test_train_a_flow_and_a_judge(training, tmp_path):
+def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     training("train", "time", "--preset", "cs180-flow", "--precision", "no")
     assert (tmp_path / "runs/cs180-flow-time/samples-002.png").exists()
-    with pytest.raises(UserError, match="class-conditioned"):
-        training("evaluate", tmp_path / "runs/cs180-flow-time/model", "--count", "20", "-o", tmp_path / "judged")
+    model, judged = tmp_path / "runs/cs180-flow-time/model", tmp_path / "judged"
+    training("evaluate", model, "--count", "20", "--steps", "2", "--no-memory", "-o", judged)
+    assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| 1 | dpm++ | 2 | - | - | ")
+    with pytest.raises(UserError, match="leave out --guidance-scale"):
+        training("evaluate", model, "--guidance-scale", "5", "-o", judged)
 
 
 def test_wrong_words_are_answered_with_the_right_ones(training):
