@@ -52,10 +52,15 @@ class Atomic:
             raise _unwritable(self.path, error) from None
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all. Raises UserError as Atomic does."""
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path`: all of it or nothing, even if the power fails. Raises UserError as Atomic does."""
     with Atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8, as `write_atomically` does."""
+    write_atomically(path, text.encode())
 
 
 class AtomicFolder:

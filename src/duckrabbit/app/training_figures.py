@@ -19,7 +19,7 @@ from torch import Tensor
 from duckrabbit.evaluation.denoising import SIGMAS, Row
 from duckrabbit.evaluation.report import Line
 from duckrabbit.evaluation.scores import Score
-from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.files import write_atomically
 from duckrabbit.training.data import Pictures, to_range
 
 DPI = 120

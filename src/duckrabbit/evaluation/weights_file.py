@@ -12,7 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
-from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.files import write_atomically
 
 
 def write_weights(module: nn.Module, path: Path, facts: Mapping[str, object]) -> None:

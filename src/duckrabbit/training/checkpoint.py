@@ -19,15 +19,9 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_atomically
 
 FORMAT = "duckrabbit.checkpoint.1"
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`: all of it or nothing, even if the power fails (files.Atomic)."""
-    with Atomic(path) as temporary:
-        temporary.write_bytes(content)
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -12,8 +12,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from duckrabbit.files import write_atomically, write_text
 from duckrabbit.networks.unet import build_unet, count_parameters
-from duckrabbit.training.checkpoint import load_tensors, write_atomically
+from duckrabbit.training.checkpoint import load_tensors
 from duckrabbit.training.data import Pictures, to_range
 from duckrabbit.training.ema import settle
 from duckrabbit.training.loop import CHECKPOINT, METRICS, read_metrics
@@ -49,10 +50,10 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     }
     halved = {k: _halved(v) for k, v in unet.state_dict().items()}
     write_atomically(into / "model.safetensors", save(halved, {"format": "pt"}))
-    write_atomically(into / "config.json", (json.dumps(config, indent=2) + "\n").encode())
-    write_atomically(into / "README.md", _card(into.name, recipe, training, count_parameters(unet), licence).encode())
+    write_text(into / "config.json", json.dumps(config, indent=2) + "\n")
+    write_text(into / "README.md", _card(into.name, recipe, training, count_parameters(unet), licence))
     if (run / METRICS).exists():
-        write_atomically(into / METRICS, _short_log(read_metrics(run / METRICS)).encode())
+        write_text(into / METRICS, _short_log(read_metrics(run / METRICS)))
     return into
 
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from duckrabbit.errors import UserError
-from duckrabbit.training.checkpoint import write_atomically
+from duckrabbit.files import write_atomically
 from duckrabbit.training.data import FILES, HASHES, Pictures, Split, check, load
 from duckrabbit.training.folders import data_folder
 from duckrabbit.training.package import from_package_index

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
-from duckrabbit.files import clear_unfinished
+from duckrabbit.files import clear_unfinished, write_text
 from duckrabbit.training.checkpoint import (
     load_own_state,
     load_tensors,
@@ -29,7 +29,6 @@ from duckrabbit.training.checkpoint import (
     random_states,
     restore_random_states,
     save_tensors,
-    write_atomically,
 )
 from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
@@ -181,10 +180,10 @@ class Trainer:
             self._restore(*load_tensors(self.folder / CHECKPOINT))
         if self.accelerator.is_main_process:
             text = json.dumps(self._identity(), indent=2) + "\n"
-            write_atomically(self.folder / RECIPE, text.encode())
+            write_text(self.folder / RECIPE, text)
             log = self.folder / METRICS
             lines = [row for row in read_metrics(log) if row["step"] <= self.step] if log.exists() else []
-            write_atomically(log, "".join(json.dumps(row) + "\n" for row in lines).encode())
+            write_text(log, "".join(json.dumps(row) + "\n" for row in lines))
         self.accelerator.wait_for_everyone()
 
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:

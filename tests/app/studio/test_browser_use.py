@@ -201,13 +201,13 @@ def test_the_picture_forms_and_is_cancelled(opened, studio):
     page = opened("/" + LONG)
     page.click("#generate-run")
     page.locator("#generate-view img.forming").wait_for()
-    assert page.locator("#generate-run").is_disabled()
+    page.locator("#generate-run:disabled").wait_for()
     (running,) = studio.desk.running
     page.click("#generate-stop")
     page.get_by_text("Cancelled after").wait_for()
     assert running.state == "stopped"
     assert 0 < running.move < 500
-    assert page.locator("#generate-run").is_enabled()
+    page.locator("#generate-run:enabled").wait_for()
 
 
 def test_the_place_in_the_queue_is_told(opened, studio):

@@ -62,7 +62,9 @@ def evaluate(
         duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
+    from duckrabbit.app.digit_scores import denoiser_scores, diffusion_scores
     from duckrabbit.app.scorecard import Wishes, report
+    from duckrabbit.models.digits import DigitsConfig
     from duckrabbit.models.load import digits_folder, load
     from duckrabbit.training.folders import data_folder, judge_file
 
@@ -70,8 +72,14 @@ def evaluate(
     if (digits := digits_folder(name)) is not None:
         if judge or data or stage != 1 or dry_run:
             raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
-        choices = _choices(guidance_scale, solver, steps, _usual(name, digits, guidance_scale))
-        _digits(name, digits, device, dtype, choices, count or 2000, memory, output)
+        conditioning = DigitsConfig.read(digits).network.conditioning
+        choices = _choices(guidance_scale, solver, steps, _usual(name, conditioning, guidance_scale))
+        if conditioning == "none":
+            denoiser_scores(digits, count or 2000, output)
+        else:
+            classes = conditioning == "class"
+            digit_model = load(name, device=device, dtype=dtype)
+            diffusion_scores(digit_model, _settings(*choices), count or 2000, memory, output, classes=classes)
         return
     loaded = load(name, device=device, dtype=dtype)
     if stage > len(loaded.stages):
@@ -90,11 +98,9 @@ def _choices(scales: str | None, solvers: str | None, steps: str | None, own: Ch
     return scales or own[0], solvers or own[1], steps or own[2]
 
 
-def _usual(name: str, folder: Path, scales: str | None) -> Choices:
+def _usual(name: str, conditioning: str, scales: str | None) -> Choices:
     """What a model of digits is asked unless told otherwise. UserError for a scale where it would change nothing."""
-    from duckrabbit.models.digits import DigitsConfig
-
-    if DigitsConfig.read(folder).network.conditioning == "class":
+    if conditioning == "class":
         return "1,2,5", "dpm++", "20"
     if scales:
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
@@ -121,28 +127,6 @@ def _lies(name: str) -> Path | None:
 
     source = None if name == "oracle" else find_sources(name, False, None, Hub())[1]
     return source.path if isinstance(source, Folder) else None
-
-
-def _digits(
-    name: str,
-    folder: Path,
-    device: str | None,
-    dtype: str | None,
-    choices: Choices,
-    count: int,
-    memory: bool,
-    output: Path,
-) -> None:
-    from duckrabbit.app.digit_scores import denoiser_scores, diffusion_scores
-    from duckrabbit.models.digits import DigitsConfig
-    from duckrabbit.models.load import load
-
-    conditioning = DigitsConfig.read(folder).network.conditioning
-    if conditioning == "none":
-        denoiser_scores(folder, count, output)
-        return
-    model = load(name, device=device, dtype=dtype)
-    diffusion_scores(model, _settings(*choices), count, memory, output, classes=conditioning == "class")
 
 
 def curves(
