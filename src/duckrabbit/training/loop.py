@@ -145,10 +145,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         x0 = x0.contiguous(memory_format=self.speed.memory_format)
-        losses = self.objective.loss(self.module, x0, condition, draws)
-        loss = losses.sum() / len(batch)
-        # DistributedDataParallel divides the sum of the gradients by the number of processes.
-        self.accelerator.backward(loss * self.accelerator.num_processes)
+        with self.speed.attention(device.type):
+            losses = self.objective.loss(self.module, x0, condition, draws)
+            loss = losses.sum() / len(batch)
+            # DistributedDataParallel divides the sum of the gradients by the number of processes.
+            self.accelerator.backward(loss * self.accelerator.num_processes)
         if self.recipe.clip:
             self.accelerator.clip_grad_norm_(self.module.parameters(), self.recipe.clip)
         self.optimizer.step()

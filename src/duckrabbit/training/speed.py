@@ -10,11 +10,13 @@ import ctypes
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Precision = Literal["no", "bf16"]
 """Accelerate's names; "no" is float32 throughout. (fp16 would need its loss scale in the checkpoint.)"""
@@ -41,6 +43,10 @@ class Speed:
             if type(part) is nn.GroupNorm:
                 part.__class__ = SingleGroupNorm
         return module
+
+    def attention(self, device: str) -> AbstractContextManager[object]:
+        """On a CPU, attention as plain matrix products, the same function: in bf16 its fused gradient is slower."""
+        return sdpa_kernel(SDPBackend.MATH) if device == "cpu" else nullcontext()
 
 
 class SingleGroupNorm(nn.GroupNorm):
