@@ -50,7 +50,9 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     assert (tmp_path / "runs/cs180-flow-time/samples-002.png").exists()
     model, judged = tmp_path / "runs/cs180-flow-time/model", tmp_path / "judged"
     training("evaluate", model, "--count", "20", "--steps", "2", "--no-memory", "-o", judged)
-    assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| 1 | dpm++ | 2 | - | - | ")
+    assert (
+        (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| 1 | sde-dpm++ | 2 | - | - | ")
+    )
     with pytest.raises(UserError, match="leave out --guidance-scale"):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
 

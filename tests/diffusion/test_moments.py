@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from duckrabbit.diffusion.prediction import Prediction
-from duckrabbit.diffusion.solvers import DDIM, DDPM
+from duckrabbit.diffusion.solvers import DDIM, DDPM, DPMSolverPP2M
 from exact import KINDS, Draws, last, marginal, moments, path, predict
 
 SHAPE = (1, 1, 1)
@@ -64,6 +64,22 @@ def test_ancestral_sampling_is_the_chain_that_bayes_gives(rule, kind):
     want_mean, want_var = chain_moments(plan, variance, 0.5, 4.0)
     assert mean.item() == pytest.approx(want_mean, abs=1e-10)
     assert cov.item() == pytest.approx(want_var, rel=1e-10)
+
+
+@pytest.mark.parametrize(("solver", "order"), [(DDPM("small"), 1), (DPMSolverPP2M(1.0), 2)])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_variance_of_a_run_converges_at_the_weak_order_of_its_solver(solver, order, kind):
+    """The mean is right in any number of steps; what is wrong with the variance halves order times when they double."""
+    errors = []
+    for steps in (64, 128):
+        plan = path(kind, steps, high=0.98)
+        (first, spread), (mean, variance) = marginal(plan[0].at), marginal(plan[-1].to)
+        start = lambda x, noise, m=first, v=spread: m + math.sqrt(v) * noise(x, "start")
+        run = lambda x, noise, plan=plan, start=start: last(predict, start(x, noise), plan, solver, noise)
+        got, cov = moments(run, SHAPE)
+        assert got.item() == pytest.approx(mean, abs=1e-10)
+        errors.append(abs(cov.item() - variance))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
 @pytest.mark.parametrize("kind", KINDS)

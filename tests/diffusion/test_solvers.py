@@ -111,13 +111,32 @@ def test_ddpm_equals_diffusers_step_by_step(variance, theirs, monkeypatch):
         torch.testing.assert_close(got, want, atol=1e-4, rtol=2e-3)
 
 
-@pytest.mark.parametrize("solver", [DDIM(), DPMSolverPP2M(), DDPM("small")])
+def formula(x, x0, x0_before, before, move, z):
+    """The move of SDE-DPM-Solver++(2M) as its authors write it, in lambda = log(alpha / sigma)."""
+    at, to = move
+    h, h_before = to.half_log_snr - at.half_log_snr, at.half_log_snr - before.half_log_snr
+    d = x0 + h / (2 * h_before) * (x0 - x0_before)
+    mean = to.sigma / at.sigma * math.exp(-h) * x + to.alpha * (1 - math.exp(-2 * h)) * d
+    return mean + to.sigma * math.sqrt(1 - math.exp(-2 * h)) * z
+
+
+@pytest.mark.parametrize("kind", ["vp", "ve"])
+def test_the_stochastic_dpm_solver_is_the_formula_of_its_paper(kind):
+    plan, noise = path(kind, 5), Noise(tuple(range(9)))
+    states = list(trajectory(predict, grid(), plan, DPMSolverPP2M(1.0), noise))
+    for i in range(1, len(plan)):
+        x, before = states[i - 1].x, states[i - 1].prediction.x0
+        want = formula(x, predict(x, plan[i].at).x0, before, plan[i - 1].at, plan[i], noise(x, "step", i))
+        torch.testing.assert_close(states[i].x, want, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("solver", [DDIM(), DPMSolverPP2M(), DPMSolverPP2M(1.0), DDPM("small")])
 def test_the_first_move_of_a_flow_goes_from_pure_noise_to_the_mean(solver):
     """At t = 1 the best guess of the picture is its mean: x_s = (1 - s) M + s x, or noise anew where r = 0."""
     x, zero = grid(), lambda like, *_: torch.zeros_like(like)
     (move,) = path("flow", 1, low=0.9)
     got = solver.step(predict, x, move, zero, 0, None).x
-    kept = 0.0 if isinstance(solver, DDPM) else 0.9
+    kept = 0.0 if solver in (DDPM("small"), DPMSolverPP2M(1.0)) else 0.9
     torch.testing.assert_close(got, 0.1 * M + kept * x, atol=1e-12, rtol=0)
 
 
@@ -171,7 +190,7 @@ def test_a_run_taken_up_again_ends_where_the_whole_run_ends(name):
     tail = list(trajectory(denoise, whole[4].x, plan[5:], SOLVERS[name], noise, first=5))
     assert [s.i for s in tail] == [s.i for s in whole[5:]]
     # DPM-Solver++ has lost its memory: its first move is of order 1 (see trajectory)
-    tolerance = 0.02 if name == "dpm++" else 0
+    tolerance = 0.02 if name in ("dpm++", "sde-dpm++") else 0
     assert (tail[-1].x - whole[-1].x).abs().max() <= tolerance
 
 
@@ -222,8 +241,10 @@ def test_a_solver_of_ones_own_runs_in_the_same_loop():
 
 def test_settings_that_make_no_sense_are_refused():
     for eta in (-0.1, 1.1, math.nan):
-        with pytest.raises(UserError, match="eta"):
+        with pytest.raises(UserError, match="DDIM's eta"):
             DDIM(eta)
+        with pytest.raises(UserError, match=r"DPM-Solver\+\+'s eta"):
+            DPMSolverPP2M(eta)
     with pytest.raises(UserError, match="learned, small or large"):
         DDPM("fixed_small")
     (move,) = path("vp", 1)
@@ -236,6 +257,7 @@ def test_settings_that_make_no_sense_are_refused():
 def test_a_solver_is_found_by_its_name_and_numbers():
     assert [find_solver(name) for name in SOLVERS] == list(SOLVERS.values())
     assert find_solver("ddim:eta=0.5") == DDIM(0.5)
+    assert find_solver("dpm++:eta=1") == SOLVERS["sde-dpm++"] == DPMSolverPP2M(1.0)
     for wrong in ("euler", "ddim:eta", "ddim:eta=x", "ddim:nu=1", "heun:eta=1", "ddim:eta=2", "ddpm:variance=1"):
         with pytest.raises(UserError):
             find_solver(wrong)

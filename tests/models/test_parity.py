@@ -9,7 +9,7 @@ import diffusers
 import pytest
 import torch
 from diffusers.pipelines.deepfloyd_if import pipeline_if, pipeline_if_superresolution
-from diffusers.schedulers import scheduling_ddpm
+from diffusers.schedulers import scheduling_ddpm, scheduling_dpmsolver_multistep
 
 import tiny
 from duckrabbit.diffusion.levels import add_noise
@@ -51,7 +51,8 @@ def fed(monkeypatch):
             assert tuple(shape) == tuple(noise.shape)
             return noise
 
-        for module in (pipeline_if, pipeline_if_superresolution, scheduling_ddpm):
+        drawers = (pipeline_if, pipeline_if_superresolution, scheduling_ddpm, scheduling_dpmsolver_multistep)
+        for module in drawers:
             monkeypatch.setattr(module, "randn_tensor", draw)
 
     return feed
@@ -228,6 +229,7 @@ SCHEDULERS = {
     "ddim, eta 1": ("DDIMScheduler", {}, DDIM(1.0)),
     "ddim, clipped": ("DDIMScheduler", {"clip_sample": True, "clip_sample_range": 1.2}, DDIM()),
     "dpm++": ("DPMSolverMultistepScheduler", {}, DPMSolverPP2M()),
+    "sde-dpm++": ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, DPMSolverPP2M(1.0)),
     "dpm++, thresholded": (
         "DPMSolverMultistepScheduler",
         {"thresholding": True, "sample_max_value": 1.5, "dynamic_thresholding_ratio": 0.95},

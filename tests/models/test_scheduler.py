@@ -96,6 +96,8 @@ def test_solver_of_the_class():
     assert read_scheduler({"_class_name": "DDIMScheduler"}).solver == "ddim"
     facts = read_scheduler({"_class_name": "DPMSolverMultistepScheduler", "lambda_min_clipped": -5.1})
     assert (facts.solver, facts.lambda_min, facts.variance) == ("dpm++", -5.1, None)
+    sde = {"_class_name": "DPMSolverMultistepScheduler", "algorithm_type": "sde-dpmsolver++"}
+    assert read_scheduler(sde).solver == "sde-dpm++"
     assert read_scheduler({"_class_name": "DDPMScheduler"}).lambda_min == -math.inf
 
 
@@ -110,7 +112,7 @@ def test_solver_of_the_class():
         {"trained_betas": [0.1, 0.2]},
         {"set_alpha_to_one": False},
         {"solver_order": 3},
-        {"algorithm_type": "sde-dpmsolver++"},
+        {"algorithm_type": "dpmsolver"},
         {"solver_type": "heun"},
         {"final_sigmas_type": "sigma_min"},
         {"use_karras_sigmas": True},

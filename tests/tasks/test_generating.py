@@ -18,7 +18,7 @@ def near(x, expected, most=0.06):
     return (x - expected).abs().mean().item() < most
 
 
-@pytest.mark.parametrize("solver", ["ddpm-small", "ddpm-large", "ddim", "heun", "dpm++"])
+@pytest.mark.parametrize("solver", ["ddpm-small", "ddpm-large", "ddim", "heun", "dpm++", "sde-dpm++"])
 def test_every_solver_draws_the_shape(oracle, solver):
     result = dr.run(dr.generate(oracle, "a red triangle", solver=solver, guidance_scale=1), [1, 2])
     assert result.images.shape == (2, 3, 32, 32)

@@ -120,7 +120,7 @@ def test_a_difference_is_measured(oracle, tmp_path):
     assert dr.replay(tmp_path / "image.json").difference is None
 
 
-@pytest.mark.parametrize("solver", ["ddpm-small", "ddpm-large", "ddim", "heun", "dpm++"])
+@pytest.mark.parametrize("solver", ["ddpm-small", "ddpm-large", "ddim", "heun", "dpm++", "sde-dpm++"])
 def test_every_task_replays_with_every_solver(oracle, photo, half, tmp_path, solver):
     jobs = [
         dr.hybrid(oracle, "a red circle", "a blue cross", steps=4, solver=solver),

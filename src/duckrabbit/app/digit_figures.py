@@ -22,7 +22,7 @@ from duckrabbit.tasks.tasks import edit, inpaint
 from duckrabbit.training.data import Pictures, to_range
 
 SCALES = (0.0, 1.0, 2.0, 5.0, 10.0)
-WAYS = (("dpm++", 5), ("dpm++", 10), ("dpm++", 20), ("ddim", 20), ("ddpm-large", 300))
+WAYS = (("dpm++", 5), ("dpm++", 10), ("dpm++", 20), ("sde-dpm++", 20), ("ddim", 20), ("ddpm-large", 300))
 ANAGRAM = Setting(4.0, "ddim", 30)
 PER_PAIR = 10
 

@@ -63,7 +63,11 @@ class Common:
     steps_stage2: Annotated[int | None, _option("--steps-stage2", panel=_SAMPLING, text="Steps of stage II.")] = None
     solver: Annotated[
         str | None,
-        _option("--solver", panel=_SAMPLING, text="ddpm, ddpm-small, ddpm-large, ddim, ddim:eta=0.5, heun or dpm++."),
+        _option(
+            "--solver",
+            panel=_SAMPLING,
+            text="ddpm, ddpm-small, ddpm-large, ddim, ddim:eta=0.5, heun, dpm++ or sde-dpm++.",
+        ),
     ] = None
     stage: Annotated[int | None, _option("--stage", panel=_SAMPLING, text="Stop after this stage; all by default.")] = (
         None

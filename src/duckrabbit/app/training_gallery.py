@@ -187,7 +187,8 @@ def _drawn(folder: Path, title: str) -> Figure:
     model = load_digits(folder)
     steps = model.stages[0].steps
     classes = model.config.network.conditioning == "class"
-    setting = Setting(5.0 if classes else 1.0, "ddpm-large" if steps > 100 else "dpm++", steps)
+    few = "dpm++" if classes else "sde-dpm++"
+    setting = Setting(5.0 if classes else 1.0, "ddpm-large" if steps > 100 else few, steps)
     drawn = draw_classes(model, 40, setting)[0] if classes else draw_free(model, 40, setting)
     guided = f", scale {setting.scale:g}" if classes else ""
     return figures.digit_grid(drawn, f"{title}: {setting.solver}, {steps} steps{guided}")

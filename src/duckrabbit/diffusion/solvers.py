@@ -96,16 +96,25 @@ class DDIM:
     eta: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.eta <= 1:
-            raise UserError(f"DDIM's eta is between 0 and 1, not {self.eta:g}.")
+        _check_eta("DDIM", self.eta)
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """One question; noise is drawn only for eta > 0."""
-        to = move.to
         p = denoise(x, move.at)
-        var = self.eta**2 * posterior_variance(move) if self.eta else 0.0
-        x_to = to.alpha * p.x0 + math.sqrt(max(to.sigma**2 - var, 0.0)) * p.eps
-        return Step(x_to + math.sqrt(var) * noise(x, "step", i) if var else x_to, p, None)
+        return Step(_ddim(p.x0, p.eps, move, self.eta, lambda: noise(x, "step", i)), p, None)
+
+
+def _ddim(x0: Tensor, eps: Tensor, move: Move, eta: float, z: Callable[[], Tensor]) -> Tensor:
+    """x_s as in `DDIM`; z is drawn where there is a use for it."""
+    to = move.to
+    var = eta**2 * posterior_variance(move) if eta else 0.0
+    x = to.alpha * x0 + math.sqrt(max(to.sigma**2 - var, 0.0)) * eps
+    return x + math.sqrt(var) * z() if var else x
+
+
+def _check_eta(name: str, eta: float) -> None:
+    if not 0 <= eta <= 1:
+        raise UserError(f"{name}'s eta is between 0 and 1, not {eta:g}.")
 
 
 @dataclass(frozen=True)
@@ -135,7 +144,17 @@ class DPMSolverPP2M:
     Lu et al. 2022 (arXiv 2211.01095), algorithm 2. With lambda = log(alpha / sigma) and
     h = lambda_s - lambda_t:  x_s = sigma_s / sigma_t x_t - alpha_s (e^-h - 1) D,
     D = x0 + (x0 - x0_previous) / (2 r), r = h_previous / h. The move to CLEAN is x0 itself.
+
+    In other words the move of DDIM, with D for x0 and the eps that goes with it; and so it is computed.
+    eta = 1 draws anew, as DDIM does, what it takes away, and is their SDE-DPM-Solver++(2M),
+    x_s = sigma_s / sigma_t e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) z.
+    Noise mends what the moves before it did wrong, and eta = 0 keeps a picture's way the same.
     """
+
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_eta("DPM-Solver++", self.eta)
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """The first move, and the first after an upward one, is of order 1."""
@@ -144,12 +163,13 @@ class DPMSolverPP2M:
         if to.sigma == 0:
             return Step(p.x0, p, None)
         h = to.half_log_snr - at.half_log_snr
-        d = p.x0
+        d, eps = p.x0, p.eps
         if memory is not None:
             before, x0_before = memory
             r = (at.half_log_snr - before.half_log_snr) / h
             d = p.x0 + (p.x0 - x0_before) / (2 * r)
-        return Step(to.sigma / at.sigma * x - to.alpha * math.expm1(-h) * d, p, (at, p.x0))
+            eps = (x - at.alpha * d) / at.sigma
+        return Step(_ddim(d, eps, move, self.eta, lambda: noise(x, "step", i)), p, (at, p.x0))
 
 
 SOLVERS: dict[str, Solver] = {
@@ -159,6 +179,7 @@ SOLVERS: dict[str, Solver] = {
     "ddim": DDIM(),
     "heun": Heun(),
     "dpm++": DPMSolverPP2M(),
+    "sde-dpm++": DPMSolverPP2M(eta=1.0),
 }
 """The solvers by the names that commands and records use."""
 

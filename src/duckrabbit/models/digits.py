@@ -210,7 +210,7 @@ def load_digits(
         source=str(folder),
         licence="Apache-2.0",
         guidance_scale=2.0,
-        solver="dpm++",
+        solver="dpm++" if config.network.conditioning == "class" else "sde-dpm++",
     )
     return DigitsModel(card, folder, config, device, dtype)
 

@@ -67,12 +67,12 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "DDIMScheduler": _COMMON,
     "DPMSolverMultistepScheduler": {**_COMMON, "timestep_spacing": "linspace"},
 }
-_SOLVERS = {"DDIMScheduler": "ddim", "DPMSolverMultistepScheduler": "dpm++"}
+_MULTISTEP = {"dpmsolver++": "dpm++", "sde-dpmsolver++": "sde-dpm++"}
 
 _ONLY: dict[str, tuple[Any, ...]] = {
     "set_alpha_to_one": (True,),
     "solver_order": (2,),
-    "algorithm_type": ("dpmsolver++",),
+    "algorithm_type": tuple(_MULTISTEP),
     "solver_type": ("midpoint",),
     "final_sigmas_type": ("zero",),
     "use_karras_sigmas": (False, None),
@@ -121,7 +121,7 @@ def read_scheduler(config: Mapping[str, Any]) -> SchedulerFacts:
         spacing=cast(Spacing, _one_of(full, "timestep_spacing", get_args(Spacing))),
         offset=int(full["steps_offset"]),
         lambda_min=float(full["lambda_min_clipped"]),
-        solver=_solver(kind, full["variance_type"]),
+        solver=_solver(kind, full["variance_type"], config.get("algorithm_type", "dpmsolver++")),
     )
 
 
@@ -138,9 +138,11 @@ def _variance(config: Mapping[str, Any]) -> Variance | None:
     return _VARIANCES[_one_of(config, "variance_type", tuple(_VARIANCES))]
 
 
-def _solver(kind: str, variance_type: str | None) -> str:
+def _solver(kind: str, variance_type: str | None, algorithm: str) -> str:
+    if kind == "DPMSolverMultistepScheduler":
+        return _MULTISTEP[algorithm]
     names = {"learned": "ddpm", "small": "ddpm-small", "large": "ddpm-large"}
-    return _SOLVERS.get(kind) or names[_VARIANCES[variance_type or "fixed_small"]]
+    return "ddim" if kind == "DDIMScheduler" else names[_VARIANCES[variance_type or "fixed_small"]]
 
 
 def _limiter(config: Mapping[str, Any], clips: bool) -> Limiter | None:

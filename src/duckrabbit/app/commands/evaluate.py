@@ -104,7 +104,7 @@ def _usual(name: str, conditioning: str, scales: str | None) -> Choices:
         return "1,2,5", "dpm++", "20"
     if scales:
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
-    return "1", "dpm++", "20"
+    return "1", "sde-dpm++", "20"
 
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
