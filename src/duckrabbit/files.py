@@ -92,9 +92,10 @@ class AtomicFolder:
         if kind is None:
             try:
                 os.chmod(self.temporary, 0o777 & ~_umask())
-                for file in self.temporary.iterdir():
-                    with file.open("rb") as written:
-                        os.fsync(written.fileno())
+                for file in self.temporary.rglob("*"):
+                    if file.is_file():
+                        with file.open("rb") as written:
+                            os.fsync(written.fileno())
                 self.temporary.rename(self.path)
                 _flush_folder(self.path.parent)
                 return

@@ -25,6 +25,7 @@ from duckrabbit.training.folders import data_folder
 from duckrabbit.training.start import Start, read_start
 from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
 from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
+from duckrabbit.training.word_start import write_start
 from duckrabbit.training.words import read_tokenizer, tokenise, tokens_of, wordings
 
 SHOWN = ("cat face", "red apple", "rocket", "castle", "tropical fish", "automobile")
@@ -74,6 +75,13 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
 
 
+def words(encoder: Path, output: Path, data: str, count: int) -> int:
+    """Make a text encoder to begin with; returns the number of its tokens."""
+    drawings = load_drawings(_folder(data), "train", 16)
+    said = [*drawings.captions, *(word for several in drawings.keywords for word in several)]
+    return write_start(encoder, output, TEXTS["32"], said, count)
+
+
 def shown_subjects(drawings: Drawings, count: int = 6) -> list[str]:
     """What samples are drawn of: things that are told at a glance, or else what is drawn most often."""
     ordered = [subject for subject, _ in Counter(drawings.subjects).most_common()]
@@ -97,8 +105,12 @@ def _recipe(presets: Mapping[str, R], preset: str, common: CascadeTraining, star
 def _drawings(common: CascadeTraining, size: int) -> tuple[Drawings, str]:
     """The training part of the set that was asked for, at `size`, and its hash."""
     named = common.data or f"drawings-{max(size, 64)}"
-    folder = Path(named).expanduser() if Path(named).expanduser().is_dir() else data_folder(named)
-    return load_drawings(folder, "train", size), read_index(folder)["data_hash"]
+    return load_drawings(_folder(named), "train", size), read_index(_folder(named))["data_hash"]
+
+
+def _folder(named: str) -> Path:
+    folder = Path(named).expanduser()
+    return folder if folder.is_dir() else data_folder(named)
 
 
 def _spread(drawings: Drawings, count: int) -> Drawings:

@@ -66,10 +66,17 @@ class TextRecipe(CascadeRecipe):
 
     def build(self) -> nn.Module:
         """The U-Net and its text encoder, with random weights. Without dropout: a step has to repeat."""
+        unet = first_stage(
+            self.size, self.channels, layers=self.layers, attention=self.attention, cross=self.cross, text=self.text
+        )
+        return TextToImage(unet, self.text_encoder(self.vocabulary))
+
+    def text_encoder(self, vocabulary: int) -> nn.Module:
+        """The text encoder of a recipe, for so many tokens, with random weights."""
         from transformers import T5Config, T5EncoderModel
 
         config = T5Config(
-            vocab_size=self.vocabulary,
+            vocab_size=vocabulary,
             d_model=self.text,
             d_ff=self.text_hidden,
             d_kv=self.text_head,
@@ -80,10 +87,7 @@ class TextRecipe(CascadeRecipe):
             is_encoder_decoder=False,
             use_cache=False,
         )
-        unet = first_stage(
-            self.size, self.channels, layers=self.layers, attention=self.attention, cross=self.cross, text=self.text
-        )
-        return TextToImage(unet, T5EncoderModel(config))
+        return T5EncoderModel(config)
 
     def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
         """The text encoder, which begins with words it knows, learns more slowly."""
@@ -104,7 +108,8 @@ _SMALL = TextRecipe(
     size=32,
     channels=(64, 96, 160, 224),
     layers=1,
-    prediction="epsilon",
+    prediction="v_prediction",
+    weighting="uniform",
     batch=32,
     images=1_000_000,
     rate=6e-4,

@@ -99,7 +99,7 @@ def window(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
 _SMALL = UpscalerRecipe(
     "upscaler-128",
     size=128,
-    channels=(32, 64, 96, 128),
+    channels=(32, 64, 128),
     layers=1,
     prediction="v_prediction",
     batch=32,

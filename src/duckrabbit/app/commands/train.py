@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     group.command("classifier", help=with_examples(train_classifier))(train_classifier)
     group.command("judge", help=with_examples(train_judge))(train_judge)
     command(group, "text", CascadeTraining)(train_text)
+    group.command("words", help=with_examples(train_words))(train_words)
     command(group, "upscaler", CascadeTraining)(train_upscaler)
     app.add_typer(group, name="train")
 
@@ -93,6 +94,28 @@ def train_text(
     from duckrabbit.app.cascade_training import text
 
     text(common, preset, text_encoder, subjects)
+
+
+def train_words(
+    encoder: Annotated[Path, typer.Argument(help="A BERT-like sentence encoder in the transformers format.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to make.")] = Path("text-start"),
+    data: Annotated[str, typer.Option(help="The drawings whose words are kept whole, however rare.")] = "drawings-64",
+    count: Annotated[int, typer.Option(min=256, help="Pieces of words besides, the most common ones.")] = 20_000,
+) -> None:
+    """Make a text encoder to begin with out of a sentence encoder, so that it understands words no caption uses.
+
+    Every piece of a word becomes the vector that the sentence encoder gives it. `duckrabbit train text --text-encoder`
+    begins with it; without, training begins with that of the miniature, which was made so.
+
+    **Examples**
+
+        duckrabbit train words ~/Downloads/all-MiniLM-L6-v2 -o text-start
+        duckrabbit train text --text-encoder text-start --data drawings-64
+    """
+    from duckrabbit.app.cascade_training import words
+
+    pieces = words(encoder.expanduser(), output, data, count)
+    typer.echo(f"{output} has a text encoder with {pieces} tokens. Try: duckrabbit train text --text-encoder {output}")
 
 
 def train_upscaler(
