@@ -11,7 +11,7 @@ from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation import judge_training as training
 from duckrabbit.evaluation.judge import Judge, Seen, load_judge, look, save_judge
-from duckrabbit.evaluation.vocabulary import vocabulary_of
+from duckrabbit.evaluation.vocabulary import Vocabulary, vocabulary_of
 from duckrabbit.training.objectives import Draws
 
 
@@ -32,6 +32,24 @@ def test_it_learns_shapes_whatever_their_colour_and_how_they_are_drawn(taught):
     assert style.value > 0.75
     assert [e.epoch for e in epochs] == list(range(1, 25))
     assert epochs[-1].loss < 0.7 * epochs[0].loss
+
+
+def test_other_subjects_are_told_apart_too_and_forgotten():
+    """They have numbers of their own beyond the judge's, and no place in it at the end."""
+    known = Vocabulary(VOCABULARY.styles, SHAPES[:4], {})
+    learned, others = (f(drawings(3), known) for f in (training.labelled, training.unknown))
+    assert sorted(set(learned.subjects.tolist())) == [0, 1, 2, 3]
+    assert sorted(set(others.subjects.tolist())) == list(range(4, len(SHAPES)))
+    torch.manual_seed(0)
+    judge = Judge(known, TINY)
+    learned, validation = training.split(learned, 0.2)
+    z, more = torch.randn(5, TINY.subject_features), torch.randn(2, TINY.subject_features)
+    cosines = judge.cosines(z, more)
+    assert torch.equal(cosines[:, :4], judge.cosines(z))
+    torch.testing.assert_close(cosines[:, 4:], torch.cosine_similarity(z[:, None], more[None], dim=2))
+    list(training.train_judge(judge, learned, validation, others, epochs=40, batch=16))
+    assert len(judge.subjects) == 4
+    assert training.accuracy(judge, training.labelled(drawings(2, seed=1), known))[0].value > 0.8
 
 
 def test_at_the_end_it_holds_the_weights_that_did_best(taught):

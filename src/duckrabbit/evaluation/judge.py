@@ -133,9 +133,10 @@ class Judge(nn.Module):
         what, how = self.what(ink(pictures, size)), self.how(ink(pictures, SIZE))
         return Seen(self.cosines(what), self.styles(how), torch.cat([what, how], 1))
 
-    def cosines(self, what: Tensor) -> Tensor:
-        """S (N, subjects) of the features (N, F) of what is drawn."""
-        return normalize(what, dim=1) @ normalize(self.subjects, dim=1).T
+    def cosines(self, what: Tensor, more: Tensor | None = None) -> Tensor:
+        """S (N, subjects) of the features (N, F) of what is drawn; (N, subjects + M) with the vectors `more` (M, F)."""
+        vectors = self.subjects if more is None else torch.cat([self.subjects, more])
+        return normalize(what, dim=1) @ normalize(vectors, dim=1).T
 
 
 @torch.no_grad()

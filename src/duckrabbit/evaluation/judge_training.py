@@ -3,7 +3,8 @@
 Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Most of each batch has its colours
 changed beyond recognition too, so that the subject is not told by its colours, and its early features exchange their
 statistics (MixStyle, Zhou et al. 2021, arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
-The style is learned from drawings of all subjects, known or not, whose colours stay.
+Drawings of other subjects than the judge's help twice: to tell them apart by the same features, each from its like by
+other hands, makes the features better for those it knows; and the style is learned from all, whose colours stay.
 """
 
 from __future__ import annotations
@@ -36,7 +37,10 @@ class Epoch(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Drawings as the judge takes them: uint8 (N, 3, 64, 64), the numbers of subject and style (N,); -1: unknown."""
+    """Drawings as the judge takes them: uint8 (N, 3, 64, 64), the numbers of subject and style (N,).
+
+    A subject that the judge does not know has a number beyond its own; a style that it does not know -1.
+    """
 
     images: Tensor
     subjects: Tensor
@@ -45,23 +49,22 @@ class Labelled(NamedTuple):
 
 def labelled(drawings: Drawings, vocabulary: Vocabulary) -> Labelled:
     """The drawings whose subject is in the vocabulary, with numbers for names."""
-    known = set(vocabulary.subjects)
-    return _numbered(drawings, vocabulary, [i for i, name in enumerate(drawings.subjects) if name in known])
+    return _numbered(drawings, vocabulary, {name: k for k, name in enumerate(vocabulary.subjects)})
 
 
 def unknown(drawings: Drawings, vocabulary: Vocabulary) -> Labelled:
-    """The drawings whose subject is not in the vocabulary; their styles are."""
-    known = set(vocabulary.subjects)
-    return _numbered(drawings, vocabulary, [i for i, name in enumerate(drawings.subjects) if name not in known])
+    """The drawings whose subject is not in the vocabulary, with numbers from its length on; their styles are in it."""
+    others = sorted(set(drawings.subjects) - set(vocabulary.subjects))
+    return _numbered(drawings, vocabulary, {name: k for k, name in enumerate(others, len(vocabulary.subjects))})
 
 
-def _numbered(drawings: Drawings, vocabulary: Vocabulary, rows: list[int]) -> Labelled:
-    subject = {name: k for k, name in enumerate(vocabulary.subjects)}
+def _numbered(drawings: Drawings, vocabulary: Vocabulary, subject: Mapping[str, int]) -> Labelled:
+    rows = [i for i, name in enumerate(drawings.subjects) if name in subject]
     style = {name: k for k, name in enumerate(vocabulary.styles)}
     images = drawings.images[torch.tensor(rows, dtype=torch.long)].permute(0, 3, 1, 2)
     if images.shape[-1] != SIZE and rows:
         images = interpolate(images.float(), (SIZE, SIZE), mode="area").round().to(torch.uint8)
-    subjects = torch.tensor([subject.get(drawings.subjects[i], -1) for i in rows], dtype=torch.long)
+    subjects = torch.tensor([subject[drawings.subjects[i]] for i in rows], dtype=torch.long)
     styles = torch.tensor([style.get(drawings.styles[i], -1) for i in rows], dtype=torch.long)
     return Labelled(images.contiguous() if rows else torch.empty(0, 3, SIZE, SIZE, dtype=torch.uint8), subjects, styles)
 
@@ -87,17 +90,20 @@ def train_judge(
 ) -> Iterator[Epoch]:
     """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
 
-    others: drawings of other subjects, from which styles are learned too. small_first: begin with small pictures
+    others: drawings of other subjects (`unknown`), half as many a batch. small_first: begin with small pictures
     (`size_at`). AdamW, one cycle up to `rate`, weight decay 0.05, labels smoothed by 0.1. An average of the weights
     over about 50 steps is what is validated, at the size of the epoch, and kept of the epochs at full size. What is
     random follows from the seed and the step. The network runs in bf16 where that is fast (training.speed).
     """
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = max(1, len(train.images) // batch)
-    optimizer = torch.optim.AdamW(judge.parameters(), rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
+    styled = train if others is None else _joined(train, others)
+    known, features = judge.subjects.shape
+    more = nn.Parameter(torch.randn(max(0, int(styled.subjects.max()) + 1 - known), features) / features**0.5)
+    parameters = [*judge.parameters(), more]
+    optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
     average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.shape)
-    styled = train if others is None else Labelled(*(torch.cat(pair) for pair in zip(train, others, strict=True)))
     half = fastest("cpu").precision == "bf16"
     best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
     for epoch in range(epochs):
@@ -106,18 +112,18 @@ def train_judge(
         judge.train()
         total, size = 0.0, size_at((epoch + 1) / epochs) if small_first else SIZE
         for k in range(per_epoch):
-            rows = order[k * batch : (k + 1) * batch]
-            draws = Draws(seed, epoch * per_epoch + k, len(rows), slice(None))
+            step, data = epoch * per_epoch + k, _rows(train, order[k * batch : (k + 1) * batch])
+            if others is not None:
+                data = _some(_joined(data, _some(others, batch // 2, chance)), 2 * batch, chance)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                loss = _subject_loss(judge, Labelled(*(x[rows] for x in train)), draws, size)
-                rows = torch.randint(len(styled.images), (max(2, batch // 2),), generator=chance)
-                draws = Draws(seed + 1, epoch * per_epoch + k, len(rows), slice(None))
-                loss = loss + _style_loss(judge, Labelled(*(x[rows] for x in styled)), draws)
+                loss = _subject_loss(judge, more, data, Draws(seed, step, len(data.images), slice(None)), size)
+                data = _rows(styled, torch.randint(len(styled.images), (max(2, batch // 2),), generator=chance))
+                loss = loss + _style_loss(judge, data, Draws(seed + 1, step, len(data.images), slice(None)))
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             cycle.step()
-            average.update(judge, epoch * per_epoch + k)
+            average.update(judge, step)
             total += float(loss.detach())
         examiner.load_state_dict(average.state())
         subject, style = accuracy(examiner.eval(), validation, size)
@@ -137,12 +143,28 @@ def size_at(progress: float) -> int:
     return 32 if progress <= 0.5 else 48 if progress <= 0.75 else SIZE
 
 
-def _subject_loss(judge: Judge, data: Labelled, draws: Draws, size: int) -> Tensor:
-    """Cross entropy of the subject; three of four pictures have strange colours and exchanged statistics."""
+def _rows(data: Labelled, rows: Tensor) -> Labelled:
+    return Labelled(*(x[rows] for x in data))
+
+
+def _joined(one: Labelled, other: Labelled) -> Labelled:
+    return Labelled(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
+
+
+def _some(data: Labelled, count: int, chance: torch.Generator) -> Labelled:
+    """`count` different ones, or all, in random order."""
+    return _rows(data, torch.randperm(len(data.images), generator=chance)[:count])
+
+
+def _subject_loss(judge: Judge, more: Tensor, data: Labelled, draws: Draws, size: int) -> Tensor:
+    """Cross entropy of the subject, among the judge's and those whose vectors are `more` (M, F).
+
+    Three of four pictures have strange colours and exchanged statistics.
+    """
     whole = len(data.images) // 4
     pictures = distort_drawings(data.images.float() / 255, draws, whole)
     with _mixed_styles(judge, whole, draws):
-        cosines = judge.cosines(judge.what(ink(pictures, size)))
+        cosines = judge.cosines(judge.what(ink(pictures, size)), more)
     return cross_entropy(cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
 
 
