@@ -1,6 +1,9 @@
 """The commands train text and train upscaler, on coloured shapes, up to a picture through both stages."""
 
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import shapes
 import tiny
 from duckrabbit.app.commands import pictures, train
 from duckrabbit.errors import UserError
+from duckrabbit.training.loop import read_metrics
 
 
 @pytest.fixture
@@ -69,3 +73,24 @@ def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
         run("train", "upscaler", "--data", "nothing")
     with pytest.raises(UserError, match="There is no"):
         run("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--start", tmp_path / "words")
+
+
+def test_two_processes_train_one_model_through_the_command(tmp_path):
+    """As docs/training.md says, with real processes: one log, one model, and the losses of one process."""
+    shapes.save(tmp_path / "shapes", shapes.drawings(16))
+    words = ["train", "text", "--preset", "tiny", "--data", str(tmp_path / "shapes"), "--images", "48", "--no-pictures"]
+    logs = []
+    for count in (1, 2):
+        environment = {**os.environ, "DUCKRABBIT_RUNS": str(tmp_path / str(count)), "OMP_NUM_THREADS": "1"}
+        together = ["torch.distributed.run", "--standalone", "--nproc_per_node", str(count), "-m"]
+        done = subprocess.run(
+            [sys.executable, "-m", *together, "duckrabbit.app.cli", *words, "--precision", "no"],
+            capture_output=True, text=True, timeout=300, check=False, env=environment,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("The model is in") == 1
+        folder = tmp_path / str(count) / "text-tiny-images48"
+        assert (folder / "model" / "unet").is_dir()
+        logs.append([row["loss"] for row in read_metrics(folder / "metrics.jsonl")])
+    assert len(logs[0]) == 6
+    assert logs[1] == pytest.approx(logs[0], rel=1e-3)

@@ -33,7 +33,7 @@ def test_what_was_finished_is_kept_when_it_is_stopped(monkeypatch, settings, tmp
         digit_scores.diffusion_scores(None, settings, 10, False, tmp_path / "new", classes=True)
     assert left.value.exit_code == 130
     assert [row["setting"]["scale"] for row in json.loads((tmp_path / "new/scores.json").read_text())] == [1.0]
-    assert (tmp_path / "new/scores.md").read_text().count("dpm++") == 1
+    assert (tmp_path / "new/scores.md").read_text().count("| dpm++ |") == 1
     assert (tmp_path / "new/scores.png").read_bytes().startswith(b"\x89PNG")
     assert "Stopped after 1 of 2 settings" in capsys.readouterr().err
 

@@ -7,6 +7,11 @@ import torch
 
 from duckrabbit.app import training_figures as figures
 from duckrabbit.errors import UserError
+from duckrabbit.evaluation.report import Line
+from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.evaluation.scores import Score
+from duckrabbit.training.data import Pictures
+from duckrabbit.training.loop import read_metrics
 
 
 def test_train_class_then_evaluate_it(training, tmp_path):
@@ -22,7 +27,9 @@ def test_train_class_then_evaluate_it(training, tmp_path):
     rows = json.loads((out / "scores.json").read_text())
     assert [r["setting"][k] for r in rows for k in ("scale",)] == [1.0, 2.0]
     assert all(r["count"] == 20 and len(r["by_class"]) == 10 for r in rows)
-    assert "| 2 | dpm++ | 2 |" in (out / "scores.md").read_text()
+    table = (out / "scores.md").read_text()
+    assert "| 2 | dpm++ | 2 |" in table
+    assert "| setting | 0 | 1 |" in table  # and how often each digit was right
     assert (out / "scores.png").stat().st_size > 1000
 
 
@@ -57,6 +64,50 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
 
 
+def test_noise_alone_is_what_a_network_is_shown_and_its_card_says_so(training, tmp_path, monkeypatch):
+    seen = []
+    results = figures.denoising_results
+    spy = lambda nets, data, sigma: seen.append(sigma) or results(nets, data, sigma)
+    monkeypatch.setattr(figures, "denoising_results", spy)
+    training("train", "denoiser", "--pure-noise", "--epochs", "1", "--precision", "no", "--run", "mean")
+    assert seen == [None]
+    assert "shown noise alone" in (tmp_path / "runs/mean/model/README.md").read_text()
+    two = Pictures(torch.full((2, 28, 28), 9, dtype=torch.uint8), torch.zeros(2))
+    sheet = results({"net": torch.zeros_like}, two, None)
+    assert [a.get_title() for a in sheet.axes[:2]] == ["noise", "net"]
+    noise = torch.tensor(sheet.axes[0].images[0].get_array())
+    assert 0.3 < float((noise == 0).float().mean()) < 0.7  # half of a standard normal lies below black
+
+
+def test_the_schedule_is_repaired_when_asked(training, tmp_path):
+    words = ("--precision", "no", "--no-pictures", "--run", "repaired")
+    training("train", "time", "--preset", "cs180", "--zero-snr", *words)
+    facts = json.loads((tmp_path / "runs/repaired/model/config.json").read_text())
+    assert facts["schedule"]["zero_terminal_snr"]
+    assert facts["prediction_type"] == "v_prediction"
+    with pytest.raises(UserError, match="leave out --zero-snr"):
+        training("train", "time", "--preset", "cs180-flow", "--zero-snr")
+
+
+def test_tensorboard_has_every_step(training, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    training("train", "class", "--precision", "no", "--no-pictures", "--tensorboard")
+    log = events.EventAccumulator(str(tmp_path / "runs/fast-class/tensorboard"))
+    log.Reload()
+    rows = read_metrics(tmp_path / "runs/fast-class/metrics.jsonl")
+    assert [(e.step, pytest.approx(e.value)) for e in log.Scalars("loss")] == [(r["step"], r["loss"]) for r in rows]
+
+
+def test_clothes_are_not_judged_as_digits(training, tmp_path):
+    training("train", "class", "--precision", "no", "--no-pictures")
+    path = tmp_path / "runs/fast-class/model/config.json"
+    facts = json.loads(path.read_text())
+    facts["training"]["recipe"]["data"] = "fashion-mnist"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="knows digits only"):
+        training("evaluate", path.parent, "--count", "20")
+
+
 def test_wrong_words_are_answered_with_the_right_ones(training):
     with pytest.raises(UserError, match="auto, no or bf16"):
         training("train", "class", "--precision", "half")
@@ -64,6 +115,15 @@ def test_wrong_words_are_answered_with_the_right_ones(training):
         training("train", "class", "--preset", "slow")
     with pytest.raises(UserError, match="no data set 'cifar'"):
         training("train", "class", "--data", "cifar")
+
+
+@pytest.mark.parametrize(("settings", "axis"), [
+    ([(1.0, 20), (2.0, 20)], "guidance scale"), ([(2.0, 10), (2.0, 20)], "steps"), ([(2.0, 20)], "steps"),
+])  # fmt: skip
+def test_scores_are_plotted_over_what_differs(settings, axis):
+    score = Score(0.5, 0.4, 0.6)
+    lines = [Line(Setting(s, "dpm++", n), 20, score, [score] * 10, score, score, None, 1.0) for s, n in settings]
+    assert {axes.get_xlabel() for axes in figures.scorecard(lines).axes} == {axis}
 
 
 def test_a_curve_and_a_matrix_are_drawn(tmp_path):

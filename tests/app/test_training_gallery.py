@@ -84,6 +84,20 @@ def test_what_is_kept_of_a_run_is_shown_until_there_is_a_run_of_that_name(traine
     assert (tmp_path / "curves/sheet.png").stat().st_size > 5000
 
 
+def test_a_run_is_what_its_recipe_says_whatever_its_name(trained, tmp_path):
+    trained("train", "denoiser", "--epochs", "1", "--run", "mine", "--precision", "no", "--no-pictures")
+    trained("train", "class", "--epochs", "1", "--run", "my-denoiser", "--precision", "no", "--no-pictures")
+    (tmp_path / "runs/text-32").mkdir()
+    (tmp_path / "runs/text-32/recipe.json").write_text('{"recipe": {"stage": "text", "name": "text-32"}}')
+    (tmp_path / "runs/text-32/metrics.jsonl").write_text('{"step": 1, "loss": 1.0}')
+    found = {piece.key for piece in training_gallery.pieces()}
+    assert {"mine-epochs", "my-denoiser-epoch-1"} <= found
+    assert not {"mine-epoch-1", "my-denoiser-epochs"} & found
+    assert "text-32" not in training_gallery.logs()
+    trained("figure", "mine-epochs", "--out", tmp_path / "alone")
+    assert (tmp_path / "alone/sheet.png").stat().st_size > 1000
+
+
 def test_the_gallery_has_two_parts(training):
     with pytest.raises(UserError, match="a, b or ab"):
         training("gallery", "--part", "c")

@@ -144,12 +144,32 @@ def test_the_folder_is_whole_and_small(folders):
     assert len(load_digits(folder).weight_hash()["model.safetensors"]) == 64
 
 
+def changed(**fields):
+    """The config.json of a good model with some fields changed."""
+    network = {
+        "architecture": "duckrabbit.unet",
+        "hidden": 4,
+        "conditioning": "class",
+        "edition": "ddpm",
+        "classes": 10,
+    }
+    good = {"network": network, "prediction_type": "epsilon", "value_range": [0, 1]}
+    return json.dumps({**good, "schedule": {"kind": "linear", "steps": 300}, **fields}).encode()
+
+
 @pytest.mark.parametrize(
     ("file", "content", "sentence"),
     [
         ("config.json", None, "no .*config.json"),
         ("config.json", b"{}", "does not describe"),
         ("config.json", b"not json", "does not describe"),
+        ("config.json", b'{"network": [1]}', "does not describe"),
+        ("config.json", changed(schedule="linear"), "does not describe"),
+        ("config.json", changed(schedule={"kind": "linear"}), "does not describe"),
+        ("config.json", changed(schedule={"kind": "linear", "steps": "x"}), "does not describe"),
+        ("config.json", changed(value_range=["a", "b"]), "does not describe"),
+        ("config.json", changed(prediction_type="foo"), "does not describe"),
+        ("config.json", changed(network={"architecture": "duckrabbit.unet", "hidden": 2.5}), "whole numbers"),
         ("model.safetensors", b"junk", "cannot be read"),
         ("model.safetensors", None, "cannot be read"),
     ],

@@ -1,4 +1,4 @@
-"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-text|ranks FOLDER`.
+"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-text|ranks|apart FOLDER`.
 
 One process imports torch once and forks the runs that are killed, so that a kill costs
 milliseconds instead of seconds.
@@ -21,6 +21,7 @@ torch.set_num_threads(1)
 
 from accelerate import Accelerator  # noqa: E402
 
+from duckrabbit.errors import UserError  # noqa: E402
 from duckrabbit.training.data import Pictures  # noqa: E402
 from duckrabbit.training.loop import Trainer, read_metrics  # noqa: E402
 from duckrabbit.training.recipes import find_recipe  # noqa: E402
@@ -170,12 +171,25 @@ def rank_test(root: Path) -> None:
     accelerator.end_training()
 
 
+def apart_test(root: Path) -> None:
+    """Each process in a folder of its own, as on machines that share none: what each is told."""
+    accelerator = Accelerator(cpu=True)
+    try:
+        Trainer(recipe(), pictures(), root / f"of-{accelerator.process_index}", accelerator)
+    except UserError as error:
+        (root / f"told-{accelerator.process_index}").write_text(str(error))
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
     if sys.argv[1] == "kill":
         print(json.dumps(kill_test(folder)))
     elif sys.argv[1] == "kill-text":
         print(json.dumps(kill_test(folder, text, 5)))
+    elif sys.argv[1] == "apart":
+        apart_test(folder)
     else:
         rank_test(folder)
 

@@ -68,6 +68,14 @@ def test_two_processes_share_the_data_and_learn_alike(tmp_path):
     assert one != two
 
 
+def test_processes_that_share_no_folder_are_told_so_before_the_first_step(tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    done = subprocess.run([*launch, str(DRIVERS), "apart", str(tmp_path)], capture_output=True, env=ENV, timeout=80)
+    assert done.returncode == 0, done.stderr
+    for process in (0, 1):
+        assert "a folder that all machines share" in (tmp_path / f"told-{process}").read_text()
+
+
 @pytest.mark.parametrize("goal", ["fast-class", "cs180-class", "cs180-flow-time", "cs180-denoiser"])
 def test_stopping_and_going_on_changes_nothing(tmp_path, pictures, tiny, goal):
     from duckrabbit.training.recipes import find_recipe
@@ -103,6 +111,24 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path, pictures, tiny):
     save_file({"weight": torch.ones(3)}, tmp_path / CHECKPOINT)
     with pytest.raises(UserError, match="not a checkpoint of duckrabbit"):
         finish(tiny, pictures, tmp_path)
+
+
+def test_the_weights_after_an_epoch_are_no_checkpoint(tmp_path, pictures, tiny):
+    finish(replace(tiny, snapshots=(1,)), pictures, tmp_path)
+    (tmp_path / CHECKPOINT).write_bytes((tmp_path / "epoch-001.safetensors").read_bytes())
+    with pytest.raises(UserError, match="not what is needed to go on"):
+        finish(replace(tiny, snapshots=(1,)), pictures, tmp_path)
+
+
+@pytest.mark.parametrize("damage", [b"\xff\xfe", b'{"loss": 1}\n', b"[1]\n", b'{"step": 3, "lo'])
+def test_a_damaged_log_is_read_up_to_its_damage(tmp_path, pictures, tiny, damage):
+    finish(tiny, pictures, tmp_path, until=3)
+    log = tmp_path / METRICS
+    whole = log.read_bytes().splitlines(keepends=True)
+    log.write_bytes(whole[0] + whole[1] + damage + whole[2])
+    assert [row["step"] for row in read_metrics(log)] == [1, 2]
+    finish(tiny, pictures, tmp_path, until=4)
+    assert [row["step"] for row in read_metrics(log)] == [1, 2, 4]
 
 
 def test_a_run_of_another_recipe_is_refused_and_named(tmp_path, pictures, tiny):

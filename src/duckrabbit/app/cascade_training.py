@@ -15,7 +15,7 @@ import torch
 import typer
 
 from duckrabbit.app.cascade_sheets import show_drawn, show_enlarged
-from duckrabbit.app.training import changed, run_folder, train
+from duckrabbit.app.training import changed, processes, run_folder, train
 from duckrabbit.app.training_options import CascadeTraining
 from duckrabbit.drawings.drawings import Drawings, load_drawings, read_index
 from duckrabbit.errors import UserError
@@ -58,8 +58,9 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         drawings = most_drawn(drawings, recipe.subjects)
     run = run_folder(recipe, common)
     assert start.text is not None
-    if not (run / TOKENIZER).exists():
-        shutil.copytree(start.text / TOKENIZER, run / TOKENIZER)
+    with processes().main_process_first():
+        if not (run / TOKENIZER).exists():
+            shutil.copytree(start.text / TOKENIZER, run / TOKENIZER)
     tokenizer = read_tokenizer(run / TOKENIZER)
     tokens = tokens_of(tokenizer, wordings(drawings, recipe.wordings, recipe.seed))
     silence = tokenise(tokenizer, [""])[0]

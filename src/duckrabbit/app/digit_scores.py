@@ -14,7 +14,7 @@ from duckrabbit.app import training_figures as figures
 from duckrabbit.app.perform import STOPPED, console, progress
 from duckrabbit.evaluation.classifier import load_classifier
 from duckrabbit.evaluation.denoising import compare
-from duckrabbit.evaluation.report import Line, as_table, evaluate, reference
+from duckrabbit.evaluation.report import Line, as_table, by_digit, evaluate, reference
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.files import write_text
 from duckrabbit.models.digits import load_denoiser
@@ -48,14 +48,17 @@ def diffusion_scores(
 
 
 def _write(lines: Sequence[Line], output: Path) -> None:
-    write_text(output / "scores.md", as_table(lines))
+    write_text(output / "scores.md", "\n".join(filter(None, (as_table(lines), by_digit(lines)))))
     write_text(output / "scores.json", json.dumps([line.to_json() for line in lines], indent=1))
     figures.write(figures.scorecard(lines), output / "scores.png")
 
 
-def denoiser_scores(folder: Path, count: int, output: Path) -> None:
-    """PSNR and SSIM of a one-step denoiser at every level, and of the best blur: scores.md and scores.png."""
-    test = load_or_fetch("mnist", "test", typer.echo)[:count]
+def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:
+    """PSNR and SSIM of a one-step denoiser at every level, and of the best blur: scores.md and scores.png.
+
+    On `count` test pictures of the set named `data`.
+    """
+    test = load_or_fetch(data, "test", typer.echo)[:count]
     rows = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
     text = ["| sigma | PSNR / dB | SSIM | best blur / px | its PSNR / dB | its SSIM |", "|" + " --- |" * 6]
     text += [f"| {r.sigma:g} | {r.psnr} | {r.ssim} | {r.blur:g} | {r.blur_psnr} | {r.blur_ssim} |" for r in rows]

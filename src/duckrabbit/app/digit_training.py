@@ -22,11 +22,12 @@ def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
     model = export(folder, folder / "preview", data)
     path = folder / f"samples-{epoch:03d}.png"
     if recipe.goal == "picture":
-        figures.write(
-            figures.denoising_results({f"epoch {epoch}": load_denoiser(model)}, data[-5:], recipe.sigma), path
-        )
+        nets, sigma = {f"epoch {epoch}": load_denoiser(model)}, None if recipe.pure_noise else recipe.sigma
+        figures.write(figures.denoising_results(nets, data[-5:], sigma), path)
         return
-    setting = Setting(5.0 if recipe.task == "class" else 1.0, "ddim", 20)
     digits = load_digits(model)
-    drawn = draw_classes(digits, 40, setting)[0] if recipe.task == "class" else draw_free(digits, 40, setting)
+    if recipe.task == "class":  # a preview: guided, 20 steps of DDIM will do
+        drawn = draw_classes(digits, 40, Setting(5.0, "ddim", 20))[0]
+    else:
+        drawn = draw_free(digits, 20, Setting(1.0, digits.card.solver, digits.stages[0].steps))
     figures.write(figures.digit_grid(drawn, f"{recipe.name} after epoch {epoch}"), path)

@@ -9,6 +9,7 @@ from typing import Any
 from duckrabbit.app.figures import Figure
 from duckrabbit.app.sheet import Cell, Row, Sheet
 from duckrabbit.app.training_figures import loss_curve, pixels
+from duckrabbit.errors import UserError
 from duckrabbit.models.digits import folder_name
 from duckrabbit.training.loop import METRICS, read_metrics
 
@@ -16,6 +17,9 @@ from duckrabbit.training.loop import METRICS, read_metrics
 def learning(folders: Mapping[str, Path]) -> Figure:
     """The loss curves of models or runs by their names, from the log in each folder, and what each has seen."""
     logs = {folder_name(Path(name)): read_metrics(folder / METRICS) for name, folder in folders.items()}
+    for name, log in logs.items():
+        if not log:
+            raise UserError(f"The log of {name} has no whole step yet; train a little longer.")
     told = "\n".join(f"{name}: {_seen(log)}" for name, log in logs.items())
     cell = Cell(pixels(loss_curve(logs)), told, exact=True)
     return Figure(Sheet((Row((cell,)),), "What it learned"))

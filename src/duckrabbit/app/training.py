@@ -6,7 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import torch
 import typer
 from accelerate import Accelerator, PartialState
+from accelerate.utils import broadcast_object_list
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
@@ -30,14 +31,23 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 
+def processes() -> PartialState:
+    """The processes that train together, one or several. Unless told that they are on CPUs, such find no other."""
+    return PartialState(cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()))
+
+
 def choose_speed(precision: str, folder: Path, device: str) -> Speed:
-    """The precision asked for; for "auto" that of the run in `folder`, or else the fastest here."""
+    """The precision asked for; for "auto" that of the run in `folder`, or else the fastest here.
+
+    Of several processes the first one chooses.
+    """
     if precision != "auto":
         return Speed(cast("Precision", precision))
     try:
-        return Speed(json.loads((folder / RECIPE).read_text(encoding="utf-8"))["precision"])
+        speed = Speed(json.loads((folder / RECIPE).read_text(encoding="utf-8"))["precision"])
     except (OSError, ValueError, KeyError):
-        return fastest(device)
+        speed = fastest(device)
+    return cast("Speed", broadcast_object_list([speed])[0])
 
 
 def train(
@@ -58,14 +68,18 @@ def train(
     keep_memory()
     torch.backends.cudnn.benchmark = True  # on a GPU: convolutions are timed, and the fastest kernel taken
     folder = run_folder(recipe, options)
-    speed = choose_speed(options.precision, folder, PartialState().device.type)
-    accelerator = Accelerator(mixed_precision=speed.precision)
+    speed = choose_speed(options.precision, folder, processes().device.type)
+    accelerator = Accelerator(cpu=processes().device.type == "cpu", mixed_precision=speed.precision)
     trainer = Trainer(recipe, data, folder, accelerator, speed, options.checkpoint_seconds, start)
-    finished = watch(trainer, show if options.pictures else None, options)
+    watch(trainer, show if options.pictures else None, options)
+    step, steps = trainer.step, trainer.steps
+    del trainer  # what binds the processes goes before the group does
+    accelerator.wait_for_everyone()
+    accelerator.end_training()
     if not accelerator.is_main_process:
         return None
-    if not finished:
-        typer.echo(f"Stopped after step {trainer.step} of {trainer.steps}; the same command goes on from there.")
+    if step < steps:
+        typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
         return None
     return export(folder, options.output or folder / "model")
 
@@ -88,29 +102,25 @@ def changed(recipe: R, asked: Mapping[str, Any], **silent: Any) -> R:
     return replace(recipe, **{**new, **silent, "name": name}) if new or silent else recipe
 
 
-def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, options: Training) -> bool:
-    """Train to the end, to ctrl-C or to the time that was given; True at the end.
-
-    Only the first process shows anything.
-    """
+def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, options: Training) -> None:
+    """Train to the end, to ctrl-C or to the time that was given. Only the first process shows anything."""
     main = trainer.accelerator.is_main_process
-    board = _board(trainer.folder) if options.tensorboard and main else lambda step: None
+    board = _board(trainer) if options.tensorboard and main else nullcontext(lambda step: None)
     bar = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[facts]}"),
         TimeRemainingColumn(), console=Console(stderr=True), disable=not main,
     )  # fmt: skip
     end = time.perf_counter() + 60 * options.minutes if options.minutes is not None else float("inf")
-    with _stop_on_ctrl_c() as stopped, bar:
+    with _stop_on_ctrl_c() as stopped, board as log, bar:
         line = bar.add_task(trainer.recipe.name, total=trainer.steps, completed=trainer.step, facts="")
         smooth, before = 0.0, (trainer.step * trainer.recipe.batch, trainer.seconds)
         for step in trainer.run(lambda: _agreed(trainer.accelerator, stopped() or time.perf_counter() > end)):
-            board(step)
+            log(step)
             smooth = step.loss if smooth == 0 else 0.98 * smooth + 0.02 * step.loss
             rate = (step.images - before[0]) / max(step.seconds - before[1], 1e-9)
             bar.update(line, completed=step.step, facts=f"loss {smooth:.4f}  {rate:.0f} images/s")
             if show and main and trainer.recipe.rests(step.step, trainer.steps_per_epoch):
                 show(trainer, step)
-    return trainer.step == trainer.steps
 
 
 def _agreed(accelerator: Accelerator, wish: bool) -> bool:
@@ -139,17 +149,23 @@ def _stop_on_ctrl_c() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _board(folder: Path) -> Callable[[Step], None]:
+@contextmanager
+def _board(trainer: Trainer) -> Iterator[Callable[[Step], None]]:
+    """Steps told to it are in TensorBoard's log when it is left; what a run that was killed logged too early is not."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError(
             "TensorBoard is not installed; run `pip install tensorboard`, or leave out the option."
         ) from None
-    writer: Any = SummaryWriter(str(folder / "tensorboard"))  # type: ignore[no-untyped-call]
+    folder = str(trainer.folder / "tensorboard")
+    writer: Any = SummaryWriter(folder, purge_step=trainer.step + 1)  # type: ignore[no-untyped-call]
 
     def log(step: Step) -> None:
         writer.add_scalar("loss", step.loss, step.step)
         writer.add_scalar("learning rate", step.rate, step.step)
 
-    return log
+    try:
+        yield log
+    finally:
+        writer.close()

@@ -92,15 +92,19 @@ def noise_levels(data: Pictures, count: int = 5, sigmas: Sequence[float] = SIGMA
 
 
 def denoising_results(
-    denoisers: Mapping[str, Callable[[Tensor], Tensor]], data: Pictures, sigma: float = 0.5
+    denoisers: Mapping[str, Callable[[Tensor], Tensor]], data: Pictures, sigma: float | None = 0.5
 ) -> Figure:
-    """Pictures, noisy, and what each denoiser makes of them: a column for each, by its name."""
+    """Pictures, noisy, and what each denoiser makes of them: a column for each, by its name.
+
+    sigma None: noise alone, without the pictures.
+    """
     clean = to_range(data.images, (0.0, 1.0))
-    noisy = clean + sigma * torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    noisy = eps if sigma is None else clean + sigma * eps
+    given = {"noise": noisy} if sigma is None else {"picture": clean, f"sigma {sigma:g}": noisy}
     with torch.no_grad():
-        columns = [clean, noisy, *(denoise(noisy) for denoise in denoisers.values())]
-    names = ["picture", f"sigma {sigma:g}", *denoisers]
-    return _sheet(torch.stack(columns, 1), "One-step denoising", columns=names)
+        columns = [*given.values(), *(denoise(noisy) for denoise in denoisers.values())]
+    return _sheet(torch.stack(columns, 1), "One-step denoising", columns=[*given, *denoisers])
 
 
 def out_of_distribution(
@@ -139,11 +143,15 @@ def rate_matrix(rates: Tensor, title: str) -> Figure:
 
 
 def scorecard(lines: Sequence[Line]) -> Figure:
-    """Frechet distance, and accuracy where there is one, against the steps; a line for each solver and scale."""
+    """Frechet distance, and accuracy where there is one: against the steps, or the scale where that alone differs.
+
+    A line for each solver, and for each of what is not the axis.
+    """
     shown: dict[str, Callable[[Line], Score]] = {"Frechet distance": lambda line: line.frechet}
     if all(line.accuracy for line in lines):
         shown["accuracy"] = lambda line: cast("Score", line.accuracy)
-    return score_panels(lines, shown, "steps")
+    alike = len({line.setting.steps for line in lines}) == 1 < len({line.setting.scale for line in lines})
+    return score_panels(lines, shown, "scale" if alike else "steps")
 
 
 def score_panels(

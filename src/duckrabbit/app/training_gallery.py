@@ -8,11 +8,13 @@ keeps the figures and the log, in gallery/kept, which a run of the same name at 
 from __future__ import annotations
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -23,7 +25,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.sampling import Setting, draw_classes, draw_free
 from duckrabbit.models.cards import cards, folder_of
 from duckrabbit.models.digits import WEIGHTS, DigitsConfig, is_digits, load_denoiser, load_digits
-from duckrabbit.training.data import Pictures
+from duckrabbit.training.data import Pictures, Split
 from duckrabbit.training.export import export
 from duckrabbit.training.fetch import load_or_fetch
 from duckrabbit.training.folders import runs_folder
@@ -87,7 +89,8 @@ def shipped() -> dict[str, Path]:
 def runs() -> dict[str, Path]:
     """The folders of training runs of digits, by the run's name."""
     root = runs_folder()
-    return {f.name: f for f in sorted(root.iterdir()) if (f / RECIPE).is_file()} if root.is_dir() else {}
+    found = [f for f in sorted(root.iterdir()) if (f / RECIPE).is_file()] if root.is_dir() else []
+    return {f.name: f for f in found if "task" in _recipe(f)}
 
 
 def logs() -> dict[str, Path]:
@@ -125,7 +128,7 @@ def _denoiser() -> Iterator[Piece]:
 
 def _samples() -> Iterator[Piece]:
     for name, folder in {**_of("time"), **_of("class")}.items():
-        text = "What comes with duckrabbit: 20 steps of DPM-Solver++."
+        text = "What comes with duckrabbit: 20 steps of DPM-Solver++, with noise drawn anew where there is no class."
         yield Piece(
             f"{name}-samples",
             f"B 2 Samples: {name}",
@@ -138,12 +141,12 @@ def _samples() -> Iterator[Piece]:
 
 def _of_runs() -> Iterator[Piece]:
     for name, run in runs().items():
-        weights = _snapshots(run)
-        if "denoiser" in name and weights:
-            yield _while_training(name, "epochs", tuple(weights.values()), partial(_epochs, run))
-        elif "denoiser" not in name:
+        weights, recipe = _snapshots(run), _recipe(run)
+        if recipe["task"] != "denoiser":
             for epoch, file in weights.items():
                 yield _while_training(name, f"epoch-{epoch}", (file,), partial(_after, run, epoch))
+        elif weights and not recipe["pure_noise"]:
+            yield _while_training(name, "epochs", tuple(weights.values()), partial(_epochs, run))
 
 
 def _kept() -> Iterator[Piece]:
@@ -185,30 +188,36 @@ def _of(conditioning: str) -> dict[str, Path]:
 
 def _drawn(folder: Path, title: str) -> Figure:
     model = load_digits(folder)
-    steps = model.stages[0].steps
     classes = model.config.network.conditioning == "class"
-    few = "dpm++" if classes else "sde-dpm++"
-    setting = Setting(5.0 if classes else 1.0, "ddpm-large" if steps > 100 else few, steps)
+    setting = Setting(5.0 if classes else 1.0, model.card.solver, model.stages[0].steps)
     drawn = draw_classes(model, 40, setting)[0] if classes else draw_free(model, 40, setting)
     guided = f", scale {setting.scale:g}" if classes else ""
-    return figures.digit_grid(drawn, f"{title}: {setting.solver}, {steps} steps{guided}")
+    return figures.digit_grid(drawn, f"{title}: {setting.solver}, {setting.steps} steps{guided}")
 
 
 def _after(run: Path, epoch: int) -> Figure:
     with tempfile.TemporaryDirectory() as scratch:
-        return _drawn(export(run, Path(scratch) / run.name, _train(), snapshot=epoch), f"{run.name}, epoch {epoch}")
+        model = export(run, Path(scratch) / run.name, _shown(run, "train+validation"), snapshot=epoch)
+        return _drawn(model, f"{run.name}, epoch {epoch}")
 
 
 def _epochs(run: Path) -> Figure:
     nets: dict[str, Callable[[Tensor], Tensor]] = {}
     with tempfile.TemporaryDirectory() as scratch:
+        data = _shown(run, "train+validation")
         for epoch in _snapshots(run):
-            nets[f"epoch {epoch}"] = load_denoiser(export(run, Path(scratch) / str(epoch), _train(), snapshot=epoch))
-        return figures.denoising_results(nets, _test()[:5])
+            nets[f"epoch {epoch}"] = load_denoiser(export(run, Path(scratch) / str(epoch), data, snapshot=epoch))
+        return figures.denoising_results(nets, _shown(run, "test")[:5], _recipe(run)["sigma"])
 
 
-def _train() -> Pictures:
-    return load_or_fetch("mnist", "train+validation")
+def _recipe(run: Path) -> dict[str, Any]:
+    """The recipe of a run, as plain values."""
+    return dict(json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"])
+
+
+def _shown(run: Path, split: Split) -> Pictures:
+    """A part of the set that a run learned from."""
+    return load_or_fetch(_recipe(run)["data"], split)
 
 
 def _test() -> Pictures:

@@ -155,6 +155,14 @@ def as_table(lines: Sequence[Line], columns: Sequence[str] = ()) -> str:
     return table([head[k] for k in kept], [[row[k] for k in kept] for row in rows])
 
 
+def by_digit(lines: Sequence[Line]) -> str:
+    """How often each digit was right, as a Markdown table with a row for each line; "" where none was asked for."""
+    asked = [line for line in lines if line.by_class]
+    head = ["setting", *(str(digit) for digit in range(len(asked[0].by_class)))] if asked else []
+    rows = [[str(line.setting), *(f"{100 * s.value:.1f} %" for s in line.by_class)] for line in asked]
+    return table(head, rows) if asked else ""
+
+
 def _worst(by_class: Sequence[Score]) -> str:
     """The class that is right least often, and how often."""
     worst = min(range(len(by_class)), key=lambda c: by_class[c].value)

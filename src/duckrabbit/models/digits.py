@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from safetensors import SafetensorError
@@ -69,12 +69,16 @@ class DigitsConfig:
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             network = UNetConfig.from_json(values["network"])
-            low, high = values["value_range"]
+            low, high = (float(end) for end in values["value_range"])
             kind = values["prediction_type"]
-            return cls(network, kind, values["schedule"], (low, high), values.get("training", {}))
+            if kind not in get_args(Parameterisation):
+                raise ValueError(f"prediction_type {kind}")
+            config = cls(network, kind, dict(values["schedule"]), (low, high), dict(values.get("training", {})))
+            config.noise_schedule()
+            return config
         except OSError:
             raise UserError(f"There is no {path}; name the folder of a trained digit model.") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"{path} does not describe a digit model of duckrabbit ({error!r}).") from None
@@ -166,7 +170,6 @@ class DigitsModel:
 
 
 def _facts(config: DigitsConfig) -> StageFacts:
-    repaired = config.schedule.get("kind") == "flow" or bool(config.schedule.get("zero_terminal_snr"))
     low, high = config.value_range
     return StageFacts(
         size=SIZE,
@@ -178,7 +181,7 @@ def _facts(config: DigitsConfig) -> StageFacts:
         limiter=Limiter(None, high) if low == -high else None,
         spacing="trailing",
         offset=0,
-        steps=20 if repaired else int(config.schedule.get("steps", 1)),
+        steps=20 if _repaired(config) else int(config.schedule.get("steps", 1)),
         gflop=0.53 * (config.network.hidden / 64) ** 2,
         value_range=(low, high),
     )
@@ -210,9 +213,20 @@ def load_digits(
         source=str(folder),
         licence="Apache-2.0",
         guidance_scale=2.0,
-        solver="dpm++" if config.network.conditioning == "class" else "sde-dpm++",
+        solver=_solver(config),
     )
     return DigitsModel(card, folder, config, device, dtype)
+
+
+def _solver(config: DigitsConfig) -> str:
+    """What draws best (docs/log.md): DDPM with all steps where the last level is not pure noise, or few of another."""
+    if not _repaired(config):
+        return "ddpm-large"
+    return "dpm++" if config.network.conditioning == "class" else "sde-dpm++"
+
+
+def _repaired(config: DigitsConfig) -> bool:
+    return config.schedule.get("kind") == "flow" or bool(config.schedule.get("zero_terminal_snr"))
 
 
 def folder_name(folder: Path) -> str:

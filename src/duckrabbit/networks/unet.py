@@ -49,8 +49,8 @@ class UNetConfig:
     classes: int = 10
 
     def __post_init__(self) -> None:
-        if self.hidden < 1 or self.classes < 1:
-            raise UserError("A U-Net needs at least one hidden channel and one class.")
+        if not all(isinstance(n, int) and n >= 1 for n in (self.hidden, self.classes)):
+            raise UserError("A U-Net needs at least one hidden channel and one class, and whole numbers of both.")
         if self.conditioning not in ("none", "time", "class"):
             raise UserError(f"Unknown conditioning '{self.conditioning}'; choose none, time or class.")
         if self.edition not in ("ddpm", "flow"):

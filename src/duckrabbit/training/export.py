@@ -112,7 +112,9 @@ def _training_facts(recipe: Recipe, facts: dict[str, Any], data: Pictures) -> di
 
 def _card(name: str, recipe: Recipe, training: dict[str, Any], parameters: int, licence: str) -> str:
     purpose = {
-        "denoiser": f"a one-step denoiser, trained at sigma = {recipe.sigma:g}",
+        "denoiser": "a network that was shown noise alone, and learned the mean of the pictures"
+        if recipe.pure_noise
+        else f"a one-step denoiser, trained at sigma = {recipe.sigma:g}",
         "time": "a diffusion model without conditions",
         "class": "a diffusion model that is told which digit to draw",
     }[recipe.task]

@@ -186,9 +186,25 @@ class Trainer:
             lines = [row for row in read_metrics(log) if row["step"] <= self.step] if log.exists() else []
             write_text(log, "".join(json.dumps(row) + "\n" for row in lines))
         self.accelerator.wait_for_everyone()
+        self._agree()
+
+    def _agree(self) -> None:
+        """Raises UserError unless all processes see one folder, and begin at one step."""
+        seen = torch.tensor([[float(self.step), float((self.folder / RECIPE).is_file())]])
+        everybody = self.accelerator.gather(seen.to(self.accelerator.device))
+        if bool((everybody != everybody[0]).any()):
+            raise UserError(
+                f"The processes see different files in {self.folder}; name a folder that all machines share, "
+                "with $DUCKRABBIT_RUNS."
+            )
 
     def _restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
         identity = {k: facts.get(k) for k in self._identity()}
+        if "step" not in facts:
+            raise UserError(
+                f"{self.folder / CHECKPOINT} holds the weights after an epoch, and not what is needed to go on; "
+                "put the run's own checkpoint in its place, or remove it."
+            )
         if identity != self._identity():
             differ = _differences(identity, self._identity())
             raise UserError(
@@ -222,13 +238,16 @@ class Trainer:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The steps of a metrics log, in order. A last line that was cut short by a kill is left out."""
+    """The steps of a metrics log, in order, up to the first line that is none: a kill can cut the last one short."""
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_bytes().splitlines():
         try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
+            row = json.loads(line)
+        except ValueError:
             break
+        if not isinstance(row, dict) or "step" not in row:
+            break
+        rows.append(row)
     return rows
 
 

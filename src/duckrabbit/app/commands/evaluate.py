@@ -62,9 +62,7 @@ def evaluate(
         duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
-    from duckrabbit.app.digit_scores import denoiser_scores, diffusion_scores
     from duckrabbit.app.scorecard import Wishes, report
-    from duckrabbit.models.digits import DigitsConfig
     from duckrabbit.models.load import digits_folder, load
     from duckrabbit.training.folders import data_folder, judge_file
 
@@ -72,14 +70,7 @@ def evaluate(
     if (digits := digits_folder(name)) is not None:
         if judge or data or stage != 1 or dry_run:
             raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
-        conditioning = DigitsConfig.read(digits).network.conditioning
-        choices = _choices(guidance_scale, solver, steps, _usual(name, conditioning, guidance_scale))
-        if conditioning == "none":
-            denoiser_scores(digits, count or 2000, output)
-        else:
-            classes = conditioning == "class"
-            digit_model = load(name, device=device, dtype=dtype)
-            diffusion_scores(digit_model, _settings(*choices), count or 2000, memory, output, classes=classes)
+        _digits(name, digits, (device, dtype), (guidance_scale, solver, steps), count or 2000, memory, output)
         return
     loaded = load(name, device=device, dtype=dtype)
     if stage > len(loaded.stages):
@@ -98,13 +89,32 @@ def _choices(scales: str | None, solvers: str | None, steps: str | None, own: Ch
     return scales or own[0], solvers or own[1], steps or own[2]
 
 
-def _usual(name: str, conditioning: str, scales: str | None) -> Choices:
-    """What a model of digits is asked unless told otherwise. UserError for a scale where it would change nothing."""
-    if conditioning == "class":
-        return "1,2,5", "dpm++", "20"
-    if scales:
+def _digits(
+    name: str,
+    folder: Path,
+    where: tuple[str | None, str | None],
+    typed: tuple[str | None, str | None, str | None],
+    count: int,
+    memory: bool,
+    output: Path,
+) -> None:
+    """Score a model of digits on the device and in the precision of `where`, with the settings `typed`."""
+    from duckrabbit.app.digit_scores import denoiser_scores, diffusion_scores
+    from duckrabbit.models.digits import DigitsConfig
+    from duckrabbit.models.load import load
+
+    config = DigitsConfig.read(folder)
+    learned, classes = config.training.get("recipe", {}).get("data", "mnist"), config.network.conditioning == "class"
+    if config.network.conditioning == "none":
+        denoiser_scores(folder, learned, count, output)
+        return
+    if learned != "mnist":
+        raise UserError(f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only.")
+    if typed[0] and not classes:
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
-    return "1", "sde-dpm++", "20"
+    model = load(name, device=where[0], dtype=where[1])
+    usual = "1,2,5" if classes else "1", model.card.solver, str(model.stages[0].steps)
+    diffusion_scores(model, _settings(*_choices(*typed, usual)), count, memory, output, classes=classes)
 
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
@@ -141,7 +151,7 @@ def curves(
     **Examples**
 
         duckrabbit curves mnist-class
-        duckrabbit curves fast-class cs180-class
+        duckrabbit curves mnist-class cs180-class
     """
     from duckrabbit.app.learning import learning
     from duckrabbit.app.options import Common

@@ -9,6 +9,7 @@ import typer
 
 from duckrabbit.app.options import command, with_examples
 from duckrabbit.app.training_options import CascadeTraining, DigitTraining
+from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
     from duckrabbit.training.recipes import Recipe
@@ -19,8 +20,9 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         no_args_is_help=True, help="Train models from scratch; a run goes on where it was.", rich_markup_mode="markdown"
     )
-    for name, function in {"denoiser": train_denoiser, "time": train_time, "class": train_class}.items():
-        command(group, name, DigitTraining)(function)
+    command(group, "denoiser", DigitTraining)(train_denoiser)
+    command(group, "time", DigitTraining)(train_time)
+    command(group, "class", DigitTraining)(train_class)
     group.command("classifier", help=with_examples(train_classifier))(train_classifier)
     group.command("judge", help=with_examples(train_judge))(train_judge)
     command(group, "text", CascadeTraining)(train_text)
@@ -45,18 +47,24 @@ def train_denoiser(
     _train_digits(common, sigma=sigma, pure_noise=pure_noise)
 
 
-def train_time(common: DigitTraining) -> None:
+ZeroSnr = Annotated[
+    bool, typer.Option("--zero-snr", help="End in pure noise, and predict v (Lin et al. 2024); fast does anyway.")
+]
+
+
+def train_time(common: DigitTraining, zero_snr: ZeroSnr = False) -> None:
     """Train a diffusion model that draws digits of its own choice.
 
     **Examples**
 
         duckrabbit train time
         duckrabbit train time --preset cs180-flow --run my-flow
+        duckrabbit train time --preset cs180 --zero-snr
     """
-    _train_digits(common)
+    _train_digits(common, zero_terminal_snr=zero_snr)
 
 
-def train_class(common: DigitTraining) -> None:
+def train_class(common: DigitTraining, zero_snr: ZeroSnr = False) -> None:
     """Train a diffusion model that is told which digit to draw.
 
     Kill it when you like: the same command goes on from the last checkpoint, and ends with the same
@@ -68,7 +76,7 @@ def train_class(common: DigitTraining) -> None:
         duckrabbit train class --preset cs180 --run exact
         accelerate launch --multi_gpu -m duckrabbit.app.cli train class
     """
-    _train_digits(common)
+    _train_digits(common, zero_terminal_snr=zero_snr)
 
 
 def train_text(
@@ -207,8 +215,13 @@ def _recipe(common: DigitTraining, **own: object) -> Recipe:
     from duckrabbit.training.recipes import find_recipe
 
     recipe = find_recipe(f"{common.preset}-{common.command}")
+    repaired = bool(own.get("zero_terminal_snr"))
+    if repaired and recipe.goal == "flow":
+        raise UserError("A flow ends in pure noise as it is; leave out --zero-snr.")
     asked: dict[str, Any] = {"epochs": common.epochs, "seed": common.seed, "data": common.data, **own}
-    silent = {} if common.epochs in (None, recipe.epochs) else {"snapshots": tuple(range(1, (common.epochs or 0) + 1))}
+    silent: dict[str, Any] = {"goal": "v_prediction"} if repaired else {}
+    if common.epochs not in (None, recipe.epochs):
+        silent["snapshots"] = tuple(range(1, (common.epochs or 0) + 1))
     return changed(recipe, asked, **silent)
 
 
