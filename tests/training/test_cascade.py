@@ -126,7 +126,7 @@ def test_one_picture_is_enlarged_better_than_by_interpolation(tmp_path):
 @pytest.fixture
 def cascade(tmp_path):
     """A stage I of 16 px with its stage II of 64 px in a folder, after a few steps, and the first's run."""
-    recipe = shapes.text_recipe(images=16)
+    recipe = shapes.text_recipe(images=16, prediction="epsilon")
     finish(recipe, shapes.captioned(recipe), tmp_path / "text")
     tiny.tokenizer().save_pretrained(tmp_path / "text" / TOKENIZER)
     export_stage(tmp_path / "text", tmp_path / "model", {"shapes 1, CC0-1.0": 12})
