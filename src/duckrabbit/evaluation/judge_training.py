@@ -114,7 +114,7 @@ def train_judge(
         for k in range(per_epoch):
             step, data = epoch * per_epoch + k, _rows(train, order[k * batch : (k + 1) * batch])
             if others is not None:
-                data = _some(_joined(data, _some(others, batch // 2, chance)), 2 * batch, chance)
+                data = _some(_joined(data, _some(others, chance, batch // 2)), chance)
             with torch.autocast("cpu", torch.bfloat16, enabled=half):
                 loss = _subject_loss(judge, more, data, Draws(seed, step, len(data.images), slice(None)), size)
                 data = _rows(styled, torch.randint(len(styled.images), (max(2, batch // 2),), generator=chance))
@@ -151,7 +151,7 @@ def _joined(one: Labelled, other: Labelled) -> Labelled:
     return Labelled(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
 
 
-def _some(data: Labelled, count: int, chance: torch.Generator) -> Labelled:
+def _some(data: Labelled, chance: torch.Generator, count: int | None = None) -> Labelled:
     """`count` different ones, or all, in random order."""
     return _rows(data, torch.randperm(len(data.images), generator=chance)[:count])
 

@@ -206,7 +206,6 @@ def load_digits(
     """
     folder = Path(folder)
     config = DigitsConfig.read(folder)
-    config.noise_schedule()
     card = card or Card(
         name=folder_name(folder),
         title="Digits, trained from scratch",

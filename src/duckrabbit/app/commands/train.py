@@ -180,7 +180,7 @@ def train_classifier(
 
 
 def train_judge(
-    epochs: Annotated[int, typer.Option(min=1, help="About ten seconds each on one free core.")] = 80,
+    epochs: Annotated[int, typer.Option(min=1, help="About fifteen seconds each on one free core.")] = 80,
     seed: Annotated[int, typer.Option(help="Another start, order and distortion.")] = 180,
     data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
     start: Annotated[
