@@ -1,5 +1,7 @@
 """The hybrid objective against the closed form, diffusers' variance, and what calculus says of its minimum."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDPMScheduler
@@ -10,6 +12,7 @@ from duckrabbit.diffusion.prediction import from_eps
 from duckrabbit.errors import UserError
 from duckrabbit.training.hybrid import Hybrid, log_likelihood
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.text import TEXTS
 
 SCHEDULE = squaredcos_cap_v2(1000)
 SHAPE = (5, 3, 4, 4)
@@ -121,3 +124,23 @@ def test_all_of_the_chain_is_asked_about():
     assert spread.max() > 970
     with pytest.raises(UserError, match="not trained to predict"):
         Hybrid(SCHEDULE, "flow")
+
+
+@pytest.mark.parametrize("power", [0.5, 1.0, 1.5, 3.0])
+def test_times_are_spread_as_the_power_says(power):
+    """P(t < s) = (s / T)^power, the distribution whose density goes with t^(power - 1)."""
+    asked = []
+
+    def network(x, t):
+        asked.append(t)
+        return torch.zeros(len(x), 6, 1, 1)
+
+    Hybrid(SCHEDULE, times=power).loss(network, torch.zeros(4000, 3, 1, 1), (), Draws(1, 0, 4000, slice(None)))
+    for s in (100, 250, 500, 900):
+        assert float((asked[0] < s).float().mean()) == pytest.approx((s / 1000) ** power, abs=1e-3)
+    assert int(asked[0].max()) == 999
+
+
+def test_times_spread_by_no_power_are_refused():
+    with pytest.raises(UserError, match="above 0"):
+        replace(TEXTS["tiny"], times=0)

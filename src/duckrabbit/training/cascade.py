@@ -26,9 +26,9 @@ class CascadeRecipe(Plain, ABC):
     size: width and height of what it draws, in pixels. channels: of the U-Net's levels. images: the
     length of the run, in pictures. rate: the learning rate at its highest, after the first `warmup`
     of the steps; it falls to 0 on a cosine. weighting: of the loss's first part, by time
-    (objectives.snr_weight). bound and strides: the weight lambda of the
-    variational bound, and of which chains it is (hybrid.Hybrid). sheets: how often in a
-    run samples are drawn and a checkpoint is written. start: the digest of the weights that the run
+    (objectives.snr_weight). bound, strides and times: the weight lambda of the variational bound,
+    of which chains it is, and how times are spread (hybrid.Hybrid). sheets: how often in a run
+    samples are drawn and a checkpoint is written. start: the digest of the weights that the run
     began with, "" for random ones. noise: where random numbers are drawn.
     """
 
@@ -50,6 +50,7 @@ class CascadeRecipe(Plain, ABC):
     weighting: Weighting = "min_snr"
     bound: float = 0.001
     strides: tuple[int, ...] = (1, 10, 40, 125)
+    times: float = 1.0
     sheets: int = 20
     seed: int = 180
     start: str = ""
@@ -58,6 +59,8 @@ class CascadeRecipe(Plain, ABC):
     def __post_init__(self) -> None:
         if min(self.batch, self.images, self.sheets, self.layers) < 1 or self.rate <= 0:
             raise UserError("A recipe needs a batch, images and sheets of at least 1, and a learning rate above 0.")
+        if self.times <= 0:
+            raise UserError(f"Times are spread by a power above 0; {self.times:g} is none.")
         if any(c % 32 for c in self.channels) or self.size % 2 ** (len(self.channels) - 1):
             raise UserError(
                 f"Channels are multiples of 32, and each level halves the {self.size} px; {self.channels} do not fit."
@@ -74,7 +77,7 @@ class CascadeRecipe(Plain, ABC):
 
     def objective(self) -> Hybrid:
         """L_hybrid, for the network's 6 channels."""
-        return Hybrid(self.schedule, self.prediction, self.weighting, self.bound, self.strides)
+        return Hybrid(self.schedule, self.prediction, self.weighting, self.bound, self.strides, self.times)
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """A linear rise, then half a cosine."""

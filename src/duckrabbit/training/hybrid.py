@@ -32,11 +32,13 @@ from duckrabbit.training.objectives import Draws, Weighting, snr_weight, target
 class Hybrid:
     """L_hybrid for a network of 2 C channels, the estimate and v, that is told t = 0 ... T - 1.
 
-    bound: lambda. weighting: w, as in `Diffusion`. Times are spread evenly over each batch. strides:
-    the bound is that of a chain of T / stride steps, the stride drawn for every picture. 1 is the
-    paper's. There beta and betatilde hardly differ, so v has next to no effect and wanders off; but
-    in a run of few steps they differ much, and such a v ruins it. With strides of such runs it is
-    learned where it matters.
+    bound: lambda. weighting: w, as in `Diffusion`. times: t / T = u^(1 / times), where u is spread
+    evenly over each batch, so that the density of times goes with t^(times - 1): 1 is the paper's;
+    above 1 the noisier pictures come more often, in which it is decided what will be seen (and L_vlb
+    weighs them likewise, which moves no minimum of v). strides: the bound is that of a chain of
+    T / stride steps, the stride drawn for every picture. 1 is the paper's. There beta and betatilde
+    hardly differ, so v has next to no effect and wanders off; but in a run of few steps they differ
+    much, and such a v ruins it. With strides of such runs it is learned where it matters.
     """
 
     schedule: DiscreteSchedule
@@ -44,6 +46,7 @@ class Hybrid:
     weighting: Weighting = "min_snr"
     bound: float = 0.001
     strides: tuple[int, ...] = (1,)
+    times: float = 1.0
 
     def __post_init__(self) -> None:
         if self.prediction not in ("epsilon", "v_prediction", "sample"):
@@ -52,7 +55,7 @@ class Hybrid:
     def loss(self, net: Any, x0: Tensor, condition: tuple[Tensor, ...], draws: Draws) -> Tensor:
         """The loss of each picture (N,), for x0 (N, C, H, W) in [-1, 1]; net(x_t, t, *condition)."""
         steps = len(self.schedule.alphas_cumprod)
-        t = (draws.stratified(x0) * steps).long().clamp_(max=steps - 1)
+        t = (draws.stratified(x0) ** (1 / self.times) * steps).long().clamp_(max=steps - 1)
         stride = torch.tensor(self.strides, device=x0.device)[draws.integers(len(self.strides), x0)]
         abar = self._abar.to(x0.device)[t].view(-1, 1, 1, 1)
         alpha, sigma = abar.sqrt().float(), (1 - abar).sqrt().float()

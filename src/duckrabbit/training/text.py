@@ -113,6 +113,7 @@ _SMALL = TextRecipe(
     batch=32,
     images=1_000_000,
     rate=6e-4,
+    times=1.5,
 )
 TEXTS: Mapping[str, TextRecipe] = {
     "tiny": replace(
