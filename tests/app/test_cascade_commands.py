@@ -43,6 +43,7 @@ def test_from_drawings_to_a_picture_through_both_stages(run, tmp_path):
     output = run("train", "text", "--preset", "tiny", "--text-encoder", tmp_path / "words", "--run", "one", *words)
     folder = tmp_path / "runs" / "one"
     assert f"--model {folder / 'model'}" in output
+    assert "\nhouse\n" in (folder / "model" / "prompts.txt").read_text()
     sheets = sorted(p.name for p in folder.glob("samples-*.png"))
     assert sheets == ["samples-00000016.png", "samples-00000032.png"]
     assert (folder / "curve.png").exists()

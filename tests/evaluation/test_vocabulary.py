@@ -75,6 +75,14 @@ def test_a_models_own_list_is_in_its_own_words(tmp_path):
         model_vocabulary(tmp_path, REAL)
 
 
+def test_the_list_of_a_trained_model_asks_for_all_that_it_was_shown(tmp_path):
+    shown = drawings(1, shapes=SHAPES[:2], styles=STYLES)
+    assert words.write_prompt_list(shown, tmp_path) == tmp_path / "prompts.txt"
+    asked = model_vocabulary(tmp_path, VOCABULARY)
+    assert asked.keys() == pairs_in(shown, VOCABULARY)
+    assert asked == {pair: VOCABULARY.prompt(pair) for pair in asked}
+
+
 def test_without_a_list_everything_is_asked(tmp_path):
     for folder in (None, tmp_path):
         asked = model_vocabulary(folder, VOCABULARY)

@@ -19,6 +19,7 @@ from duckrabbit.app.training import changed, processes, run_folder, train
 from duckrabbit.app.training_options import CascadeTraining
 from duckrabbit.drawings.drawings import Drawings, load_drawings, read_index
 from duckrabbit.errors import UserError
+from duckrabbit.evaluation.vocabulary import write_prompt_list
 from duckrabbit.training.cascade import CascadeRecipe
 from duckrabbit.training.export_cascade import TOKENIZER, export_stage
 from duckrabbit.training.folders import data_folder
@@ -68,9 +69,14 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
     data = Captioned(drawings.images, tokens, silence, digest)
     styles = [style for style, _ in Counter(drawings.styles).most_common()]
     shown = shown_subjects(drawings)
+
+    def export(run: Path, into: Path) -> Path:
+        export_stage(run, into, _sources(drawings))
+        return write_prompt_list(drawings, into).parent
+
     into = train(
         recipe, data, common, partial(show_drawn, tokenizer=tokenizer, styles=styles, subjects=shown),
-        lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
+        export, start.fill,
     )  # fmt: skip
     if into is not None:
         typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')

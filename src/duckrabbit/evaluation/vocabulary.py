@@ -17,6 +17,7 @@ from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.drawings.names import held_out_names
 from duckrabbit.drawings.names import vocabulary as common_names
 from duckrabbit.errors import UserError
+from duckrabbit.files import write_text
 
 FAMILIES = 5
 """A subject is known to the judge when at least so many families of the training drawings have it."""
@@ -159,6 +160,17 @@ def read_prompt_list(path: Path) -> dict[str, list[str]]:
         elif line.strip() and not line.startswith("#"):
             current.append(line.strip())
     return lists
+
+
+def write_prompt_list(drawings: Drawings, folder: Path) -> Path:
+    """Write the `prompts.txt` of a model that was trained on `drawings` into its folder; returns it."""
+    styles = [f"{with_article(style)} of" for style in sorted(set(drawings.styles))]
+    lists = {"styles": styles, "subjects": sorted(set(drawings.subjects))}
+    lines = ['# What this model was trained on. Prompts are "STYLE a(n) SUBJECT", or other words for these.']
+    for heading, words in lists.items():
+        lines += [f"# {heading}", *words]
+    write_text(folder / PROMPTS, "\n".join(lines) + "\n")
+    return folder / PROMPTS
 
 
 def draw_pairs(pairs: Iterable[Pair], count: int, seed: int = 0) -> list[Pair]:
