@@ -90,6 +90,9 @@ def test_a_run_is_what_its_recipe_says_whatever_its_name(trained, tmp_path):
     (tmp_path / "runs/text-32").mkdir()
     (tmp_path / "runs/text-32/recipe.json").write_text('{"recipe": {"stage": "text", "name": "text-32"}}')
     (tmp_path / "runs/text-32/metrics.jsonl").write_text('{"step": 1, "loss": 1.0}')
+    for k, foreign in enumerate(("", "[1]", '{"serves": 4}', '{"recipe": 7}')):
+        (tmp_path / f"runs/dinner-{k}").mkdir()
+        (tmp_path / f"runs/dinner-{k}/recipe.json").write_text(foreign)
     found = {piece.key for piece in training_gallery.pieces()}
     assert {"mine-epochs", "my-denoiser-epoch-1"} <= found
     assert not {"mine-epoch-1", "my-denoiser-epochs"} & found

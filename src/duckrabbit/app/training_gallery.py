@@ -211,8 +211,11 @@ def _epochs(run: Path) -> Figure:
 
 
 def _recipe(run: Path) -> dict[str, Any]:
-    """The recipe of a run, as plain values."""
-    return dict(json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"])
+    """The recipe of a run, as plain values; empty where the file is damaged, or another program's."""
+    try:
+        return dict(json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def _shown(run: Path, split: Split) -> Pictures:
