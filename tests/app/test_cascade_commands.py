@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 import shapes
@@ -74,6 +76,40 @@ def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
         run("train", "upscaler", "--data", "nothing")
     with pytest.raises(UserError, match="There is no"):
         run("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--start", tmp_path / "words")
+
+
+def test_a_run_goes_on_though_another_model_is_shipped_by_now(run, tmp_path, monkeypatch):
+    from duckrabbit.app import cascade_training
+
+    monkeypatch.setattr(cascade_training, "files", lambda package: tmp_path)
+    shipped = tmp_path / "weights" / "miniature"
+    shutil.copytree(tmp_path / "words", shipped)
+    words = (
+        "train",
+        "text",
+        "--preset",
+        "tiny",
+        "--data",
+        "shapes",
+        "--precision",
+        "no",
+        "--images",
+        "16",
+        "--no-pictures",
+    )
+    begun = tmp_path / "runs" / "text-tiny-images16" / "tokenizer"
+    begun.mkdir(parents=True)
+    (begun / "half.json").write_text("{")  # of an attempt that was killed
+    assert "Stopped after step 0 of 2" in run(*words, "--minutes", "0")
+    assert {f.name for f in begun.iterdir()} == {f.name for f in (tmp_path / "words" / "tokenizer").iterdir()}
+    weights = shipped / "text_encoder" / "model.safetensors"
+    save_file({k: v + 1 for k, v in load_file(weights).items()}, weights, metadata={"format": "pt"})
+    assert "The model is in" in run(*words)
+    with pytest.raises(UserError, match="differs in start"):
+        run(*words, "--text-encoder", shipped)
+    shutil.rmtree(shipped / "tokenizer")
+    with pytest.raises(UserError, match="of no use without its tokenizer"):
+        run(*words)
 
 
 def test_two_processes_train_one_model_through_the_command(tmp_path):

@@ -72,7 +72,8 @@ def test_a_cascade_gets_its_scorecard(call, cascade_folder, data, tmp_path):
     prompts, settings = 10, 2  # all pairs held out were shown too: nothing is apart
     assert f"{settings} settings of {prompts} prompts (0 of them for pairs held out)" in told
     assert f"{settings * 1 * 2 + 1 * 2} network calls" in told
-    report = json.loads((out / "scores.json").read_text())
+    report = json.loads((out / "scores.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+    assert report["sheet"]["setting"]["scale"] == 3.0  # the nearest to 7, which is the model's own
     assert [line["setting"] and line["setting"]["scale"] for line in report["lines"]] == [None, 1.0, 3.0]
     assert report["lines"][1]["together"]["first"][0] <= report["lines"][1]["together"]["five"][0]
     assert len(report["sheet"]["pictures"]) == 12
@@ -119,7 +120,15 @@ def test_what_is_missing_is_said_with_the_remedy(call, cascade_folder, data, tmp
     with pytest.raises(UserError, match="--stage 3 does not exist"):
         call("evaluate", cascade_folder, "--data", data, "--stage", "3")
     with pytest.raises(UserError, match="duckrabbit data build drawings"):
-        call("train", "judge", "--data", tmp_path / "nothing")
+        call("train", "judge", "--data", tmp_path / "nothing", "-o", tmp_path / "judge")
+
+
+def test_a_judge_that_scores_were_taken_with_is_not_written_over(call, data, tmp_path, monkeypatch):
+    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path))
+    (tmp_path / "drawing-judge.safetensors").write_bytes(b"kept")
+    with pytest.raises(UserError, match="name another file with --output"):
+        call("train", "judge", "--data", data, "--epochs", "1")
+    assert (tmp_path / "drawing-judge.safetensors").read_bytes() == b"kept"
 
 
 def test_a_judge_is_trained_tested_and_told_of(call, data, tmp_path):

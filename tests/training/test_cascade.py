@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 import shapes
 import tiny
 from duckrabbit.diffusion.levels import add_noise
+from duckrabbit.drawings.attribution import Credits
 from duckrabbit.errors import UserError
 from duckrabbit.models.load import load
 from duckrabbit.training.cascade import to_unit
@@ -123,16 +124,19 @@ def test_one_picture_is_enlarged_better_than_by_interpolation(tmp_path):
     assert (x - wanted).square().mean() < 0.8 * (low - wanted).square().mean()
 
 
+CREDITS = Credits({"shapes by us": 12, "lines by them": 3}, {"shapes by us": "CC0-1.0", "lines by them": "MIT"})
+
+
 @pytest.fixture
 def cascade(tmp_path):
     """A stage I of 16 px with its stage II of 64 px in a folder, after a few steps, and the first's run."""
     recipe = shapes.text_recipe(images=16, prediction="epsilon")
     finish(recipe, shapes.captioned(recipe), tmp_path / "text")
     tiny.tokenizer().save_pretrained(tmp_path / "text" / TOKENIZER)
-    export_stage(tmp_path / "text", tmp_path / "model", {"shapes 1, CC0-1.0": 12})
+    export_stage(tmp_path / "text", tmp_path / "model", CREDITS)
     second = shapes.upscaler_recipe(images=16, size=64)
     finish(second, enlargements(shapes.drawings(64).images, "shapes"), tmp_path / "upscaler")
-    export_stage(tmp_path / "upscaler", tmp_path / "model" / "stage_2", {"shapes 1, CC0-1.0": 12})
+    export_stage(tmp_path / "upscaler", tmp_path / "model" / "stage_2", CREDITS)
     return tmp_path
 
 
@@ -166,14 +170,26 @@ def test_the_exported_folder_is_a_cascade_with_its_own_habits(cascade):
     assert (model.card.guidance_scale, model.card.guidance_scale_stage2, model.stages[1].noise_level) == (4.0, 1.0, 100)
     card = json.loads((cascade / "model" / "card.json").read_text())["training"]
     assert (card["data"], card["steps"], card["images"]) == ("shapes", 2, 16)
-    assert "shapes 1, CC0-1.0" in (cascade / "model" / "README.md").read_text()
+    assert "| shapes by us | CC0-1.0 | 12 |" in (cascade / "model" / "README.md").read_text()
+    assert "are yours to use, to change and to sell" in (cascade / "model" / "README.md").read_text()
+    assert model.card.licence == "Apache-2.0; trained on drawings under CC0-1.0 and MIT"
+    assert model.card.attribution == "Drawings: shapes by us (CC0-1.0); lines by them (MIT)."
+    assert [s.variance for s in model.stages] == ["learned", "small"]
     (cascade / "model" / "card.json").write_text('{"steps": "many"}')
     with pytest.raises(UserError, match="does not describe a model"):
         load(cascade / "model", device="cpu")
 
 
+def test_share_alike_is_told(cascade):
+    export_stage(cascade / "text", cascade / "model", Credits({"moji": 3}, {"moji": "CC-BY-SA-4.0"}))
+    readme = (cascade / "model" / "README.md").read_text()
+    assert "license: other" in readme
+    assert "learned from drawings under CC-BY-SA-4.0" in readme
+    assert "not Apache-2.0 alone" in load(cascade / "model", device="cpu").card.licence
+
+
 def test_exporting_stage_1_again_keeps_stage_2(cascade):
-    export_stage(cascade / "text", cascade / "model", {})
+    export_stage(cascade / "text", cascade / "model", CREDITS)
     assert len(load(cascade / "model", device="cpu").stages) == 2
     assert not list(cascade.glob(".*unfinished"))
 

@@ -22,7 +22,7 @@ from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.networks.batching import batched
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.training.cascade import CascadeRecipe, to_unit
-from duckrabbit.training.export_cascade import NOISE_LEVEL, SCALE, SPACING, STEPS, build
+from duckrabbit.training.export_cascade import NOISE_LEVEL, SCALE, SPACING, STEPS, VARIANCE, build
 from duckrabbit.training.loop import METRICS, Progress, Trainer, read_metrics
 from duckrabbit.training.upscaler import Enlargements
 from duckrabbit.training.words import LENGTH, tokenise
@@ -82,7 +82,7 @@ def _ask(trainer: Trainer, module: Any, x: Tensor, at: NoiseLevel, *told: Tensor
 def _draw(recipe: CascadeRecipe, guidance: Guidance, network: Network, x: Tensor, noise: Noise) -> Tensor:
     times = recipe.schedule.times(STEPS[recipe.stage], SPACING[recipe.stage])
     plan = plan_through(recipe.schedule, times)
-    states = trajectory(lower(Clip(guidance), network), x, plan, DDPM("learned"), noise)
+    states = trajectory(lower(Clip(guidance), network), x, plan, DDPM(VARIANCE[recipe.stage]), noise)
     (last,) = deque(states, maxlen=1)
     return last.x
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -17,19 +18,22 @@ import typer
 from duckrabbit.app.cascade_sheets import show_drawn, show_enlarged
 from duckrabbit.app.training import changed, processes, run_folder, train
 from duckrabbit.app.training_options import CascadeTraining
+from duckrabbit.drawings.attribution import credits_of
 from duckrabbit.drawings.drawings import Drawings, load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.vocabulary import write_prompt_list
+from duckrabbit.files import AtomicFolder
 from duckrabbit.training.cascade import CascadeRecipe
 from duckrabbit.training.export_cascade import TOKENIZER, export_stage
 from duckrabbit.training.folders import data_folder
-from duckrabbit.training.start import Start, read_start
+from duckrabbit.training.loop import CHECKPOINT, RECIPE
+from duckrabbit.training.start import STARTED, Start, read_start
 from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
 from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
 from duckrabbit.training.word_start import write_start
 from duckrabbit.training.words import read_tokenizer, tokenise, tokens_of, wordings
 
-SHOWN = ("cat face", "red apple", "rocket", "castle", "tropical fish", "automobile")
+SHOWN = ("cat face", "apple", "rocket", "castle", "tropical fish", "car")
 R = TypeVar("R", bound=CascadeRecipe)
 
 
@@ -42,7 +46,7 @@ def upscaler(common: CascadeTraining, preset: str) -> None:
     shown = enlargements(_spread(drawings, 10).images, digest)
     into = train(
         recipe, data, common, partial(show_enlarged, samples=shown),
-        lambda run, into: export_stage(run, into, _sources(drawings)), start.fill,
+        lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
     )  # fmt: skip
     if into is not None:
         typer.echo(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
@@ -58,10 +62,11 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
     if recipe.subjects:
         drawings = most_drawn(drawings, recipe.subjects)
     run = run_folder(recipe, common)
-    assert start.text is not None
+    if common.start is None and text_encoder is None:
+        recipe = _as_begun(recipe, run)
     with processes().main_process_first():
-        if not (run / TOKENIZER).exists():
-            shutil.copytree(start.text / TOKENIZER, run / TOKENIZER)
+        if processes().is_main_process and not (run / CHECKPOINT).exists():
+            _put_tokenizer(start, run / TOKENIZER)
     tokenizer = read_tokenizer(run / TOKENIZER)
     tokens = tokens_of(tokenizer, wordings(drawings, recipe.wordings, recipe.seed))
     silence = tokenise(tokenizer, [""])[0]
@@ -71,7 +76,7 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
     shown = shown_subjects(drawings)
 
     def export(run: Path, into: Path) -> Path:
-        export_stage(run, into, _sources(drawings))
+        export_stage(run, into, credits_of(drawings))
         return write_prompt_list(drawings, into).parent
 
     into = train(
@@ -102,6 +107,25 @@ def most_drawn(drawings: Drawings, count: int) -> Drawings:
     return drawings[torch.tensor([subject in kept for subject in drawings.subjects])]
 
 
+def _as_begun(recipe: TextRecipe, run: Path) -> TextRecipe:
+    """The recipe with the start of a run that there is already; what is shipped may be another one by now."""
+    if not (run / CHECKPOINT).exists():
+        return recipe
+    try:
+        begun = json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"]
+        return replace(recipe, **{name: begun[name] for name in STARTED})
+    except (OSError, ValueError, KeyError, TypeError):
+        return recipe  # the checkpoint says what differs
+
+
+def _put_tokenizer(start: Start, into: Path) -> None:
+    """The tokenizer of the text encoder that a new run begins with, in the place of what a broken attempt left."""
+    assert start.text is not None
+    shutil.rmtree(into, ignore_errors=True)
+    with AtomicFolder(into) as unfinished:
+        shutil.copytree(start.text / TOKENIZER, unfinished, dirs_exist_ok=True)
+
+
 def _recipe(presets: Mapping[str, R], preset: str, common: CascadeTraining, start: Start, **own: Any) -> R:
     if preset not in presets:
         raise UserError(f"There is no preset '{preset}'; choose {', '.join(presets)}.")
@@ -123,7 +147,3 @@ def _folder(named: str) -> Path:
 def _spread(drawings: Drawings, count: int) -> Drawings:
     """So many drawings, spread evenly over the set."""
     return drawings[torch.linspace(0, len(drawings) - 1, min(count, len(drawings))).long()]
-
-
-def _sources(drawings: Drawings) -> Mapping[str, int]:
-    return Counter(f"{source}, {licence}" for source, licence in zip(drawings.sources, drawings.licences, strict=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,10 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
         prompts, pairs_in(train, judge.vocabulary), pairs_in(held_out, judge.vocabulary), wishes.samples
     )
     sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
+    usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     prices = [
         cards.price(model, wishes.settings, len(asked), wishes.stages),
-        cards.price(model, wishes.settings[:1], len(sheet), wishes.stages),
+        cards.price(model, (usual,), len(sheet), wishes.stages),
     ]
     typer.echo(_told(model, asked, len(sheet), wishes, prices))
     if wishes.dry_run:
@@ -85,9 +86,9 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
     try:
         with progress(sum(p.moves for p in prices)) as advance:
             if sheet:
-                drawn = cards.draw(model, sheet, wishes.settings[0], wishes.stages, advance)
+                drawn = cards.draw(model, sheet, usual, wishes.stages, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
-                writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), wishes.settings[0])
+                writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), usual)
             for line in cards.evaluate(
                 model, against, asked, wishes.settings, wishes.stages, memory=wishes.memory, on_move=advance
             ):
@@ -114,15 +115,14 @@ class _Writer:
     def sheet(self, pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], setting: Setting) -> None:
         count = {"first": sum(r == 1 for r in ranks), "five": sum(r <= 5 for r in ranks), "of": len(ranks)}
         cells = [{"prompt": p, "seed": cards.SEED + k, "rank": ranks[k]} for k, p in enumerate(prompts)]
-        self.about["sheet"] = {**count, "setting": asdict(setting), "pictures": cells}
-        write_png(draw_sheet(sheet_of(pictures, prompts, ranks, self.model.card.name)), self.folder / "sheet.png")
+        self.about["sheet"] = {**count, "setting": setting.to_json(), "pictures": cells}
+        shown = sheet_of(pictures, prompts, ranks, self.model.card.name, setting)
+        write_png(draw_sheet(shown), self.folder / "sheet.png")
         self.write()
 
     def write(self) -> None:
-        texts = {
-            "scores.md": as_table(self.lines),
-            "scores.json": json.dumps({**self.about, "lines": [line.to_json() for line in self.lines]}, indent=1),
-        }
+        data = {**self.about, "lines": [line.to_json() for line in self.lines]}
+        texts = {"scores.md": as_table(self.lines), "scores.json": json.dumps(data, indent=1, allow_nan=False)}
         for name, text in texts.items():
             write_text(self.folder / name, text)
         drawn = [line for line in self.lines if line.setting]

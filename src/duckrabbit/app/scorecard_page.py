@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from duckrabbit.app.gallery.page import inline
 from duckrabbit.app.sheet import Cell, Row, Sheet, enlarge
 from duckrabbit.evaluation import scorecard as cards
+from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard_lines import Line, rows_of
 from duckrabbit.models.model import Card
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 ACROSS, CELL = 10, 128
 
 
-def sheet_of(pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], name: str) -> Sheet:
+def sheet_of(pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], name: str, setting: Setting) -> Sheet:
     """Pictures (N, 3, S, S), 0 to 1, ten in a row, each with its prompt and the place the judge gives its subject."""
     from duckrabbit.tasks.pictures import to_pixels
 
@@ -34,8 +35,8 @@ def sheet_of(pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], nam
     title = f"{name}: {len(prompts)} samples, none left out"
     first, five = (sum(rank <= k for rank in ranks) for k in (1, 5))
     note = (
-        f"Prompts drawn with seed 0; picture k from seed {cards.SEED} + k. The number is the place that the judge "
-        f"gives the subject among all it knows: first {first} times of {len(ranks)}, among five {five} times."
+        f"{setting}. Prompts drawn with seed 0; picture k from seed {cards.SEED} + k. The number is the place that the "
+        f"judge gives the subject among all it knows: first {first} times of {len(ranks)}, among five {five} times."
     )
     return Sheet(tuple(rows), title, (note,))
 
@@ -89,7 +90,8 @@ th, td {{ padding: 0.3rem 0.6rem; text-align: left; border-bottom: 1px solid #d1
 <body><main>
 <h1>Scorecard of {escape(card.title)}</h1>
 <p>A judge that learned from drawings says what it sees in pictures made for prompts: which of its subjects, in which
-style. "Apart" are pairs of a style and a subject that the training drawings hold only apart. Every score has its
+style. "Apart" are pairs of a style and a subject that the training drawings hold only apart (a model that learned from
+other drawings may have seen them together). Every score has its
 95 % interval. The first line is what the judge says of held-out drawings, which no model can be expected to beat;
 distances are in its features and depend on the number of pictures. "Repeated": the share of pictures nearer to a
 training drawing than all but 1 % of held-out drawings are; "nearness": how far the nearest training drawing is,

@@ -75,6 +75,6 @@ def read(judge: Judge, pictures: Tensor, looks: Sequence[tuple[Look, str]]) -> R
 
 
 def from_afar(pictures: Tensor) -> Tensor:
-    """Pictures (N, C, H, W) as they look from four times as far: 16 pixels of 64, each the mean of those it covers."""
+    """Pictures (N, C, H, W) at 16 pixels, or at half their size where that is less, each the mean of what it covers."""
     side = max(4, min(pictures.shape[-1] // 2, 16))
     return interpolate(pictures, (side, side), mode="area")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -53,6 +54,10 @@ class Setting:
 
     def __str__(self) -> str:
         return f"{self.solver}, {self.steps} steps, scale {self.scale:g}"
+
+    def to_json(self) -> dict[str, Any]:
+        """The setting as plain values; JSON knows no infinity, so an interval without an end ends in None."""
+        return {**asdict(self), "interval": [None if math.isinf(end) else end for end in self.interval]}
 
     def moves(self, count: int, classes: bool = True) -> int:
         """How many moves of the loop `count` pictures take, asked for by ten classes or not."""

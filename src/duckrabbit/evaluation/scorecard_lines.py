@@ -52,7 +52,7 @@ class Line:
 
     def to_json(self) -> dict[str, Any]:
         """The line as plain values."""
-        return asdict(self)
+        return {**asdict(self), "setting": self.setting and self.setting.to_json()}
 
 
 def as_table(lines: Sequence[Line]) -> str:

@@ -26,7 +26,7 @@ PROMPTS = "prompts.txt"
 """A model's own list of what it was trained on: lines under "# styles" and "# subjects"."""
 
 SHEET = Path(__file__).parent / "sheet-prompts.txt"
-"""The prompts of the uncurated sheet, a line each, drawn once from the judge's vocabulary: `draw_prompts`."""
+"""The prompts of the uncurated sheet, a line each, drawn once from the judge's vocabulary: `draw_pairs`."""
 
 
 class Pair(NamedTuple):

@@ -87,7 +87,8 @@ def folder_card(folder: Path, second: Path | None = None) -> Card:
     told: list[dict[str, Any]] = [read_json(path) if path.is_file() else {} for path in paths]
     try:
         scale = float(told[0].get("guidance_scale", card.guidance_scale))
-        card = replace(card, licence=str(told[0].get("licence", card.licence)), guidance_scale=scale)
+        licence, attribution = (str(told[0].get(n, getattr(card, n))) for n in ("licence", "attribution"))
+        card = replace(card, guidance_scale=scale, licence=licence, attribution=attribution)
         if all("steps" in one for one in told):
             card = replace(card, steps=tuple(int(one["steps"]) for one in told))
         if all("gflop" in one for one in told):

@@ -10,7 +10,6 @@ import os
 import platform
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from duckrabbit.diffusion.levels import Spacing
+from duckrabbit.drawings.attribution import Credits
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
+from duckrabbit.models.scheduler import Variance
 from duckrabbit.training.cascade import TIMES, CascadeRecipe
 from duckrabbit.training.checkpoint import load_own_state, load_tensors
 from duckrabbit.training.loop import CHECKPOINT, METRICS
@@ -34,10 +35,10 @@ TOKENIZER = "tokenizer"
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
 SPACING: Mapping[str, Spacing] = {"text": "leading", "upscaler": "linspace"}
-VARIANCE: Mapping[str, str] = {"text": "learned_range", "upscaler": "fixed_small"}
+VARIANCE: Mapping[str, Variance] = {"text": "learned", "upscaler": "small"}
 NOISE_LEVEL, SCALE = 100, 4.0
-"""What a stage recommends: its steps and how they are spread, diffusers' name of the variance of a step, the noise
-level of stage II, the scale of stage I.
+"""What a stage recommends: its steps and how they are spread, the variance of a step, the noise level of stage II,
+the scale of stage I.
 
 The true variance betatilde keeps what is enlarged smooth in 8 steps; the learned one leaves grain (docs/log.md). A few
 steps have to begin where there is nothing but noise, and to end at t = 0, as diffusers adds noise after
@@ -45,10 +46,10 @@ every other time: that is linspace.
 """
 
 
-def export_stage(run: Path, into: Path, sources: Mapping[str, int]) -> Path:
+def export_stage(run: Path, into: Path, credits: Credits) -> Path:
     """Write the stage that the run in the folder `run` gave into the folder `into`; returns it.
 
-    sources: the drawings seen, by "source, licence". A stage II inside `into` stays. Raises UserError
+    credits: of the drawings that were seen. A stage II inside `into` stays. Raises UserError
     where the run has no checkpoint.
     """
     tensors, facts = load_tensors(run / CHECKPOINT)
@@ -59,13 +60,14 @@ def export_stage(run: Path, into: Path, sources: Mapping[str, int]) -> Path:
     into.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=into.parent, prefix=f".{into.name}.", suffix=UNFINISHED))
     try:
-        card: dict[str, Any] = {"licence": "Apache-2.0", "steps": STEPS[recipe.stage], "gflop": gflop(recipe, module)}
+        card: dict[str, Any] = {"licence": _licence(credits), "attribution": credits.sentence}
+        card |= {"steps": STEPS[recipe.stage], "gflop": gflop(recipe, module)}
         card["guidance_scale"] = SCALE if recipe.stage == "text" else 1.0
         card |= {"training": training} if recipe.stage == "text" else {"noise_level": NOISE_LEVEL, "training": training}
         with quiet_libraries():
             _pipeline(recipe, module.half(), run).save_pretrained(unfinished, safe_serialization=True)
         (unfinished / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
-        text = _readme(into.name, recipe, training, module, sources)
+        text = _readme(into.name, recipe, training, module, credits)
         (unfinished / "README.md").write_text(text, encoding="utf-8")
         shutil.copyfile(run / METRICS, unfinished / METRICS)
         _put(unfinished, into)
@@ -98,7 +100,7 @@ def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
     scheduler = DDPMScheduler(
         **levels,
         prediction_type=recipe.prediction,
-        variance_type=VARIANCE[recipe.stage],
+        variance_type={"learned": "learned_range", "small": "fixed_small"}[VARIANCE[recipe.stage]],
         clip_sample=True,
         timestep_spacing=SPACING[recipe.stage],
     )
@@ -168,16 +170,22 @@ def _training_facts(recipe: CascadeRecipe, facts: Mapping[str, Any]) -> dict[str
     }
 
 
-def _readme(
-    name: str, recipe: CascadeRecipe, training: Mapping[str, Any], module: nn.Module, sources: Mapping[str, int]
-) -> str:
+def _licence(credits: Credits) -> str:
+    """Of the weights, and what they learned from."""
+    *most, last = sorted(set(credits.licences.values())) or ["no licence"]
+    seen = f"{', '.join(most)} and {last}" if most else last
+    return f"{'not Apache-2.0 alone' if credits.bound else 'Apache-2.0'}; trained on drawings under {seen}"
+
+
+def _readme(name: str, recipe: CascadeRecipe, training: Mapping[str, Any], module: nn.Module, credits: Credits) -> str:
     what = {
         "text": f"Stage I of a cascade: drawings of {recipe.size} x {recipe.size} pixels from words",
         "upscaler": f"Stage II of a cascade: drawings of {recipe.size // 4} px made {recipe.size} px large",
     }[recipe.stage]
-    table = "\n".join(f"| {source} | {count:,} |" for source, count in Counter(sources).most_common())
+    rows = [f"| {of} | {credits.licences[of]} | {count:,} |" for of, count in credits.drawings.items()]
+    table = "\n".join(rows)
     return f"""---
-license: apache-2.0
+license: {"other" if credits.bound else "apache-2.0"}
 ---
 # {name}
 
@@ -190,7 +198,9 @@ license: apache-2.0
 - Pictures go from -1 to 1; the network predicts {recipe.prediction}, and its variance.
 - `metrics.jsonl` is the log of every training step, `card.json` these facts for programs.
 
-| drawings, licence | pictures |
-| --- | --- |
+**May I use and sell what it makes?** {credits.answer}
+
+| drawings | licence | pictures |
+| --- | --- | --- |
 {table}
 """

@@ -43,7 +43,9 @@ def write_start(source: Path, into: Path, recipe: TextRecipe, texts: Iterable[st
     spoken = {i for row in tokenizer(["", *{t.lower() for t in texts}]).input_ids for i in row}
     ids = choose(tokenizer.get_vocab(), count, spoken)
     vectors = distil(encoder, tokenizer, list(ids.values()), recipe.text)
-    module: Any = recipe.text_encoder(len(SPECIAL) + len(ids) + 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        module: Any = recipe.text_encoder(len(SPECIAL) + len(ids) + 1)
     with torch.no_grad():
         embedding = module.get_input_embeddings().weight
         embedding.zero_()

@@ -206,6 +206,11 @@ def train_judge(
     from duckrabbit.training.folders import data_folder, judge_file
 
     lesson = Lesson(data or data_folder("drawings-64"), epochs, seed, families, every, start)
+    if output is None and judge_file().exists():
+        raise UserError(
+            f"There is a judge in {judge_file()}, which scores may have been taken with; name another file with "
+            "--output, or remove it."
+        )
     teach(lesson, output or judge_file())
 
 

@@ -102,7 +102,9 @@ def _licences(card: Card) -> str:
     link = f' (<a href="{escape(card.licence_url)}">licence</a>)' if card.licence_url else ""
     return f"""<section id="licences">
 <h2>Licences</h2>
-<p>Model {escape(card.name)}: {escape(card.licence)}{link}. {escape(card.attribution)}</p>
+<p>Model {escape(card.name)}: {escape(card.licence)}{link}. {escape(card.attribution)}
+Pictures made with it may be used and sold as far as that licence allows; those of the models that come with duckrabbit
+are yours.</p>
 <p>Digits: MNIST by Y. LeCun, C. Cortes and C. Burges, CC BY-SA 3.0.</p>
 <p>Drawings: part of duckrabbit, Apache-2.0. Photographs:</p>
 <ul>{credits}</ul>
