@@ -80,7 +80,7 @@ def _ask(trainer: Trainer, module: Any, x: Tensor, at: NoiseLevel, *told: Tensor
 
 
 def _draw(recipe: CascadeRecipe, guidance: Guidance, network: Network, x: Tensor, noise: Noise) -> Tensor:
-    times = recipe.schedule.times(STEPS[recipe.stage], SPACING[recipe.stage])
+    times = recipe.schedule.times(STEPS[recipe.stage], SPACING)
     plan = plan_through(recipe.schedule, times)
     states = trajectory(lower(Clip(guidance), network), x, plan, DDPM(VARIANCE[recipe.stage]), noise)
     (last,) = deque(states, maxlen=1)

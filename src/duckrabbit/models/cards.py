@@ -47,9 +47,14 @@ def is_packaged(card: Card) -> bool:
 def folder_of(name: str) -> Path:
     """The folder that `name` stands for: of a model that comes with the package, or the path it is."""
     known = cards().get(name)
-    if known is None or not is_packaged(known):
-        return Path(name).expanduser()
-    return Path(str(files("duckrabbit.models").joinpath("weights", known.source.removeprefix(_PACKAGE))))
+    return package_folder(known.source if known else name) or Path(name).expanduser()
+
+
+def package_folder(source: str) -> Path | None:
+    """The folder that a card's "package:FOLDER" stands for; None for any other source."""
+    if not source.startswith(_PACKAGE):
+        return None
+    return Path(str(files("duckrabbit.models").joinpath("weights", source.removeprefix(_PACKAGE))))
 
 
 def _card(name: str, entry: dict[str, Any]) -> Card:

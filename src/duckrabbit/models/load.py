@@ -10,7 +10,7 @@ from typing import Any, cast
 import torch
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cards import DEFAULT, cards, folder_of, is_packaged
+from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade import Cascade, encoder_hash
 from duckrabbit.models.digits import is_digits, load_digits
@@ -144,8 +144,8 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
-    if where == card.source and is_packaged(card):
-        return Folder(folder_of(card.name), card.variant, hashes)
+    if (shipped := package_folder(where)) is not None:
+        return Folder(shipped, card.variant, hashes)
     if Path(where).expanduser().is_dir():
         return Folder(Path(where).expanduser(), card.variant, hashes)
     if is_repository(where):

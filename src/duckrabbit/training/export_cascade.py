@@ -34,7 +34,7 @@ TOKENIZER = "tokenizer"
 """The folder of a text run, and of a stage I, that holds the tokenizer."""
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
-SPACING: Mapping[str, Spacing] = {"text": "leading", "upscaler": "linspace"}
+SPACING: Spacing = "linspace"
 VARIANCE: Mapping[str, Variance] = {"text": "learned", "upscaler": "small"}
 NOISE_LEVEL, SCALE = 100, 4.0
 """What a stage recommends: its steps and how they are spread, the variance of a step, the noise level of stage II,
@@ -102,7 +102,7 @@ def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
         prediction_type=recipe.prediction,
         variance_type={"learned": "learned_range", "small": "fixed_small"}[VARIANCE[recipe.stage]],
         clip_sample=True,
-        timestep_spacing=SPACING[recipe.stage],
+        timestep_spacing=SPACING,
     )
     none = dict.fromkeys(("safety_checker", "feature_extractor", "watermarker"))
     parts = {"unet": module.unet, "scheduler": scheduler, **none, "requires_safety_checker": False}
