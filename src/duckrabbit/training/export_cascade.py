@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +22,6 @@ from duckrabbit.diffusion.levels import Spacing
 from duckrabbit.drawings.attribution import Credits
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
-from duckrabbit.models.scheduler import Variance
 from duckrabbit.training.cascade import TIMES, CascadeRecipe
 from duckrabbit.training.checkpoint import load_own_state, load_tensors
 from duckrabbit.training.loop import CHECKPOINT, METRICS
@@ -35,7 +34,7 @@ TOKENIZER = "tokenizer"
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
 SPACING: Spacing = "linspace"
-VARIANCE: Mapping[str, Variance] = {"text": "learned", "upscaler": "small"}
+VARIANCE: Mapping[str, Literal["learned", "small"]] = {"text": "learned", "upscaler": "small"}
 NOISE_LEVEL, SCALE = 100, 4.0
 """What a stage recommends: its steps and how they are spread, the variance of a step, the noise level of stage II,
 the scale of stage I.
