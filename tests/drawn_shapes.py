@@ -9,7 +9,7 @@ from duckrabbit.evaluation.vocabulary import Vocabulary
 SHAPES = ("circle", "square", "triangle", "cross", "bar", "eye")
 STYLES = ("filled drawing", "outlined drawing")
 FAMILIES = ("one", "two", "three", "four", "five")
-TINY = Shape((8, 16, 16), 16, (8, 12, 16), 8)
+TINY = Shape(4, 16, 2, 8)
 VOCABULARY = Vocabulary(STYLES, SHAPES, {"disc": "circle", "ring": "eye"})
 
 
@@ -58,7 +58,7 @@ class Right(Judge):
         ink = torch.nn.functional.interpolate(1 - pictures.mean(1, keepdim=True), (8, 8), mode="area")
         return torch.nn.functional.normalize(ink.flatten(1), dim=1)
 
-    def forward(self, pictures, size=SIZE):
+    def forward(self, pictures):
         from duckrabbit.evaluation.judge import Seen
 
         features = self._blocks(pictures)

@@ -14,6 +14,7 @@ from duckrabbit.app.commands import evaluate, illusions, train
 from duckrabbit.drawings.shards import Sample, write_shards
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.judge import Judge, load_judge, save_judge
+from duckrabbit.evaluation.lite import Trunk, _published
 
 PARTS = {
     "train": drawings(2, SHAPES[:5], 1, size=32),
@@ -52,7 +53,8 @@ def judge(tmp_path_factory):
 
 @pytest.fixture
 def call(monkeypatch, judge):
-    monkeypatch.setenv("DUCKRABBIT_DATA", str(judge.parent))
+    monkeypatch.setattr("duckrabbit.evaluation.judge.SHIPPED", judge)
+    monkeypatch.setattr("duckrabbit.app.scorecard.SHIPPED", judge)
     app = typer.Typer(pretty_exceptions_enable=False)
     for commands in (evaluate, illusions, train):
         commands.register(app)
@@ -123,15 +125,9 @@ def test_what_is_missing_is_said_with_the_remedy(call, cascade_folder, data, tmp
         call("train", "judge", "--data", tmp_path / "nothing", "-o", tmp_path / "judge")
 
 
-def test_a_judge_that_scores_were_taken_with_is_not_written_over(call, data, tmp_path, monkeypatch):
-    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path))
-    (tmp_path / "drawing-judge.safetensors").write_bytes(b"kept")
-    with pytest.raises(UserError, match="name another file with --output"):
-        call("train", "judge", "--data", data, "--epochs", "1")
-    assert (tmp_path / "drawing-judge.safetensors").read_bytes() == b"kept"
-
-
-def test_a_judge_is_trained_tested_and_told_of(call, data, tmp_path):
+def test_a_judge_is_trained_tested_and_told_of(call, data, tmp_path, monkeypatch):
+    weights = Trunk(16).state_dict()
+    monkeypatch.setattr("duckrabbit.app.judging.published", lambda: {_published(k): v for k, v in weights.items()})
     out = tmp_path / "judge.safetensors"
     told = call("train", "judge", "--data", data, "--all-subjects", "--epochs", "1", "-o", out)
     assert (

@@ -1,11 +1,14 @@
 """The judge: what it takes in, what it learns on shapes, and how it is kept."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.errors import UserError
@@ -14,6 +17,8 @@ from duckrabbit.evaluation.judge import Judge, Seen, load_judge, look, save_judg
 from duckrabbit.evaluation.vocabulary import Vocabulary, vocabulary_of
 from duckrabbit.training.objectives import Draws
 
+SHEET = Path(__file__).parent.parent / "data" / "held-out.png"
+
 
 @pytest.fixture(scope="module")
 def taught():
@@ -21,7 +26,8 @@ def taught():
     torch.manual_seed(0)
     judge = Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
-    epochs = list(training.train_judge(judge, learned, validation, epochs=24, batch=16))
+    training.train_styles(judge, learned)
+    epochs = list(training.train_subjects(judge, learned, validation, epochs=24, batch=16, rate=1e-2))
     return judge, epochs
 
 
@@ -47,7 +53,7 @@ def test_other_subjects_are_told_apart_too_and_forgotten():
     cosines = judge.cosines(z, more)
     assert torch.equal(cosines[:, :4], judge.cosines(z))
     torch.testing.assert_close(cosines[:, 4:], torch.cosine_similarity(z[:, None], more[None], dim=2))
-    list(training.train_judge(judge, learned, validation, others, epochs=40, batch=16))
+    list(training.train_subjects(judge, learned, validation, others, epochs=40, batch=16, rate=1e-2))
     assert len(judge.subjects) == 4
     assert training.accuracy(judge, training.labelled(drawings(2, seed=1), known))[0].value > 0.8
 
@@ -56,7 +62,7 @@ def test_at_the_end_it_holds_the_weights_that_did_best(taught):
     judge, epochs = taught
     _, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     found = training.accuracy(judge, validation)[0].value
-    assert found == pytest.approx(max(e.subject for e in epochs[18:]))  # the last quarter, at full size
+    assert found == pytest.approx(max(e.subject for e in epochs))
 
 
 def test_small_and_large_pictures_are_judged_alike(taught):
@@ -130,17 +136,6 @@ def test_recolouring_turns_colours_about_grey(seed):
     torch.testing.assert_close(spreads[0], spreads[1], atol=1e-4, rtol=0)  # both are as far from grey
 
 
-def test_mixing_statistics_leaves_the_first_half_and_the_judge_as_they_were():
-    judge = Judge(VOCABULARY, TINY).eval()
-    pictures = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    plain = judge(pictures).features
-    with training._mixed_styles(judge, 4, Draws(0, 0, 8, slice(None))):
-        mixed = judge(pictures).features
-    torch.testing.assert_close(mixed[:4], plain[:4])
-    assert (mixed[4:] - plain[4:]).abs().amax(1).gt(1e-4).any()
-    torch.testing.assert_close(judge(pictures).features, plain)
-
-
 def test_the_vocabulary_is_what_enough_families_draw():
     data = drawings(1, families=("one", "two"))
     assert vocabulary_of(data, 2).subjects == tuple(sorted(SHAPES))
@@ -156,3 +151,23 @@ def test_an_untaught_judge_is_right_by_chance():
     judge = Judge(VOCABULARY, TINY).eval()
     ranks = look(judge, torch.rand(600, 3, 32, 32)).rank(torch.randint(0, 6, (600,)))
     assert abs(float((ranks == 1).float().mean()) - 1 / 6) < 4 * math.sqrt(5 / 36 / 600)
+
+
+DRAWN = (
+    "tennis", "monkey", "beach", "watermelon", "camera", "tractor", "cup of coffee", "tokyo tower",
+    "scroll", "octopus", "speedboat", "jack-o-lantern", "chestnut", "penguin", "turtle", "fork and knife",
+    "knife", "globe", "snow cloud", "sun", "fishing rod", "apple", "bread", "tropical drink",
+    "dragon", "bell", "noodle soup", "telephone", "door", "devil face", "sun behind a cloud", "chick",
+)  # fmt: skip
+"""What a person sees in data/held-out.png."""
+
+
+def test_the_shipped_judge_knows_drawings_by_a_hand_it_never_saw():
+    """It says of itself that it is right in 84 % of that family; 22 of 32 would be 2.3 deviations below."""
+    judge, facts = load_judge()
+    sheet = torch.from_numpy(np.array(Image.open(SHEET).convert("RGB"))).float() / 255
+    pictures = sheet.view(4, 64, 8, 64, 3).permute(0, 2, 4, 1, 3).reshape(32, 3, 64, 64)
+    ranks = look(judge, pictures).rank(torch.tensor([judge.vocabulary.subject(name) for name in DRAWN]))
+    assert int((ranks == 1).sum()) >= 22
+    assert int((ranks <= 5).sum()) >= 27
+    assert facts["accuracy"]["unseen, subject"] >= 0.8

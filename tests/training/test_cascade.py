@@ -17,12 +17,13 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.load import load
 from duckrabbit.training.cascade import to_unit
 from duckrabbit.training.checkpoint import load_tensors
-from duckrabbit.training.export_cascade import TOKENIZER, build, export_stage, read_stage
+from duckrabbit.training.export_cascade import build, export_stage, read_stage
 from duckrabbit.training.loop import CHECKPOINT, Trainer, read_metrics
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.start import read_start
 from duckrabbit.training.text import TEXTS
 from duckrabbit.training.upscaler import UPSCALERS, enlargements, window
+from duckrabbit.training.words import TOKENIZER
 
 
 def finish(recipe, data, folder, until=None, **more):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections import Counter
 from collections.abc import Mapping
@@ -24,14 +23,14 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.vocabulary import write_prompt_list
 from duckrabbit.files import AtomicFolder
 from duckrabbit.training.cascade import CascadeRecipe
-from duckrabbit.training.export_cascade import TOKENIZER, export_stage
+from duckrabbit.training.export_cascade import export_stage
 from duckrabbit.training.folders import data_folder
-from duckrabbit.training.loop import CHECKPOINT, RECIPE
+from duckrabbit.training.loop import CHECKPOINT, read_identity
 from duckrabbit.training.start import STARTED, Start, read_start
 from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
 from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
 from duckrabbit.training.word_start import write_start
-from duckrabbit.training.words import read_tokenizer, tokenise, tokens_of, wordings
+from duckrabbit.training.words import TOKENIZER, read_tokenizer, tokenise, tokens_of, wordings
 
 SHOWN = ("cat face", "apple", "rocket", "castle", "tropical fish", "car")
 R = TypeVar("R", bound=CascadeRecipe)
@@ -111,11 +110,8 @@ def _as_begun(recipe: TextRecipe, run: Path) -> TextRecipe:
     """The recipe with the start of a run that there is already; what is shipped may be another one by now."""
     if not (run / CHECKPOINT).exists():
         return recipe
-    try:
-        begun = json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"]
-        return replace(recipe, **{name: begun[name] for name in STARTED})
-    except (OSError, ValueError, KeyError, TypeError):
-        return recipe  # the checkpoint says what differs
+    begun = read_identity(run)["recipe"]
+    return replace(recipe, **{name: begun[name] for name in STARTED if name in begun})
 
 
 def _put_tokenizer(start: Start, into: Path) -> None:

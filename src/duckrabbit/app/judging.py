@@ -9,10 +9,12 @@ from typing import Any
 import torch
 import typer
 
+from duckrabbit.app.perform import progress
 from duckrabbit.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation import judge_training as training
 from duckrabbit.evaluation.judge import SIZE, Judge, load_judge, save_judge
+from duckrabbit.evaluation.lite import REQUIREMENT, published
 from duckrabbit.evaluation.vocabulary import common_subjects, vocabulary_of
 from duckrabbit.training.speed import keep_memory
 
@@ -41,22 +43,30 @@ def teach(lesson: Lesson, output: Path) -> None:
     words = f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles"
     typer.echo(f"{words}, {len(learned.images)} drawings, and {len(others.images)} of other subjects for the styles")
     torch.manual_seed(lesson.seed)
-    judge, before = load_judge(lesson.start) if lesson.start else (Judge(vocabulary), {})
+    if lesson.start:
+        judge, before = load_judge(lesson.start)
+    else:
+        judge, before = Judge(vocabulary), {}
+        typer.echo("Fetching the weights that it begins with ...")
+        judge.start(published())
     if judge.vocabulary != vocabulary:
         raise UserError(
             f"{lesson.start} judges other subjects or styles than these drawings have; train without --start."
         )
-    gently: dict[str, Any] = {"rate": 1.5e-3, "small_first": False} if lesson.start else {}
+    gently: dict[str, Any] = {"rate": 1e-3} if lesson.start else {}
     judge.requires_grad_()
+    styled = training.joined(learned, others)
+    with progress(training.looks(styled)) as advance:
+        training.train_styles(judge, styled, advance=advance)
     log = []
-    for epoch in training.train_judge(
+    for epoch in training.train_subjects(
         judge, learned, validation, others, epochs=lesson.epochs, seed=lesson.seed, **gently
     ):
         found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
         typer.echo(f"epoch {epoch.epoch}/{lesson.epochs}  loss {epoch.loss:.3f}  validation: {found}")
         log.append(epoch._asdict())
     facts: dict[str, Any] = {"data_hash": index.get("data_hash"), "epochs": lesson.epochs, "seed": lesson.seed}
-    facts |= {"before": before} if before else {}
+    facts |= {"before": before} if lesson.start else {"begun_with": REQUIREMENT}
     save_judge(judge, output, facts)
     kept, _ = load_judge(output)  # what is tested is what was written, in half precision
     facts["accuracy"] = training.tested(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,8 +21,8 @@ from torch import nn
 from duckrabbit.app.training_options import Training
 from duckrabbit.errors import UserError
 from duckrabbit.training.folders import runs_folder
-from duckrabbit.training.loop import RECIPE, Trainer
 from duckrabbit.training.loop import Progress as Step
+from duckrabbit.training.loop import Trainer, read_identity
 from duckrabbit.training.protocols import AnyRecipe, Data
 from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory
 
@@ -44,8 +43,8 @@ def choose_speed(precision: str, folder: Path, device: str) -> Speed:
     if precision != "auto":
         return Speed(cast("Precision", precision))
     try:
-        speed = Speed(json.loads((folder / RECIPE).read_text(encoding="utf-8"))["precision"])
-    except (OSError, ValueError, KeyError):
+        speed = Speed(read_identity(folder)["precision"])
+    except KeyError:
         speed = fastest(device)
     return cast("Speed", broadcast_object_list([speed])[0])
 

@@ -8,7 +8,6 @@ keeps the figures and the log, in gallery/kept, which a run of the same name at 
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -29,7 +28,7 @@ from duckrabbit.training.data import Pictures, Split
 from duckrabbit.training.export import export
 from duckrabbit.training.fetch import load_or_fetch
 from duckrabbit.training.folders import runs_folder
-from duckrabbit.training.loop import METRICS, RECIPE
+from duckrabbit.training.loop import METRICS, RECIPE, read_identity
 
 DENOISING = r"$L = \mathbb{E}\,\|D_\theta(x + \sigma\epsilon) - x\|^2,\qquad \sigma = 0.5$"
 NOISE = r"$z = x + \sigma\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"
@@ -211,11 +210,8 @@ def _epochs(run: Path) -> Figure:
 
 
 def _recipe(run: Path) -> dict[str, Any]:
-    """The recipe of a run, as plain values; empty where the file is damaged, or another program's."""
-    try:
-        return dict(json.loads((run / RECIPE).read_text(encoding="utf-8"))["recipe"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
+    """The recipe of a run, as plain values; {} where there is none to be read."""
+    return read_identity(run)["recipe"]
 
 
 def _shown(run: Path, split: Split) -> Pictures:

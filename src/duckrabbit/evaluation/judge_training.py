@@ -1,17 +1,17 @@
 """Training the judge of drawings, so that it generalises: to drawings by another hand, and to generated pictures.
 
-Every picture is turned, shifted, scaled, mirrored, shrunk and noised a little. Most of each batch has its colours
-changed beyond recognition too, so that the subject is not told by its colours, and its early features exchange their
-statistics (MixStyle, Zhou et al. 2021, arXiv 2104.02008, section 3.2), which are what tells drawing families apart.
-Drawings of other subjects than the judge's help twice: to tell them apart by the same features, each from its like by
-other hands, makes the features better for those it knows; and the style is learned from all, whose colours stay.
+It begins with features of photographs (lite.py), which hold across hands better than any that few drawings teach. Every
+picture is turned, shifted, scaled, mirrored, shrunk and noised a little; three of four have their colours changed
+beyond recognition too, so that the subject is not told by its colours. Drawings of other subjects than the judge's help
+twice: to tell them apart by the same features, each from its like by other hands, makes the features better for those
+it knows; and the style is learned from all, whose colours stay.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,12 +19,14 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.evaluation.classifier import distort
-from duckrabbit.evaluation.judge import SIZE, Judge, ink, look
+from duckrabbit.evaluation.judge import ENLARGED, SIZE, Judge, look, resized
 from duckrabbit.evaluation.scores import Score, share
 from duckrabbit.evaluation.vocabulary import Vocabulary
 from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
-from duckrabbit.training.speed import fastest
+
+AT_ONCE = 128
+"""Drawings that are looked at together where nothing is learned."""
 
 
 class Epoch(NamedTuple):
@@ -76,78 +78,77 @@ def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, 
     return Labelled(*(x[order[cut:]] for x in data)), Labelled(*(x[order[:cut]] for x in data))
 
 
-def train_judge(
+def train_subjects(
     judge: Judge,
     train: Labelled,
     validation: Labelled,
     others: Labelled | None = None,
     *,
-    epochs: int = 80,
-    rate: float = 4e-3,
-    small_first: bool = True,
-    batch: int = 64,
+    epochs: int = 14,
+    rate: float = 3e-3,
+    batch: int = 48,
     seed: int = 180,
 ) -> Iterator[Epoch]:
-    """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
+    """Train what tells the subject, in place; yields after every epoch, and at the end keeps the weights that did best.
 
-    others: drawings of other subjects (`unknown`), half as many a batch. small_first: begin with small pictures
-    (`size_at`). AdamW, one cycle up to `rate`, weight decay 0.05, labels smoothed by 0.1. An average of the weights
-    over about 50 steps is what is validated, at the size of the epoch, and kept of the epochs at full size. What is
-    random follows from the seed and the step. The network runs in bf16 where that is fast (training.speed).
+    others: drawings of other subjects (`unknown`), a third as many a batch. AdamW, one cycle up to `rate`, a third of
+    it for the trunk, which knows something already; weight decay 0.05, labels smoothed by 0.1, gradients no longer than
+    1. An average of the weights over about 50 steps is what is validated and kept. What is random follows from the seed
+    and the step.
     """
     judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     per_epoch = max(1, len(train.images) // batch)
-    styled = train if others is None else _joined(train, others)
     known, features = judge.subjects.shape
-    more = nn.Parameter(torch.randn(max(0, int(styled.subjects.max()) + 1 - known), features) / features**0.5)
-    parameters = [*judge.parameters(), more]
-    optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
+    count = known if others is None or not len(others.images) else int(others.subjects.max()) + 1
+    more = nn.Parameter(torch.randn(count - known, features) / features**0.5)
+    optimizer, cycle = _optimizer(judge, more, rate, per_epoch * epochs)
     average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.shape)
-    half = fastest("cpu").precision == "bf16"
     best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
     for epoch in range(epochs):
         order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed + epoch))
         chance = torch.Generator().manual_seed(seed + epoch)
         judge.train()
-        total, size = 0.0, size_at((epoch + 1) / epochs) if small_first else SIZE
+        total = 0.0
         for k in range(per_epoch):
             step, data = epoch * per_epoch + k, _rows(train, order[k * batch : (k + 1) * batch])
             if others is not None:
-                data = _some(_joined(data, _some(others, chance, batch // 2)), chance)
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                loss = _subject_loss(judge, more, data, Draws(seed, step, len(data.images), slice(None)), size)
-                data = _rows(styled, torch.randint(len(styled.images), (max(2, batch // 2),), generator=chance))
-                loss = loss + _style_loss(judge, data, Draws(seed + 1, step, len(data.images), slice(None)))
+                data = _some(joined(data, _some(others, chance, batch // 3)), chance)
+            loss = _subject_loss(judge, more, data, Draws(seed, step, len(data.images), slice(None)))
             optimizer.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
             optimizer.step()
             cycle.step()
             average.update(judge, step)
             total += float(loss.detach())
         examiner.load_state_dict(average.state())
-        subject, style = accuracy(examiner.eval(), validation, size)
-        if size == SIZE and subject.value > best:
+        subject, style = accuracy(examiner.eval(), validation)
+        if subject.value > best:
             best, kept = subject.value, {k: v.clone() for k, v in average.state().items()}
         yield Epoch(epoch + 1, total / per_epoch, subject.value, style.value)
     judge.load_state_dict(kept)
     judge.eval()
 
 
-def size_at(progress: float) -> int:
-    """The pixels a side to train at: 32 for half the time, then 48, and SIZE for the last quarter.
-
-    What is learned small, at a fourth of the cost, need not be learned again (progressive resizing, as in Tan and Le
-    2021, arXiv 2104.00298, section 4).
-    """
-    return 32 if progress <= 0.5 else 48 if progress <= 0.75 else SIZE
+def _optimizer(
+    judge: Judge, more: Tensor, rate: float, steps: int
+) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
+    trunk = [*judge.what.trunk.parameters()]
+    groups: list[dict[str, Any]] = [
+        {"params": trunk},
+        {"params": [*judge.what.leave.parameters(), judge.subjects, judge.inverse_temperature, more]},
+    ]
+    optimizer = torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, [rate / 3, rate], total_steps=max(2, steps), pct_start=0.15)
+    return optimizer, cycle
 
 
 def _rows(data: Labelled, rows: Tensor) -> Labelled:
     return Labelled(*(x[rows] for x in data))
 
 
-def _joined(one: Labelled, other: Labelled) -> Labelled:
+def joined(one: Labelled, other: Labelled) -> Labelled:
+    """Both, one after the other."""
     return Labelled(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
 
 
@@ -156,22 +157,76 @@ def _some(data: Labelled, chance: torch.Generator, count: int | None = None) -> 
     return _rows(data, torch.randperm(len(data.images), generator=chance)[:count])
 
 
-def _subject_loss(judge: Judge, more: Tensor, data: Labelled, draws: Draws, size: int) -> Tensor:
+def _subject_loss(judge: Judge, more: Tensor, data: Labelled, draws: Draws) -> Tensor:
     """Cross entropy of the subject, among the judge's and those whose vectors are `more` (M, F).
 
-    Three of four pictures have strange colours and exchanged statistics.
+    Three of four pictures have strange colours.
     """
-    whole = len(data.images) // 4
-    pictures = distort_drawings(data.images.float() / 255, draws, whole)
-    with _mixed_styles(judge, whole, draws):
-        cosines = judge.cosines(judge.what(ink(pictures, size)), more)
+    pictures = distort_drawings(data.images.float() / 255, draws, len(data.images) // 4)
+    cosines = judge.cosines(judge.what(resized(pictures, ENLARGED)), more)
     return cross_entropy(cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
 
 
-def _style_loss(judge: Judge, data: Labelled, draws: Draws) -> Tensor:
-    """Cross entropy of the style."""
-    pictures = distort_drawings(data.images.float() / 255, draws, len(data.images))
-    return cross_entropy(judge.styles(judge.how(ink(pictures, SIZE))), data.styles, label_smoothing=0.1)
+def train_styles(
+    judge: Judge,
+    data: Labelled,
+    *,
+    epochs: int = 40,
+    rate: float = 2e-3,
+    batch: int = 256,
+    seed: int = 180,
+    advance: Callable[[str], None] = lambda word: None,
+) -> None:
+    """Train what tells the style, in place: on drawings as they are, as they look when shrunk to half, and distorted.
+
+    The statistics are taken once, since the trunk stays as it is. AdamW, one cycle up to `rate`, weight decay 0.1,
+    labels smoothed by 0.1. Drawings whose style the judge does not know are left out. `advance` is called as often as
+    `looks` says.
+    """
+    known = data.styles >= 0
+    images, styles = data.images[known], data.styles[known].repeat(3)
+    judge.how.eval()
+    parts = []
+    for seen in (_whole, _shrunk, _distorted):
+        for step, part in enumerate(images.split(AT_ONCE)):
+            parts.append(judge.how.statistics(seen(part, Draws(seed, step, len(part), slice(None)))))
+            advance("styles")
+    told = torch.cat(parts)
+    learned = nn.ModuleList([judge.how.leave, judge.styles])
+    optimizer = torch.optim.AdamW(learned.parameters(), rate, weight_decay=0.1)
+    steps = epochs * math.ceil(len(told) / batch)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps))
+    learned.train()
+    for _ in range(epochs):
+        for rows in torch.randperm(len(told)).split(batch):
+            if len(rows) < 2:  # of one picture a norm knows no spread
+                continue
+            loss = cross_entropy(judge.styles(judge.how.leave(told[rows])), styles[rows], label_smoothing=0.1)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            cycle.step()
+    judge.eval()
+
+
+def looks(data: Labelled) -> int:
+    """How often `train_styles` looks at AT_ONCE drawings."""
+    return 3 * math.ceil(int((data.styles >= 0).sum()) / AT_ONCE)
+
+
+def _whole(images: Tensor, draws: Draws) -> Tensor:
+    """Drawings (N, 3, H, W), uint8, as pictures from 0 to 1."""
+    return resized(images.float() / 255, SIZE)
+
+
+def _shrunk(images: Tensor, draws: Draws) -> Tensor:
+    """The same by way of half the size, as what comes out of a small stage I looks."""
+    return resized(resized(images.float() / 255, SIZE // 2), SIZE)
+
+
+def _distorted(images: Tensor, draws: Draws) -> Tensor:
+    """The same distorted, colours nearly true: what a model paints has no exact inks and no clean planes."""
+    return distort_drawings(images.float() / 255, draws, len(images))
 
 
 def distort_drawings(images: Tensor, draws: Draws, whole: int) -> Tensor:
@@ -215,33 +270,9 @@ def recolour(images: Tensor, strength: Tensor, draws: Draws) -> Tensor:
     return (1 - dark).clamp(0, 1)
 
 
-class _mixed_styles:
-    """While it is entered, the rows from `first` on exchange the mean and spread of their early features."""
-
-    def __init__(self, judge: Judge, first: int, draws: Draws) -> None:
-        self.layers = list(judge.what.blocks)[:2]
-        self.first, self.draws = first, draws
-
-    def __enter__(self) -> None:
-        self.hooks = [layer.register_forward_hook(self._mix) for layer in self.layers]
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
-            hook.remove()
-
-    def _mix(self, layer: nn.Module, given: object, x: Tensor) -> Tensor:
-        """Half of the pictures become like another one in statistics, by a share from 0 to 1."""
-        own = x[self.first :]
-        mean, std = own.mean((2, 3), keepdim=True).detach(), own.std((2, 3), keepdim=True).detach() + 1e-5
-        other = torch.arange(len(own)).roll(1)  # the order of a batch is random already
-        share = (1 - 2 * self.draws.uniform(x)[self.first :]).clamp(min=0).view(-1, 1, 1, 1).to(x)
-        new_mean, new_std = torch.lerp(mean, mean[other], share), torch.lerp(std, std[other], share)
-        return torch.cat([x[: self.first], (own - mean) / std * new_std + new_mean])
-
-
-def accuracy(judge: Judge, data: Labelled, size: int = SIZE) -> tuple[Score, Score]:
-    """The shares of drawings, seen at `size`, whose subject and whose style (if one of the judge's) come first."""
-    seen = look(judge, data.images.float() / 255, size=size)
+def accuracy(judge: Judge, data: Labelled) -> tuple[Score, Score]:
+    """The shares of drawings whose subject and whose style (if one of the judge's) come first."""
+    seen = look(judge, data.images.float() / 255)
     known = data.styles >= 0
     subjects = share(int((seen.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
     right = int((seen.styles[known].argmax(1) == data.styles[known]).sum())

@@ -27,10 +27,7 @@ from duckrabbit.training.checkpoint import load_own_state, load_tensors
 from duckrabbit.training.loop import CHECKPOINT, METRICS
 from duckrabbit.training.text import TextRecipe
 from duckrabbit.training.upscaler import UpscalerRecipe
-from duckrabbit.training.words import LENGTH
-
-TOKENIZER = "tokenizer"
-"""The folder of a text run, and of a stage I, that holds the tokenizer."""
+from duckrabbit.training.words import LENGTH, TOKENIZER
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
 SPACING: Spacing = "linspace"

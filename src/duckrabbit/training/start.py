@@ -13,6 +13,7 @@ from torch import nn
 
 from duckrabbit.errors import UserError
 from duckrabbit.training.checkpoint import load_own_state
+from duckrabbit.training.words import TOKENIZER
 
 STARTED = ("start", "vocabulary", "text", "text_hidden", "text_heads", "text_head", "text_layers")
 """What the start of a run says in its recipe."""
@@ -64,8 +65,8 @@ def read_start(unet: Path | None, text: Path | None) -> Start:
             raise UserError(
                 f"There is no {folder / part}; name the folder of a stage in the diffusers format."
             ) from None
-    if text is not None and not (text / "tokenizer").is_dir():
-        raise UserError(f"There is no {text / 'tokenizer'}; a text encoder is of no use without its tokenizer.")
+    if text is not None and not (text / TOKENIZER).is_dir():
+        raise UserError(f"There is no {text / TOKENIZER}; a text encoder is of no use without its tokenizer.")
     return Start(unet, text, digest.hexdigest()[:16] if unet or text else "")
 
 

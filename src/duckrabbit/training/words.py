@@ -13,6 +13,9 @@ from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.drawings.captions import caption
 from duckrabbit.drawings.drawings import Drawings
 
+TOKENIZER = "tokenizer"
+"""The folder of a text encoder, of a text run and of a stage I, that holds the tokenizer."""
+
 LENGTH = 77
 """Tokens of a prompt, padding included, as in DeepFloyd IF."""
 

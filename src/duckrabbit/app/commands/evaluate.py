@@ -35,7 +35,7 @@ def evaluate(
     memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
     sheet: Annotated[bool, typer.Option("--sheet/--no-sheet", help="Draw the 100 uncurated samples.")] = True,
     stage: Annotated[int, typer.Option(min=1, help="Judge what comes out of this stage.")] = 1,
-    judge: Annotated[Path | None, typer.Option(help="Instead of the one that `duckrabbit train judge` made.")] = None,
+    judge: Annotated[Path | None, typer.Option(help="Instead of the shipped one: of `duckrabbit train judge`.")] = None,
     data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
@@ -52,8 +52,7 @@ def evaluate(
 
     A text-to-image model of drawings: whether a judge sees the subject and the style that were asked for, in pairs
     that training showed and in pairs it did not; Frechet distance and KID to held-out drawings; repeated training
-    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`) and a judge
-    (`duckrabbit train judge`).
+    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`).
 
     **Examples**
 
@@ -64,7 +63,7 @@ def evaluate(
     """
     from duckrabbit.app.scorecard import Wishes, report
     from duckrabbit.models.load import digits_folder, load
-    from duckrabbit.training.folders import data_folder, judge_file
+    from duckrabbit.training.folders import data_folder
 
     name = find_model(model)
     if (digits := digits_folder(name)) is not None:
@@ -77,8 +76,8 @@ def evaluate(
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    where, against = judge or judge_file(), data or data_folder("drawings-64")
-    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, where, against, output))
+    against = data or data_folder("drawings-64")
+    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, judge, against, output))
 
 
 Choices = tuple[str, str, str]
