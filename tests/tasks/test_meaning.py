@@ -19,7 +19,7 @@ SHEET = Path(__file__).parent.parent / "data" / "held-out.png"
 @pytest.fixture(scope="module")
 def drawings():
     """32 drawings (32, 3, 64, 64) in [0, 1]."""
-    sheet = torch.from_numpy(np.asarray(open_picture(SHEET))).view(4, 64, 8, 64, 3) / 255
+    sheet = torch.from_numpy(np.array(open_picture(SHEET))).view(4, 64, 8, 64, 3) / 255
     return sheet.permute(0, 2, 4, 1, 3).reshape(32, 3, 64, 64)
 
 
