@@ -54,7 +54,6 @@ def judge(tmp_path_factory):
 @pytest.fixture
 def call(monkeypatch, judge):
     monkeypatch.setattr("duckrabbit.evaluation.judge.SHIPPED", judge)
-    monkeypatch.setattr("duckrabbit.app.scorecard.SHIPPED", judge)
     app = typer.Typer(pretty_exceptions_enable=False)
     for commands in (evaluate, illusions, train):
         commands.register(app)

