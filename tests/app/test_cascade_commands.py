@@ -49,10 +49,12 @@ def test_from_drawings_to_a_picture_through_both_stages(run, tmp_path):
     sheets = sorted(p.name for p in folder.glob("samples-*.png"))
     assert sheets == ["samples-00000016.png", "samples-00000032.png"]
     assert (folder / "curve.png").exists()
+    words = (*words, "--times", "0.8")
     run("train", "upscaler", "--preset", "tiny", "--run", "two", "-o", folder / "model" / "stage_2", *words)
     assert len(list((tmp_path / "runs" / "two").glob("samples-*.png"))) == 2
     recipe = json.loads((tmp_path / "runs" / "two" / "recipe.json").read_text())
-    assert (recipe["data"], recipe["recipe"]["name"]) == ("shapes", "upscaler-tiny-images32")
+    assert (recipe["data"], recipe["recipe"]["name"]) == ("shapes", "upscaler-tiny-images32-times0.8")
+    assert recipe["recipe"]["times"] == 0.8
 
     out = tmp_path / "out"
     run("generate", "a red painting of a house", "--model", folder / "model", "--steps", "3", "--out", out)
@@ -74,6 +76,8 @@ def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
         run("train", "upscaler", "--preset", "256", "--data", "shapes")
     with pytest.raises(UserError, match="holds no drawings"):
         run("train", "upscaler", "--data", "nothing")
+    with pytest.raises(UserError, match="a power above 0"):
+        run("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--times", "0")
     with pytest.raises(UserError, match="There is no"):
         run("train", "upscaler", "--preset", "tiny", "--data", "shapes", "--start", tmp_path / "words")
 

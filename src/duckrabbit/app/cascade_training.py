@@ -125,7 +125,7 @@ def _put_tokenizer(start: Start, into: Path) -> None:
 def _recipe(presets: Mapping[str, R], preset: str, common: CascadeTraining, start: Start, **own: Any) -> R:
     if preset not in presets:
         raise UserError(f"There is no preset '{preset}'; choose {', '.join(presets)}.")
-    asked = {"images": common.images, "batch": common.batch, "rate": common.rate, "seed": common.seed, **own}
+    asked = {name: getattr(common, name) for name in ("images", "batch", "rate", "times", "seed")} | own
     return changed(presets[preset], asked, start=start.digest)
 
 

@@ -76,6 +76,10 @@ class CascadeTraining(Training):
     rate: Annotated[
         float | None, _option("--rate", panel=_RECIPE, text="The highest learning rate, instead of the recipe's.")
     ] = None
+    times: Annotated[
+        float | None,
+        _option("--times", panel=_RECIPE, text="How times are spread: above 1, those with more noise more often."),
+    ] = None
     data: Annotated[
         str | None,
         _option("--data", panel=_RECIPE, text="A folder of drawings, or its name; see `duckrabbit data build`."),

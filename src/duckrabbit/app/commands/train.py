@@ -98,6 +98,7 @@ def train_text(
 
         duckrabbit train text --preset 32 --data drawings-64 --subjects 300
         duckrabbit train text --preset 64 --data drawings-64 --precision bf16 --minutes 9
+        duckrabbit train text --preset 32 --data drawings-64 --start MODEL --images 100000 --rate 5e-4 --times 1.25
     """
     from duckrabbit.app.cascade_training import text
 
@@ -128,7 +129,10 @@ def train_words(
 
 def train_upscaler(
     common: CascadeTraining,
-    preset: Annotated[str, typer.Option(help="128 (32 to 128 px), 256 (64 to 256 px, for a GPU) or tiny.")] = "128",
+    preset: Annotated[
+        str,
+        typer.Option(help="128 (32 to 128 px), 128-polish (to go on from it), 256 (64 to 256 px, for a GPU) or tiny."),
+    ] = "128",
 ) -> None:
     """Train stage II of a cascade: drawings made four times as large.
 
@@ -139,6 +143,7 @@ def train_upscaler(
 
         duckrabbit train upscaler --preset 128 --data drawings-128
         duckrabbit train upscaler --preset 256 --data drawings-256 --precision bf16 --minutes 9
+        duckrabbit train upscaler --preset 128-polish --data drawings-128 --start MODEL/stage_2
     """
     from duckrabbit.app.cascade_training import upscaler
 
