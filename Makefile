@@ -24,7 +24,7 @@ test: install
 
 # The pictures of the README, made anew.
 pictures: install
-	$(BIN)/duckrabbit anagram "a black line icon of a girl" "a black line icon of a robot" --view rotate_180 --seed 3 \
+	$(BIN)/duckrabbit anagram "a flat emoji of a tropical fish" "a flat emoji of a rose" --view rotate_90 --seed 3 \
 		--out out/readme/anagram
 	$(BIN)/duckrabbit gallery --only forward --out out/readme/gallery
 	$(BIN)/duckrabbit denoise out/readme/gallery/pictures/face.png --t 500 --out out/readme/denoise
