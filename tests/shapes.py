@@ -15,8 +15,8 @@ from PIL import Image
 import tiny
 from duckrabbit.drawings.drawings import Drawings
 from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
-from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe
-from duckrabbit.training.words import tokenise, tokens_of, wordings
+from duckrabbit.training.upscaler import UPSCALERS, Enlargements, UpscalerRecipe, enlargements
+from duckrabbit.training.words import read_wordings
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 60, 220)}
 SHAPES = ("house", "cat")  # words that the tiny tokenizer knows: a square and a disc
@@ -88,6 +88,12 @@ def upscaler_recipe(**changes: object) -> UpscalerRecipe:
 
 def captioned(recipe: TextRecipe, count: int = 12) -> Captioned:
     set_ = drawings(recipe.size, count)
-    tokens = tokens_of(tiny.tokenizer(), wordings(set_, recipe.wordings, recipe.seed))
-    silence = torch.nn.functional.pad(tokenise(tiny.tokenizer(), [""])[0], (0, tokens.shape[2] - 1))
-    return Captioned(set_.images, tokens, silence, "shapes")
+    return Captioned(set_.images, read_wordings(tiny.tokenizer(), set_, recipe.wordings, recipe.seed), "shapes")
+
+
+def enlarged(recipe: UpscalerRecipe, set_: Drawings | None = None) -> Enlargements:
+    """The shapes, or other drawings, for a stage II that the text encoder of `text_recipe` tells of them."""
+    set_ = drawings(recipe.size) if set_ is None else set_
+    said = read_wordings(tiny.tokenizer(), set_, recipe.wordings, recipe.seed)
+    torch.manual_seed(0)
+    return enlargements(set_.images, said, text_recipe().text_encoder(128), "shapes")

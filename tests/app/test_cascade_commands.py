@@ -49,7 +49,7 @@ def test_from_drawings_to_a_picture_through_both_stages(run, tmp_path):
     sheets = sorted(p.name for p in folder.glob("samples-*.png"))
     assert sheets == ["samples-00000016.png", "samples-00000032.png"]
     assert (folder / "curve.png").exists()
-    words = (*words, "--times", "0.8")
+    words = (*words, "--times", "0.8", "--text-encoder", folder / "model")
     run("train", "upscaler", "--preset", "tiny", "--run", "two", "-o", folder / "model" / "stage_2", *words)
     assert len(list((tmp_path / "runs" / "two").glob("samples-*.png"))) == 2
     recipe = json.loads((tmp_path / "runs" / "two" / "recipe.json").read_text())

@@ -7,6 +7,7 @@ import diffusers
 import pytest
 import torch
 from accelerate import Accelerator
+from safetensors.torch import save_file
 from torch.nn.functional import interpolate
 
 import shapes
@@ -22,8 +23,8 @@ from duckrabbit.training.loop import CHECKPOINT, Trainer, read_metrics
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.start import read_start
 from duckrabbit.training.text import TEXTS
-from duckrabbit.training.upscaler import UPSCALERS, enlargements, window
-from duckrabbit.training.words import TOKENIZER
+from duckrabbit.training.upscaler import UPSCALERS, mistaken, window
+from duckrabbit.training.words import TOKENIZER, padded
 
 
 def finish(recipe, data, folder, until=None, **more):
@@ -35,8 +36,7 @@ def finish(recipe, data, folder, until=None, **more):
 
 def runs():
     text, upscaler = shapes.text_recipe(), shapes.upscaler_recipe()
-    large = enlargements(shapes.drawings(32).images, "shapes")
-    return {"text": (text, shapes.captioned(text)), "upscaler": (upscaler, large)}
+    return {"text": (text, shapes.captioned(text)), "upscaler": (upscaler, shapes.enlarged(upscaler))}
 
 
 @pytest.mark.parametrize("stage", ["text", "upscaler"])
@@ -77,16 +77,16 @@ def test_captions_are_sampled_and_sometimes_withheld():
     x0, (tokens,) = recipe.inputs(data, rows, Draws(0, 0, 400, slice(None)))
     assert tokens.shape == (400, 77)
     assert torch.equal(x0[0], to_unit(data.images[:1])[0])
-    silent = (tokens[:, : data.silence.numel()] == data.silence).all(1)
+    silent = (tokens[:, : data.wordings.silence.numel()] == data.wordings.silence).all(1)
     assert 0.18 < silent.float().mean() < 0.33
     said = {tuple(row) for row in tokens[~silent].tolist()}
-    assert said == {(*row, *[0] * (77 - len(row))) for row in data.tokens[0].tolist()}
+    assert said == {(*row, *[0] * (77 - len(row))) for row in data.wordings.tokens[0].tolist()}
 
 
 def test_a_crop_is_a_crop_of_what_sampling_sees():
-    recipe = shapes.upscaler_recipe()
-    data = enlargements(shapes.drawings(32).images, "shapes")
-    x0, (noised, level) = recipe.inputs(data, torch.arange(12), Draws(0, 0, 12, slice(None)))
+    recipe = shapes.upscaler_recipe(mistakes=0.0)
+    data = shapes.enlarged(recipe)
+    x0, (noised, level, _) = recipe.inputs(data, torch.arange(12), Draws(0, 0, 12, slice(None)))
     whole = to_unit(data.images)
     shown = interpolate(to_unit(data.low), (32, 32), mode="bilinear", align_corners=True)
     places = [(i, j) for i in range(17) for j in range(17)]
@@ -102,10 +102,67 @@ def test_a_crop_is_a_crop_of_what_sampling_sees():
     assert torch.equal(window(data.images, torch.tensor([3]), torch.tensor([5]), 4)[0], data.images[0, 3:7, 5:9])
 
 
+def test_mistakes_are_of_the_size_they_say():
+    grey, white = torch.zeros(4000, 3, 8, 8), torch.ones(4000, 3, 8, 8)
+    ink = 1 - mistaken(grey, 0.5, Draws(0, 0, 4000, slice(None)))
+    same = (ink == 1).flatten(1).all(1)
+    assert 0.22 < same.float().mean() < 0.28
+    means = ink[~same].mean((2, 3)).log()
+    # A grey picture has no saturation to change until its inks differ, by 2.5 % here. Of 64 pixels of a grain, made of
+    # 16 numbers, 0.025 |z| / 4 is left in the mean.
+    between = means.mean(1).std()
+    assert between == pytest.approx((0.075**2 + 0.025**2 / 3 + 0.006**2 / 3) ** 0.5, rel=0.06)
+    within = (means - means.mean(1, keepdim=True)).square().sum(1).mean().sqrt()
+    assert within == pytest.approx((2 * (0.025**2 + 0.006**2)) ** 0.5, rel=0.1)
+    paper = mistaken(white, 0.5, Draws(0, 0, 4000, slice(None)))[~same]
+    assert (paper <= 1).all()
+    assert 0 < (1 - paper).mean() < 0.5 * 0.05
+
+
+def test_a_second_stage_goes_by_what_it_is_told(tmp_path):
+    """Where the low resolution picture is all noise, only the prompt says whether the shape is red or blue."""
+    recipe = shapes.upscaler_recipe(size=16, batch=16, images=16 * 250, rate=4e-3, ema=0.0, p_uncond=0.0, times=2.0)
+    data = shapes.enlarged(recipe)
+    module = build(recipe, finish(recipe, data, tmp_path).weights())
+    generator, t = torch.Generator().manual_seed(0), torch.full((6,), 999)
+    x, noise = (torch.randn(6, 3, 16, 16, generator=generator) for _ in range(2))
+    states = data.states(padded(data.wordings.tokens[:, 0]))
+    with torch.no_grad():
+        red, blue = (-module(x, t, noise, t, states[k::2])[:, :3] for k in range(2))
+    redder = (red - blue)[:, 0] - (red - blue)[:, 2]
+    assert (redder.mean((1, 2)) > 0.15).all()  # in the drawings: 0.4 to 1.1, the more so the larger they are
+
+
+def test_a_start_that_was_never_told_the_prompt_is_taken_up_as_it_is(tmp_path):
+    recipe = shapes.upscaler_recipe()
+    data = shapes.enlarged(recipe)
+    told = recipe.build()
+    weights = {k: v.clone() for k, v in told.unet.state_dict().items() if not k.startswith("add_embedding.")}
+    (tmp_path / "unet").mkdir()
+    path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
+    save_file(weights, path)
+    module = recipe.build()
+    read_start(tmp_path, None).fill(module)
+    _, (noised, level, states) = recipe.inputs(data, torch.arange(4), Draws(0, 0, 4, slice(None)))
+    untold = diffusers.UNet2DConditionModel.from_config({**told.unet.config, "addition_embed_type": None})
+    untold.load_state_dict(weights)
+    x, t = torch.randn(4, 3, 16, 16), torch.full((4,), 300)
+    with torch.no_grad():
+        wanted = untold(torch.cat([x, noised], 1), t, encoder_hidden_states=None, class_labels=level)[0]
+        torch.testing.assert_close(module(x, t, noised, level, states), wanted)
+    save_file(
+        {k: v for k, v in weights.items() if "mid_block" not in k},
+        tmp_path / "unet" / "diffusion_pytorch_model.safetensors",
+    )
+    with pytest.raises(UserError, match="do not fit"):
+        read_start(tmp_path, None).fill(module)
+
+
 def test_one_picture_is_enlarged_better_than_by_interpolation(tmp_path):
     recipe = shapes.upscaler_recipe(size=16, batch=4, images=4 * 250, rate=4e-3, ema=0.0)
     picture = shapes.drawings(16, 8)[7:8]
-    data = enlargements(picture.images.expand(4, -1, -1, -1), "one")
+    data = shapes.enlarged(recipe, picture[torch.zeros(4, dtype=torch.long)])
+    states = data.states(padded(data.wordings.tokens[:1, 0]))
     trainer = finish(recipe, data, tmp_path)
     module = build(recipe, trainer.weights())
     scheduler = diffusers.DDPMScheduler(
@@ -120,7 +177,7 @@ def test_one_picture_is_enlarged_better_than_by_interpolation(tmp_path):
     x = torch.randn(low.shape, generator=generator)
     with torch.no_grad():
         for t in scheduler.timesteps:
-            answer = module(x, t[None], shown, torch.tensor([20]))
+            answer = module(x, t[None], shown, torch.tensor([20]), states)
             x = scheduler.step(answer, t, x, generator=generator).prev_sample
     assert (x - wanted).square().mean() < 0.8 * (low - wanted).square().mean()
 
@@ -136,7 +193,7 @@ def cascade(tmp_path):
     tiny.tokenizer().save_pretrained(tmp_path / "text" / TOKENIZER)
     export_stage(tmp_path / "text", tmp_path / "model", CREDITS)
     second = shapes.upscaler_recipe(images=16, size=64)
-    finish(second, enlargements(shapes.drawings(64).images, "shapes"), tmp_path / "upscaler")
+    finish(second, shapes.enlarged(second), tmp_path / "upscaler")
     export_stage(tmp_path / "upscaler", tmp_path / "model" / "stage_2", CREDITS)
     return tmp_path
 

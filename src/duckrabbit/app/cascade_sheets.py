@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
 from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.plans import plan_through
@@ -25,7 +24,7 @@ from duckrabbit.training.cascade import CascadeRecipe, to_unit
 from duckrabbit.training.export_cascade import NOISE_LEVEL, SCALE, SPACING, STEPS, VARIANCE, build
 from duckrabbit.training.loop import METRICS, Progress, Trainer, read_metrics
 from duckrabbit.training.upscaler import Enlargements
-from duckrabbit.training.words import LENGTH, tokenise
+from duckrabbit.training.words import padded, tokenise
 
 
 def show_enlarged(trainer: Trainer, step: Progress, samples: Enlargements) -> None:
@@ -35,8 +34,10 @@ def show_enlarged(trainer: Trainer, step: Progress, samples: Enlargements) -> No
     noise = Noise(tuple(range(len(low))))
     told = torch.full((len(low),), NOISE_LEVEL, device=trainer.accelerator.device)
 
+    states = samples.to(trainer.accelerator.device).states(padded(samples.wordings.tokens[:, 0]))
+
     def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], shown: Tensor | None) -> Tensor:
-        return _ask(trainer, module, x, at, shown, told)
+        return _ask(trainer, module, x, at, shown, told, states)
 
     shown = add_noise(low, recipe.schedule.level(NOISE_LEVEL), noise(low, "low_res"))
     network = batched(forward, recipe.prediction, learned_variance=True, low_res=shown)
@@ -53,8 +54,7 @@ def show_drawn(
 
     def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], _: Tensor | None) -> Tensor:
         said = [prompts[i % len(prompts)] if c else "" for i, c in enumerate(conditions)]
-        tokens = tokenise(tokenizer, said).long()
-        return _ask(trainer, module, x, at, pad(tokens, (0, LENGTH - tokens.shape[1])))
+        return _ask(trainer, module, x, at, padded(tokenise(tokenizer, said)))
 
     network = batched(forward, recipe.prediction, learned_variance=True)
     noise = Noise(tuple(range(len(prompts))))

@@ -28,21 +28,27 @@ from duckrabbit.training.folders import data_folder
 from duckrabbit.training.loop import CHECKPOINT, read_identity
 from duckrabbit.training.start import STARTED, Start, read_start
 from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
-from duckrabbit.training.upscaler import UPSCALERS, UpscalerRecipe, enlargements
+from duckrabbit.training.upscaler import UPSCALERS, Enlargements, UpscalerRecipe, enlargements
 from duckrabbit.training.word_start import write_start
-from duckrabbit.training.words import TOKENIZER, read_tokenizer, tokenise, tokens_of, wordings
+from duckrabbit.training.words import TOKENIZER, read_tokenizer, read_wordings
 
 SHOWN = ("cat face", "apple", "rocket", "castle", "tropical fish", "car")
 R = TypeVar("R", bound=CascadeRecipe)
 
 
-def upscaler(common: CascadeTraining, preset: str) -> None:
+def upscaler(common: CascadeTraining, preset: str, text_encoder: Path | None) -> None:
     """Train stage II."""
-    start = read_start(common.start, text=None)
+    start = read_start(common.start, text=text_encoder or _shipped())
     recipe: UpscalerRecipe = _recipe(UPSCALERS, preset, common, start)
+    tokenizer, encoder = start.text_encoder()
+    recipe = replace(recipe, text=encoder.config.d_model)
     drawings, digest = _drawings(common, recipe.size)
-    data = enlargements(drawings.images, digest)
-    shown = enlargements(_spread(drawings, 10).images, digest)
+
+    def told(some: Drawings) -> Enlargements:
+        said = read_wordings(tokenizer, some, recipe.wordings, recipe.seed)
+        return enlargements(some.images, said, encoder, digest)
+
+    data, shown = told(drawings), told(_spread(drawings, 10))
     into = train(
         recipe, data, common, partial(show_enlarged, samples=shown),
         lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
@@ -53,8 +59,7 @@ def upscaler(common: CascadeTraining, preset: str) -> None:
 
 def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
     """Train stage I."""
-    shipped = Path(str(files("duckrabbit.models").joinpath("weights", "miniature")))
-    start = read_start(common.start, text=text_encoder or common.start or shipped)
+    start = read_start(common.start, text=text_encoder or common.start or _shipped())
     recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
     recipe = replace(recipe, **start.text_config)
     drawings, digest = _drawings(common, recipe.size)
@@ -67,10 +72,7 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         if processes().is_main_process and not (run / CHECKPOINT).exists():
             _put_tokenizer(start, run / TOKENIZER)
     tokenizer = read_tokenizer(run / TOKENIZER)
-    tokens = tokens_of(tokenizer, wordings(drawings, recipe.wordings, recipe.seed))
-    silence = tokenise(tokenizer, [""])[0]
-    silence = torch.nn.functional.pad(silence, (0, tokens.shape[2] - len(silence)))
-    data = Captioned(drawings.images, tokens, silence, digest)
+    data = Captioned(drawings.images, read_wordings(tokenizer, drawings, recipe.wordings, recipe.seed), digest)
     styles = [style for style, _ in Counter(drawings.styles).most_common()]
     shown = shown_subjects(drawings)
 
@@ -104,6 +106,11 @@ def most_drawn(drawings: Drawings, count: int) -> Drawings:
     ordered = sorted(Counter(drawings.subjects).items(), key=lambda item: (-item[1], item[0]))
     kept = {subject for subject, _ in ordered[:count]}
     return drawings[torch.tensor([subject in kept for subject in drawings.subjects])]
+
+
+def _shipped() -> Path:
+    """The folder of the miniature."""
+    return Path(str(files("duckrabbit.models").joinpath("weights", "miniature")))
 
 
 def _as_begun(recipe: TextRecipe, run: Path) -> TextRecipe:

@@ -53,12 +53,13 @@ def first_stage(
 def second_stage(size: int, channels: Sequence[int], *, layers: int = 1, text: int = 256) -> nn.Module:
     """A U-Net that enlarges to `size` pixels, told the noise level of the low resolution picture.
 
-    It has convolutions only, so that it can be trained on crops, and does not look at the prompt:
-    `text` is the width of the states that it is handed all the same, as every second stage is.
+    It has convolutions only, so that it can be trained on crops. What the prompt says as a whole, the
+    style say, is added to what it is told of time and noise level, so that inks can be set right; at
+    first nothing is. text: the width of the text encoder's states.
     """
     from diffusers import UNet2DConditionModel
 
-    return UNet2DConditionModel(
+    unet = UNet2DConditionModel(
         sample_size=size,
         in_channels=6,
         block_out_channels=tuple(channels),
@@ -68,8 +69,18 @@ def second_stage(size: int, channels: Sequence[int], *, layers: int = 1, text: i
         up_block_types=(_UP,) * len(channels),
         cross_attention_dim=text,
         class_embed_type="timestep",
+        addition_embed_type="text",
+        addition_embed_type_num_heads=8,
         **_SHARED,
     )
+    nn.init.zeros_(unet.add_embedding.norm2.weight)
+    return unet
+
+
+def text_states(encoder: Any, tokens: Tensor) -> Tensor:
+    """A T5 encoder's states (N, L, D) of tokens (N, L), where 0 is padding."""
+    states: Tensor = encoder(input_ids=tokens, attention_mask=(tokens != 0).long())[0]
+    return states
 
 
 class TextToImage(nn.Module):
@@ -84,8 +95,7 @@ class TextToImage(nn.Module):
 
         As in IF the padding is hidden from the text encoder and not from the U-Net.
         """
-        states = self.text_encoder(input_ids=tokens, attention_mask=(tokens != 0).long())[0]
-        return self.unet(x, t, encoder_hidden_states=states, return_dict=False)[0]
+        return self.unet(x, t, encoder_hidden_states=text_states(self.text_encoder, tokens), return_dict=False)[0]
 
 
 class Upscaler(nn.Module):
@@ -95,7 +105,10 @@ class Upscaler(nn.Module):
         super().__init__()
         self.unet = unet
 
-    def forward(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor) -> Tensor:
-        """The answer (N, 6, H, W); low (N, 3, H, W) is enlarged and noised to `level` (N,)."""
+    def forward(self, x: Tensor, t: Tensor, low: Tensor, level: Tensor, states: Tensor) -> Tensor:
+        """The answer (N, 6, H, W); low (N, 3, H, W) is enlarged and noised to `level` (N,).
+
+        states (N, L, D): of the prompt, by stage I's text encoder.
+        """
         stacked = torch.cat([x, low], 1)
-        return self.unet(stacked, t, encoder_hidden_states=None, class_labels=level, return_dict=False)[0]
+        return self.unet(stacked, t, encoder_hidden_states=states, class_labels=level, return_dict=False)[0]

@@ -29,7 +29,8 @@ class CascadeRecipe(Plain, ABC):
     (objectives.snr_weight). bound, strides and times: the weight lambda of the variational bound,
     of which chains it is, and how times are spread (hybrid.Hybrid). sheets: how often in a run
     samples are drawn and a checkpoint is written. start: the digest of the weights that the run
-    began with, "" for random ones. noise: where random numbers are drawn.
+    began with, "" for random ones. noise: where random numbers are drawn. text: the width of the text
+    encoder's states. p_uncond: how often the caption is withheld. wordings: captions made of each drawing.
     """
 
     stage: ClassVar[str] = ""
@@ -55,6 +56,9 @@ class CascadeRecipe(Plain, ABC):
     seed: int = 180
     start: str = ""
     noise: Literal["cpu", "device"] = "device"
+    text: int = 256
+    p_uncond: float = 0.1
+    wordings: int = 32
 
     def __post_init__(self) -> None:
         if min(self.batch, self.images, self.sheets, self.layers) < 1 or self.rate <= 0:

@@ -117,7 +117,7 @@ def gflop(recipe: CascadeRecipe, module: Any) -> float:
 
     second = recipe.stage == "upscaler"
     x, t = torch.zeros(1, 6 if second else 3, recipe.size, recipe.size), torch.zeros(1)
-    states = None if second else torch.zeros(1, LENGTH, module.text_encoder.config.d_model)
+    states = torch.zeros(1, LENGTH, recipe.text)
     with FlopCounterMode(display=False) as counter:
         module.unet(x, t, encoder_hidden_states=states, class_labels=t if second else None)
     return round(counter.get_total_flops() / 1e9, 2)

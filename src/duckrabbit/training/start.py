@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
 from torch import nn
 
 from duckrabbit.errors import UserError
 from duckrabbit.training.checkpoint import load_own_state
-from duckrabbit.training.words import TOKENIZER
+from duckrabbit.training.words import TOKENIZER, read_tokenizer
 
 STARTED = ("start", "vocabulary", "text", "text_hidden", "text_heads", "text_head", "text_layers")
 """What the start of a run says in its recipe."""
@@ -34,8 +35,18 @@ class Start:
         parts: Any = module
         if self.unet is not None:
             _load(parts.unet, self.unet / _UNET)
-        if self.text is not None:
+        if hasattr(module, "text_encoder"):  # a stage II is told what the text encoder says, and does not train it
+            assert self.text is not None
             _load(parts.text_encoder, self.text / _TEXT)
+
+    def text_encoder(self) -> tuple[Any, Any]:
+        """The tokenizer and the text encoder, in float32, for a stage that does not train it."""
+        from transformers import T5EncoderModel
+
+        assert self.text is not None
+        folder = self.text / "text_encoder"
+        encoder = T5EncoderModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        return read_tokenizer(self.text / TOKENIZER), encoder
 
     @property
     def text_config(self) -> dict[str, Any]:
@@ -71,8 +82,10 @@ def read_start(unet: Path | None, text: Path | None) -> Start:
 
 
 def _load(module: nn.Module, path: Path) -> None:
+    # A stage II that was never told the prompt goes on from where it is: what it is told is 0 at first.
+    untold = {k: v for k, v in module.state_dict().items() if k.startswith("add_embedding.")}
     try:
-        load_own_state(module, {k: v.float() for k, v in load_file(path).items()})
+        load_own_state(module, untold | {k: v.float() for k, v in load_file(path).items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"The weights in {path} do not fit this preset: {reason}") from None

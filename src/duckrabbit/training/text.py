@@ -8,24 +8,19 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from duckrabbit.networks.cascade_unets import TextToImage, first_stage
 from duckrabbit.training.cascade import CascadeRecipe, to_unit
 from duckrabbit.training.objectives import Draws
-from duckrabbit.training.words import LENGTH
+from duckrabbit.training.words import Wordings
 
 
 @dataclass(frozen=True, eq=False)
 class Captioned:
-    """Pictures (N, S, S, 3) uint8, K wordings of each as tokens (N, K, L) int16, and those of "" (L,).
-
-    `digest` names the set.
-    """
+    """Pictures (N, S, S, 3) uint8 and wordings of each; `digest` names the set."""
 
     images: Tensor
-    tokens: Tensor
-    silence: Tensor
+    wordings: Wordings
     digest: str
 
     def __len__(self) -> int:
@@ -33,7 +28,7 @@ class Captioned:
 
     def to(self, device: str | torch.device) -> Captioned:
         """The same on a device."""
-        return Captioned(self.images.to(device), self.tokens.to(device), self.silence.to(device), self.digest)
+        return Captioned(self.images.to(device), self.wordings.to(device), self.digest)
 
     def identity(self) -> Mapping[str, Any]:
         """How many, and of which set."""
@@ -44,8 +39,7 @@ class Captioned:
 class TextRecipe(CascadeRecipe):
     """attention: so many of the deepest levels look at the prompt, `cross` numbers of each token.
 
-    vocabulary, text ... text_layers: the T5 encoder; text is its width. text_factor: of its learning
-    rate. p_uncond: how often the caption is withheld. wordings: captions made of each drawing.
+    vocabulary, text_hidden ... text_layers: the T5 encoder. text_factor: of its learning rate.
     subjects: only so many, those with the most drawings; 0 for all.
     """
 
@@ -54,14 +48,11 @@ class TextRecipe(CascadeRecipe):
     attention: int = 2
     cross: int = 192
     vocabulary: int = 0
-    text: int = 256
     text_hidden: int = 512
     text_heads: int = 8
     text_head: int = 32
     text_layers: int = 2
     text_factor: float = 0.3
-    p_uncond: float = 0.1
-    wordings: int = 32
     subjects: int = 0
 
     def build(self) -> nn.Module:
@@ -97,10 +88,7 @@ class TextRecipe(CascadeRecipe):
     def inputs(self, data: Captioned, rows: Tensor, draws: Draws) -> tuple[Tensor, tuple[Tensor]]:
         """The pictures, and of each the tokens (N, 77) of one of its wordings, or of "" (`p_uncond`)."""
         x0 = to_unit(data.images[rows])
-        said = data.tokens[rows, draws.integers(data.tokens.shape[1], x0)]
-        withheld = draws.uniform(x0) < self.p_uncond
-        said = torch.where(withheld[:, None], data.silence, said)
-        return x0, (pad(said.long(), (0, LENGTH - said.shape[1])),)
+        return x0, (data.wordings.draw(rows, self.p_uncond, draws, x0),)
 
 
 _SMALL = TextRecipe(

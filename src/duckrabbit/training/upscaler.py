@@ -2,8 +2,10 @@
 
 The low resolution picture is the drawing shrunk by area, enlarged again as in sampling, and noised
 to a level that the network is told: in sampling it comes from a stage I that makes mistakes (Ho et
-al. 2022, arXiv 2106.15282, section 4.2). The network learns v, which is of use at high noise too, so
-that eight steps are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
+al. 2022, arXiv 2106.15282, section 4.2). Noise hides small ones; contrast, saturation and inks that
+are a little off, and a soft grain, it does not, and so they are made in training too (`mistaken`):
+a network that is told the prompt can learn which inks a style has. The network learns v, which is of
+use at high noise too, so that eight steps are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
 """
 
 from __future__ import annotations
@@ -17,20 +19,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d
 
-from duckrabbit.networks.cascade_unets import Upscaler, second_stage
+from duckrabbit.networks.cascade_unets import Upscaler, second_stage, text_states
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.training.cascade import TIMES, CascadeRecipe, to_unit
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.words import Wordings
 
 FACTOR = 4
 
 
 @dataclass(frozen=True, eq=False)
 class Enlargements:
-    """Pictures (N, S, S, 3) and the same shrunk by area (N, S / 4, S / 4, 3), both uint8; `digest` names the set."""
+    """Pictures (N, S, S, 3) and the same shrunk by area (N, S / 4, S / 4, 3), both uint8, and wordings of each.
+
+    text_encoder: of the stage I that goes before; it learns nothing here. `digest` names the set.
+    """
 
     images: Tensor
     low: Tensor
+    wordings: Wordings
+    text_encoder: nn.Module
     digest: str
 
     def __len__(self) -> int:
@@ -38,27 +46,37 @@ class Enlargements:
 
     def to(self, device: str | torch.device) -> Enlargements:
         """The same on a device."""
-        return Enlargements(self.images.to(device), self.low.to(device), self.digest)
+        images, low, wordings = self.images.to(device), self.low.to(device), self.wordings.to(device)
+        return Enlargements(images, low, wordings, self.text_encoder.to(device), self.digest)
 
     def identity(self) -> Mapping[str, Any]:
         """How many, and of which set."""
         return {"pictures": len(self), "data": self.digest}
 
+    @torch.no_grad()
+    def states(self, tokens: Tensor) -> Tensor:
+        """The text encoder's states (N, 77, D) of tokens (N, 77)."""
+        return text_states(self.text_encoder, tokens)
 
-def enlargements(images: Tensor, digest: str) -> Enlargements:
+
+def enlargements(images: Tensor, wordings: Wordings, text_encoder: nn.Module, digest: str) -> Enlargements:
     """The pictures (N, S, S, 3) uint8 with what they are to be made from."""
     low = [avg_pool2d(part.permute(0, 3, 1, 2).float(), FACTOR).round_().byte() for part in images.split(256)]
-    return Enlargements(images, torch.cat(low).permute(0, 2, 3, 1).contiguous(), digest)
+    small = torch.cat(low).permute(0, 2, 3, 1).contiguous()
+    return Enlargements(images, small, wordings, text_encoder.eval().requires_grad_(False), digest)
 
 
 @dataclass(frozen=True)
 class UpscalerRecipe(CascadeRecipe):
-    """crop: the width and height of what is shown of each picture. text: the width of stage I's text states."""
+    """crop: the width and height of what is shown of each picture.
+
+    mistakes: how large those of the low resolution picture are, 0 for none; see `mistaken`.
+    """
 
     stage: ClassVar[str] = "upscaler"
 
     crop: int = 64
-    text: int = 256
+    mistakes: float = 1.0
 
     def build(self) -> nn.Module:
         """The network, with random weights."""
@@ -68,12 +86,15 @@ class UpscalerRecipe(CascadeRecipe):
         """All parameters learn at the same rate."""
         return [(list(module.parameters()), 1.0)]
 
-    def inputs(self, data: Enlargements, rows: Tensor, draws: Draws) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def inputs(self, data: Enlargements, rows: Tensor, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A crop of each picture, with the same crop of its low resolution version, noised to a level.
 
         The levels are floor(T u^2), u uniform: all of them, the low ones that are of use more often.
         """
-        images, low = data.images[rows], enlarge(to_unit(data.low[rows]), self.size)
+        images, low = data.images[rows], to_unit(data.low[rows])
+        if self.mistakes:
+            low = mistaken(low, self.mistakes, draws)
+        low = enlarge(low, self.size)
         places = self.size - self.crop + 1
         top, left = draws.integers(places, images), draws.integers(places, images)
         x0 = to_unit(window(images, top, left, self.crop))
@@ -81,11 +102,30 @@ class UpscalerRecipe(CascadeRecipe):
         level = (draws.uniform(x0).square() * TIMES).long().clamp_(max=TIMES - 1)
         abar = self._abar.to(x0.device)[level].view(-1, 1, 1, 1)
         noised = abar.sqrt() * low + (1 - abar).sqrt() * draws.normal(x0)
-        return x0, (noised.contiguous(memory_format=torch.channels_last), level)
+        states = data.states(data.wordings.draw(rows, self.p_uncond, draws, x0))
+        return x0, (noised.contiguous(memory_format=torch.channels_last), level, states)
 
     @cached_property
     def _abar(self) -> Tensor:
         return torch.tensor(self.schedule.alphas_cumprod, dtype=torch.float64).float()
+
+
+def mistaken(low: Tensor, size: float, draws: Draws) -> Tensor:
+    """Pictures low (N, 3, H, W) in [-1, 1] as a stage I might have drawn them; one in four is left as it is.
+
+    Ink is what a picture lacks of white. With z standard normal, one for each picture, or for each channel of it:
+    all ink times exp(0.15 size z), its saturation times exp(0.15 size z), every channel's ink times
+    exp(0.05 size z), and a grain of two pixels added, of deviation 0.05 size |z|.
+    """
+    picture = low[:, :, :1, :1]
+    kept = draws.uniform(low) < 0.25
+    size_of = torch.where(kept, 0.0, size).view(-1, 1, 1, 1)
+    contrast, saturation = ((0.15 * size_of * draws.normal(picture[:, :1])).exp() for _ in range(2))
+    inks = (0.05 * size_of * draws.normal(picture)).exp()
+    grain = 0.05 * size_of * draws.normal(low[:, :, ::2, ::2]) * draws.normal(picture[:, :1]).abs()
+    ink = (1 - low) * contrast * inks
+    grey = ink.mean(1, keepdim=True)
+    return (1 - (grey + saturation * (ink - grey)) + enlarge(grain, low.shape[-1])).clamp(-1, 1)
 
 
 def window(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
@@ -106,6 +146,7 @@ _SMALL = UpscalerRecipe(
     images=1_000_000,
     rate=1e-3,
     weighting="uniform",
+    wordings=8,
 )
 UPSCALERS: Mapping[str, UpscalerRecipe] = {
     "tiny": replace(

@@ -133,21 +133,24 @@ def train_upscaler(
         str,
         typer.Option(help="128 (32 to 128 px), 128-polish (to go on from it), 256 (64 to 256 px, for a GPU) or tiny."),
     ] = "128",
+    text_encoder: Annotated[
+        Path | None, typer.Option(help="The folder of the stage I that goes before it; by default miniature's.")
+    ] = None,
 ) -> None:
     """Train stage II of a cascade: drawings made four times as large.
 
-    It learns from crops, and from drawings alone: any stage I with pictures of a quarter of its size
-    goes before it.
+    It learns from drawings, or crops of them, told their captions by the text encoder of the stage I that
+    goes before it. What that stage I draws it never sees.
 
     **Examples**
 
-        duckrabbit train upscaler --preset 128 --data drawings-128
+        duckrabbit train upscaler --preset 128 --data drawings-128 --text-encoder MODEL
         duckrabbit train upscaler --preset 256 --data drawings-256 --precision bf16 --minutes 9
         duckrabbit train upscaler --preset 128-polish --data drawings-128 --start MODEL/stage_2
     """
     from duckrabbit.app.cascade_training import upscaler
 
-    upscaler(common, preset)
+    upscaler(common, preset, text_encoder)
 
 
 def train_classifier(
