@@ -50,6 +50,12 @@ def test_pieces_are_the_most_common_the_letters_and_what_is_said():
     assert "▁naïve" not in choose(vocabulary, 10_000)
 
 
+def test_numbers_are_said_by_their_digits():
+    vocabulary = {piece: i for i, piece in enumerate(["dog", "1", "##7", "1705", "##54th", "b1", "5th"])}
+    assert set(choose(vocabulary, 100)) == {"▁dog", "▁1", "7"}
+    assert set(choose(vocabulary, 1, {3})) == {"▁dog", "▁1", "7", "▁1705"}
+
+
 def test_a_word_that_is_known_is_one_piece(start):
     into, count = start
     tokenizer = T5Tokenizer.from_pretrained(into / "tokenizer", local_files_only=True)

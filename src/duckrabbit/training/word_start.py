@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 SPECIAL = ("<pad>", "</s>", "<unk>")
 _CONTINUED, _SPACE = "##", "▁"
 _READABLE = re.compile(r"[a-z0-9]+|\.\.\.|[-!&',.?’]")
+_NUMBER = re.compile(r".*[0-9].+|.+[0-9]")
 
 
 def write_start(source: Path, into: Path, recipe: TextRecipe, texts: Iterable[str], count: int = 20_000) -> int:
@@ -59,11 +60,13 @@ def write_start(source: Path, into: Path, recipe: TextRecipe, texts: Iterable[st
 def choose(vocabulary: Mapping[str, int], count: int, spoken: Collection[int] = ()) -> dict[str, int]:
     """The first `count` readable pieces of a WordPiece vocabulary, single characters, and those in `spoken`.
 
-    By their names in Unigram, with their numbers, in their order, which is that of how common they are.
+    By their names in Unigram, with their numbers, in their order, which is that of how common they are. A number of
+    several digits is said by its digits, unless it is in `spoken`: drawings need no years.
     """
     ordered = sorted(vocabulary.items(), key=lambda item: item[1])
     readable = [(piece, i) for piece, i in ordered if _READABLE.fullmatch(piece.removeprefix(_CONTINUED))]
     wanted = {i for piece, i in readable if len(piece.removeprefix(_CONTINUED)) == 1} | set(spoken)
+    readable = [(p, i) for p, i in readable if i in wanted or not _NUMBER.fullmatch(p.removeprefix(_CONTINUED))]
     kept = [(p, i) for k, (p, i) in enumerate(readable) if k < count or i in wanted]
     return {p.removeprefix(_CONTINUED) if p.startswith(_CONTINUED) else _SPACE + p: i for p, i in kept}
 
