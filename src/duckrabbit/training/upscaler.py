@@ -3,7 +3,7 @@
 The low resolution picture is the drawing shrunk by area, enlarged again as in sampling, and noised
 to a level that the network is told: in sampling it comes from a stage I that makes mistakes (Ho et
 al. 2022, arXiv 2106.15282, section 4.2). Noise hides small ones; contrast, saturation and inks that
-are a little off, and a soft grain, it does not, and so they are made in training too (`mistaken`):
+are off, and uneven, it does not, and so such mistakes are made in training too (`mistaken`):
 a network that is told the prompt can learn which inks a style has. The network learns v, which is of
 use at high noise too, so that eight steps are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
 """
@@ -115,17 +115,18 @@ def mistaken(low: Tensor, size: float, draws: Draws) -> Tensor:
 
     Ink is what a picture lacks of white. With z standard normal, one for each picture, or for each channel of it:
     all ink times exp(0.15 size z), its saturation times exp(0.15 size z), every channel's ink times
-    exp(0.05 size z), and a grain of two pixels added, of deviation 0.05 size |z|.
+    exp(0.05 size z), and ink that is not even, times exp(0.04 size |z| x): x is the sum of noise of s = 1, 2, 4 and 8
+    pixels, enlarged, of deviation sqrt(s). So large are about the mistakes in drawings that stage I made anew from
+    t = 500 (docs/log.md).
     """
     picture = low[:, :, :1, :1]
-    kept = draws.uniform(low) < 0.25
-    size_of = torch.where(kept, 0.0, size).view(-1, 1, 1, 1)
-    contrast, saturation = ((0.15 * size_of * draws.normal(picture[:, :1])).exp() for _ in range(2))
-    inks = (0.05 * size_of * draws.normal(picture)).exp()
-    grain = 0.05 * size_of * draws.normal(low[:, :, ::2, ::2]) * draws.normal(picture[:, :1]).abs()
-    ink = (1 - low) * contrast * inks
+    strength = torch.where(draws.uniform(low) < 0.25, 0.0, size).view(-1, 1, 1, 1)
+    contrast, saturation = ((0.15 * strength * draws.normal(picture[:, :1])).exp() for _ in range(2))
+    inks = 0.05 * strength * draws.normal(picture)
+    uneven = sum(s**0.5 * enlarge(draws.normal(low[:, :, ::s, ::s]), low.shape[-1]) for s in (1, 2, 4, 8))
+    ink = (1 - low) * contrast * (inks + 0.04 * strength * draws.normal(picture[:, :1]).abs() * uneven).exp()
     grey = ink.mean(1, keepdim=True)
-    return (1 - (grey + saturation * (ink - grey)) + enlarge(grain, low.shape[-1])).clamp(-1, 1)
+    return (1 - grey - saturation * (ink - grey)).clamp(-1, 1)
 
 
 def window(images: Tensor, top: Tensor, left: Tensor, size: int) -> Tensor:
