@@ -121,7 +121,9 @@ def test_mistakes_are_of_the_size_they_say():
 
 def test_a_second_stage_goes_by_what_it_is_told(tmp_path):
     """Where the low resolution picture is all noise, only the prompt says whether the shape is red or blue."""
-    recipe = shapes.upscaler_recipe(size=16, batch=16, images=16 * 250, rate=4e-3, ema=0.0, p_uncond=0.0, times=2.0)
+    recipe = shapes.upscaler_recipe(
+        size=16, batch=16, images=16 * 250, rate=4e-3, ema=0.0, p_uncond=0.0, times=2.0, mistakes=0.0
+    )
     data = shapes.enlarged(recipe)
     module = build(recipe, finish(recipe, data, tmp_path).weights())
     generator, t = torch.Generator().manual_seed(0), torch.full((6,), 999)
