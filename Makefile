@@ -24,7 +24,7 @@ test: install
 
 # The pictures of the README, made anew.
 pictures: install
-	$(BIN)/duckrabbit anagram "a flat emoji of a tropical fish" "a flat emoji of a rose" --view rotate_90 --seed 3 \
+	$(BIN)/duckrabbit anagram "a glossy emoji of a pear" "a glossy emoji of a light bulb" --view rotate_180 --seed 0 \
 		--out out/readme/anagram
 	$(BIN)/duckrabbit gallery --only forward --out out/readme/gallery
 	$(BIN)/duckrabbit denoise out/readme/gallery/pictures/face.png --t 500 --out out/readme/denoise

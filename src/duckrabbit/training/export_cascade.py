@@ -32,7 +32,7 @@ from duckrabbit.training.words import LENGTH, TOKENIZER
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
 SPACING: Spacing = "linspace"
 VARIANCE: Mapping[str, Literal["learned", "small"]] = {"text": "learned", "upscaler": "small"}
-NOISE_LEVEL, SCALE = 100, 4.0
+NOISE_LEVEL, SCALE = 100, 3.0
 """What a stage recommends: its steps and how they are spread, the variance of a step, the noise level of stage II,
 the scale of stage I.
 
