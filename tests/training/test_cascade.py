@@ -227,7 +227,7 @@ def test_the_exported_folder_is_a_cascade_with_its_own_habits(cascade):
     assert [s.steps for s in model.stages] == [25, 8]
     assert [s.prediction_type for s in model.stages] == ["epsilon", "v_prediction"]
     assert all(s.learned_variance and s.gflop for s in model.stages)
-    assert (model.card.guidance_scale, model.card.guidance_scale_stage2, model.stages[1].noise_level) == (4.0, 1.0, 100)
+    assert (model.card.guidance_scale, model.card.guidance_scale_stage2, model.stages[1].noise_level) == (3.0, 1.0, 100)
     card = json.loads((cascade / "model" / "card.json").read_text())["training"]
     assert (card["data"], card["steps"], card["images"]) == ("shapes", 2, 16)
     assert "| shapes by us | CC0-1.0 | 12 |" in (cascade / "model" / "README.md").read_text()
