@@ -23,7 +23,7 @@ from importlib.resources import files
 import torch
 
 import duckrabbit as dr
-from duckrabbit.models.cascade import Cascade
+from duckrabbit.models.cascade.model import Cascade
 
 PROMPT = "a glossy emoji of a cat face"
 
@@ -82,7 +82,7 @@ def diffusers_pipeline(model: Cascade, batch: int, steps: int) -> Callable[[], o
     """Diffusers' own pipeline on the same folder."""
     from diffusers import IFPipeline
 
-    folder = files("duckrabbit.models").joinpath("weights", "miniature")
+    folder = files("duckrabbit").joinpath("assets/weights", "miniature")
     pipe = IFPipeline.from_pretrained(str(folder), dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
     prompt, negative = pipe.encode_prompt(PROMPT)

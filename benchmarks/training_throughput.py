@@ -26,11 +26,11 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator, PartialState
 
-from duckrabbit.networks.unet import UNetConfig, build_unet
-from duckrabbit.training.data import Pictures
-from duckrabbit.training.loop import Trainer
-from duckrabbit.training.recipes import find_recipe
+from duckrabbit.data.mnist.read import Pictures
+from duckrabbit.networks.unet_28 import UNetConfig, build_unet
+from duckrabbit.training.digits.recipes import find_recipe
 from duckrabbit.training.speed import Speed, fastest, keep_memory
+from duckrabbit.training.trainer import Trainer
 
 BATCH = 128
 

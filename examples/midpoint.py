@@ -17,7 +17,7 @@ from torch import Tensor
 import duckrabbit as dr
 from duckrabbit.diffusion.prediction import Denoiser
 from duckrabbit.diffusion.solvers import Memory, NoiseSource, Step
-from duckrabbit.networks.oracle import GaussianMixture
+from duckrabbit.networks.mixture import GaussianMixture
 
 
 def level(half_log_snr: float) -> dr.NoiseLevel:

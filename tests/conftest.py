@@ -5,6 +5,7 @@ import os
 import pytest
 from hypothesis import settings
 
+pytest_plugins = ["command_line", "on_oracle"]
 settings.register_profile("duckrabbit", derandomize=True, deadline=None, max_examples=40, database=None)
 settings.load_profile("duckrabbit")
 os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
@@ -19,7 +20,7 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def _own_names():
     """Views that a test defines are gone after it."""
-    from duckrabbit.guidance.own_views import OWN_VIEWS, VIEWS
+    from duckrabbit.guidance.views.own import OWN_VIEWS, VIEWS
 
     views, own = dict(VIEWS), dict(OWN_VIEWS)
     yield

@@ -2,9 +2,9 @@
 
 import torch
 
-from duckrabbit.drawings.drawings import Drawings
-from duckrabbit.evaluation.judge import SIZE, Judge, Shape
-from duckrabbit.evaluation.vocabulary import Vocabulary
+from duckrabbit.data.drawings.drawings import Drawings
+from duckrabbit.evaluation.drawings.judge import SIZE, Judge, Shape
+from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 
 SHAPES = ("circle", "square", "triangle", "cross", "bar", "eye")
 STYLES = ("filled drawing", "outlined drawing")
@@ -59,7 +59,7 @@ class Right(Judge):
         return torch.nn.functional.normalize(ink.flatten(1), dim=1)
 
     def forward(self, pictures):
-        from duckrabbit.evaluation.judge import Seen
+        from duckrabbit.evaluation.drawings.judge import Seen
 
         features = self._blocks(pictures)
         cosines = (features @ self.patterns.T).view(-1, len(SHAPES), len(STYLES))

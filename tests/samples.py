@@ -9,7 +9,7 @@ import sys
 import numpy as np
 from PIL import Image
 
-MAIN = "from duckrabbit.app.cli import main; main()"
+MAIN = "from duckrabbit.cli.main import main; main()"
 
 
 def pixels(height, width=None, seed=0):

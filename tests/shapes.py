@@ -13,10 +13,10 @@ import torch
 from PIL import Image
 
 import tiny
-from duckrabbit.drawings.drawings import Drawings
-from duckrabbit.training.text import TEXTS, Captioned, TextRecipe
-from duckrabbit.training.upscaler import UPSCALERS, Enlargements, UpscalerRecipe, enlargements
-from duckrabbit.training.words import read_wordings
+from duckrabbit.data.drawings.drawings import Drawings
+from duckrabbit.training.cascade.stage1 import TEXTS, Captioned, TextRecipe
+from duckrabbit.training.cascade.stage2 import UPSCALERS, Enlargements, UpscalerRecipe, enlargements
+from duckrabbit.training.cascade.words import read_wordings
 
 COLOURS = {"red": (220, 40, 40), "blue": (40, 60, 220)}
 SHAPES = ("house", "cat")  # words that the tiny tokenizer knows: a square and a disc

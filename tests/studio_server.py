@@ -9,8 +9,8 @@ def start(folder, **wishes):
     """A studio that answers: its address, its desk and shelf, and how to end it."""
     import uvicorn
 
-    from duckrabbit.app.cli import app
-    from duckrabbit.app.studio.serve import Studio, Wishes, listen, settings
+    from duckrabbit.cli.main import app
+    from duckrabbit.studio.server.serve import Studio, Wishes, listen, settings
 
     made = Studio(app, Wishes(folder, wishes.pop("model", "oracle"), browser=False, **wishes))
     listening = listen("127.0.0.1", 0)

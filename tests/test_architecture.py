@@ -14,21 +14,45 @@ ROOT = Path(duckrabbit.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
 LIMIT, LONGEST = 300, 60
 
-MAY_IMPORT = {
-    "diffusion": set(),
-    "guidance": {"diffusion"},
-    "networks": {"diffusion"},
-    "models": {"diffusion", "networks"},
-    "drawings": set(),
-    "training": {"diffusion", "networks", "drawings"},
-    "tasks": {"diffusion", "guidance", "networks", "models"},
-    "evaluation": {"diffusion", "guidance", "networks", "models", "tasks", "training", "drawings"},
-    "app": {"diffusion", "guidance", "networks", "models", "tasks", "training", "evaluation", "drawings"},
+LAYERS = (
+    ("diffusion",),
+    ("guidance", "networks"),
+    ("models",),
+    ("tasks",),
+    ("records", "data", "training"),
+    ("evaluation",),
+    ("report",),
+    ("cli",),
+    ("gallery", "studio"),
+)
+"""The arrows: a folder imports what stands above it in this list, and never what stands beside or below it."""
+BARRED = {
+    "networks": {"guidance"},
+    "models": {"guidance"},
+    "training": {"tasks", "guidance", "records"},
+    "data": {"tasks", "guidance", "models", "networks", "records"},
 }
-"""The arrows: diffusion <- {guidance, networks}; networks <- {models, training}; drawings <- training;
-{guidance, models} <- tasks; {tasks, training} <- evaluation; everything <- app. An arrow may be followed further:
-what a package imports, those that import it may import too. `errors` and `files` are for all.
-guidance and networks never meet."""
+"""Arrows that the list would allow, and that there are not."""
+EXTRA = {"training": {"data"}, "evaluation": set()}
+"""Arrows between neighbours."""
+WITHIN = {
+    "guidance": ("views",),
+    "models": ("cascade digits",),
+    "data": ("mnist drawings",),
+    "training": ("digits cascade",),
+    "evaluation": ("digits drawings",),
+    "cli": ("commands",),
+    "studio": ("forms", "shelf", "queue", "page", "server"),
+}
+"""Folders inside folders: the later may import the earlier; those in one word stand beside each other."""
+FOR_ALL = {"errors", "files"}
+GATHERS = {"cli/main.py": {"gallery", "studio"}}
+"""The program gathers the commands of all three: the one file that imports what stands below it."""
+ALLOWED = {
+    folder: ({above for row in LAYERS[:k] for above in row} - BARRED.get(folder, set())) | EXTRA.get(folder, set())
+    for k, row in enumerate(LAYERS)
+    for folder in row
+}
 
 
 def name(path):
@@ -52,11 +76,23 @@ def imported(source, path):
 
 def trespasses(source, path):
     """The imports of a file that no arrow allows."""
-    package = path.relative_to(ROOT).parts[0]
+    where = path.relative_to(ROOT).parts
     if path.parent == ROOT:  # the facade and errors: what they name is loaded on first use
         return []
-    allowed = MAY_IMPORT[package] | {package, "errors", "files"}
-    return [m for m in imported(source, path) if m != "duckrabbit" and m.split(".")[1] not in allowed]
+    package, inside = where[0], where[1] if len(where) > 2 else None
+    allowed = ALLOWED[package] | FOR_ALL | GATHERS.get(name(path), set())
+    rows = [row.split() for row in WITHIN.get(package, ())]
+    rank = {folder: k for k, row in enumerate(rows) for folder in row}
+    wrong = []
+    for module in imported(source, path):
+        parts = module.split(".")[1:]
+        if not parts:
+            continue
+        if parts[0] != package:
+            wrong += [module] * (parts[0] not in allowed)
+        elif inside and len(parts) > 1 and parts[1] in rank and parts[1] != inside:
+            wrong += [module] * (rank[parts[1]] >= rank[inside])
+    return wrong
 
 
 @pytest.mark.parametrize("path", FILES, ids=name)
@@ -71,7 +107,8 @@ def test_imports_follow_the_arrows(path):
         "from duckrabbit.networks.batching import batched",
         "from duckrabbit import networks",
         "from ..networks import batching",
-        "def f():\n    from duckrabbit.app import cli",
+        "def f():\n    from duckrabbit.cli import main",
+        "from ..records import read",
     ],
 )
 def test_an_import_against_the_arrows_is_found(line):
@@ -80,9 +117,46 @@ def test_an_import_against_the_arrows_is_found(line):
     assert not trespasses(allowed, ROOT / "guidance" / "nodes.py")
 
 
-def test_every_package_has_its_arrows():
-    packages = {p.parent.name for p in ROOT.glob("*/__init__.py")}
-    assert packages <= set(MAY_IMPORT)
+def test_every_folder_has_its_arrows():
+    packages = {str(p.parent.relative_to(ROOT)) for p in ROOT.rglob("__init__.py")} - {"."}
+    inner = {f"{folder}/{part}" for folder, rows in WITHIN.items() for row in rows for part in row.split()}
+    assert packages == {folder for row in LAYERS for folder in row} | inner
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [
+        ("from duckrabbit.studio.page import tabs", "studio/shelf/shelf.py"),
+        ("from duckrabbit.training.digits import recipes", "training/cascade/recipe.py"),
+        ("from duckrabbit.gallery import build", "studio/page/tabs.py"),
+        ("from duckrabbit.gallery import build", "cli/perform.py"),
+        ("from duckrabbit.cli import options", "report/sheet.py"),
+    ],
+)
+def test_an_import_between_inner_folders_is_found(line, place):
+    assert trespasses(line, ROOT / place)
+
+
+def test_no_module_imports_itself_by_a_detour():
+    """No circle of imports at all, not even of lazy ones, once the program that gathers the commands is left out."""
+    modules = {".".join(("duckrabbit", *p.relative_to(ROOT).with_suffix("").parts)): p for p in FILES}
+    graph = {}
+    for module, path in modules.items():
+        if path.parent == ROOT or path.stem == "__init__" or name(path) in GATHERS:
+            continue
+        named = imported(path.read_text(), path)
+        graph[module] = {m if m in modules else m.rpartition(".")[0] for m in named} & set(modules)
+    done = set()
+
+    def walk(module, way):
+        assert module not in way, f"a circle: {' > '.join([*way[way.index(module) :], module])}"
+        if module not in done:
+            for other in sorted(graph.get(module, ())):
+                walk(other, [*way, module])
+            done.add(module)
+
+    for module in graph:
+        walk(module, [])
 
 
 def batch_calls(source):

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from duckrabbit.app.cli import app
+from duckrabbit.cli.main import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

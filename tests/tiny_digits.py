@@ -5,10 +5,10 @@ from dataclasses import replace
 import torch
 from accelerate import Accelerator
 
-from duckrabbit.training.data import Pictures
-from duckrabbit.training.export import export
-from duckrabbit.training.loop import Trainer
-from duckrabbit.training.recipes import find_recipe
+from duckrabbit.data.mnist.read import Pictures
+from duckrabbit.training.digits.export import export
+from duckrabbit.training.digits.recipes import find_recipe
+from duckrabbit.training.trainer import Trainer
 
 DATA = Pictures(
     torch.randint(0, 256, (32, 28, 28), generator=torch.Generator().manual_seed(0), dtype=torch.uint8),

@@ -8,8 +8,8 @@ import tarfile
 
 from PIL import Image, ImageDraw
 
-from duckrabbit.drawings import sources
-from duckrabbit.drawings.packages import integrity
+from duckrabbit.data.drawings import sources
+from duckrabbit.data.drawings.packages import integrity
 
 EMOJI = {  # label: code, group, subgroup, shortcodes
     "cat": ("1F408", 3, 31, ["cat2"]),

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
     from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
     from duckrabbit.guidance.tree import Guidance, ask_all, lower
-    from duckrabbit.guidance.views import VIEWS, PixelView, parse_view
+    from duckrabbit.guidance.views.shipped import VIEWS, PixelView, parse_view
     from duckrabbit.models.load import load
+    from duckrabbit.records.replay import replay
     from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr
     from duckrabbit.tasks.job import Job, Stage, cost
     from duckrabbit.tasks.pictures import as_mask, as_picture
-    from duckrabbit.tasks.replay import replay
     from duckrabbit.tasks.results import Result
     from duckrabbit.tasks.run import run, run_all
     from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
@@ -49,12 +49,12 @@ _PLACES = {
     "guidance.filters": "Colour Grey HighPass LowPass",
     "guidance.nodes": "CFG Bands Clip Masked Mean Prompt Threshold Viewed Weighted",
     "guidance.tree": "Guidance ask_all lower",
-    "guidance.views": "VIEWS PixelView parse_view",
+    "guidance.views.shipped": "VIEWS PixelView parse_view",
     "models.load": "load",
     "tasks.classical": "best_gaussian_blur best_median psnr",
     "tasks.job": "Job Stage cost",
     "tasks.pictures": "as_mask as_picture",
-    "tasks.replay": "replay",
+    "records.replay": "replay",
     "tasks.results": "Result",
     "tasks.run": "run run_all",
     "tasks.tasks": "anagram denoise edit generate hybrid inpaint noise upscale",

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation import denoising
-from duckrabbit.evaluation.classifier import Classifier, distort, judge, load_classifier, save_classifier
+from duckrabbit.evaluation.digits import denoising
+from duckrabbit.evaluation.digits.classifier import Classifier, distort, judge, load_classifier, save_classifier
 from duckrabbit.evaluation.scores import frechet, kernel_distance, mean_score, memorised, nearest, per_class, share
 from duckrabbit.training.objectives import Draws
 

@@ -14,7 +14,7 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views import Flip, Negate, Rotate, Sequence
+from duckrabbit.guidance.views.shipped import Flip, Negate, Rotate, Sequence
 from trees import AT, Counting, answer, count_questions, picture
 
 CAT, DUCK, NULL = Prompt("cat"), Prompt("duck"), Prompt("")

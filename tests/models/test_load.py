@@ -17,8 +17,8 @@ import tiny
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
+from duckrabbit.models.cascade.memory import SMALL
 from duckrabbit.models.load import digits_folder, load
-from duckrabbit.models.memory import SMALL
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_a_small_cascade_stays_so_that_a_second_run_is_instant(cascade_folder, a
 
 
 def test_auto_is_strict_above_the_limit(cascade_folder, monkeypatch):
-    monkeypatch.setattr("duckrabbit.models.memory.SMALL", 1000)
+    monkeypatch.setattr("duckrabbit.models.cascade.memory.SMALL", 1000)
     assert load(cascade_folder).memory.policy == "strict"
     assert SMALL == 1 << 30
 
@@ -243,7 +243,7 @@ def test_a_damaged_file_is_a_sentence_under_every_policy(copy):
 
 
 def test_another_file_than_the_cards_is_refused(cascade_folder, monkeypatch):
-    from duckrabbit.models.parts import Folder, unet_part
+    from duckrabbit.models.cascade.parts import Folder, unet_part
 
     name = "unet/diffusion_pytorch_model.safetensors"
     part = unet_part(Folder(cascade_folder, sha256={name: "0" * 64}), "U-Net", "float32")
@@ -345,7 +345,7 @@ def test_roles_fit_their_models():
 def test_the_miniature_was_trained_on_its_roles():
     from importlib.resources import files
 
-    words = files("duckrabbit.models").joinpath("weights/miniature/prompts.txt").read_text().splitlines()
+    words = files("duckrabbit").joinpath("assets/weights/miniature/prompts.txt").read_text().splitlines()
     card = cards()["miniature"]
     for prompt in card.roles["generate"]:
         style = next(s for s in words if prompt.startswith(s + " "))
@@ -353,7 +353,7 @@ def test_the_miniature_was_trained_on_its_roles():
 
 
 def test_tiny_sizes_are_counted_from_the_files(cascade_folder):
-    from duckrabbit.models.parts import Folder
+    from duckrabbit.models.cascade.parts import Folder
 
     assert Folder(cascade_folder).size("unet") == sum(p.numel() for p in tiny.unet(16).parameters())
 
@@ -361,8 +361,8 @@ def test_tiny_sizes_are_counted_from_the_files(cascade_folder):
 def test_a_text_encoder_too_large_for_the_gpu_computes_on_the_cpu(monkeypatch):
     from types import SimpleNamespace
 
-    from duckrabbit.models.parts import _place
-    from duckrabbit.models.text import TextEncoder
+    from duckrabbit.models.cascade.parts import _place
+    from duckrabbit.models.cascade.text import TextEncoder
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=8 << 30))
     assert _place("cuda", "float16", 4_700_000_000) == ("cpu", "bfloat16")

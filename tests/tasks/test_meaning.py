@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import duckrabbit as dr
-from duckrabbit.app.figures import unit
 from duckrabbit.diffusion.streams import Noise
+from duckrabbit.report.figures import unit
 from duckrabbit.tasks.classical import SIGMAS, best_gaussian_blur, psnr
 from duckrabbit.tasks.pictures import open_picture, resize, to_range
 

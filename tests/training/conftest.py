@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from duckrabbit.training.data import Pictures
-from duckrabbit.training.recipes import Recipe, find_recipe
+from duckrabbit.data.mnist.read import Pictures
+from duckrabbit.training.digits.recipes import Recipe, find_recipe
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ torch.set_num_threads(1)
 
 from accelerate import Accelerator  # noqa: E402
 
+from duckrabbit.data.mnist.read import Pictures  # noqa: E402
 from duckrabbit.errors import UserError  # noqa: E402
-from duckrabbit.training.data import Pictures  # noqa: E402
-from duckrabbit.training.loop import Trainer, read_metrics  # noqa: E402
-from duckrabbit.training.recipes import find_recipe  # noqa: E402
+from duckrabbit.training.digits.recipes import find_recipe  # noqa: E402
+from duckrabbit.training.trainer import Trainer, read_metrics  # noqa: E402
 
 KILLS = 24
 

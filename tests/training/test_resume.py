@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from duckrabbit.errors import UserError
 from duckrabbit.training.checkpoint import load_tensors, save_tensors
-from duckrabbit.training.loop import CHECKPOINT, METRICS, Trainer, read_metrics
+from duckrabbit.training.trainer import CHECKPOINT, METRICS, Trainer, read_metrics
 
 DRIVERS = Path(__file__).parent / "drivers.py"
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -78,7 +78,7 @@ def test_processes_that_share_no_folder_are_told_so_before_the_first_step(tmp_pa
 
 @pytest.mark.parametrize("goal", ["fast-class", "cs180-class", "cs180-flow-time", "cs180-denoiser"])
 def test_stopping_and_going_on_changes_nothing(tmp_path, pictures, tiny, goal):
-    from duckrabbit.training.recipes import find_recipe
+    from duckrabbit.training.digits.recipes import find_recipe
 
     recipe = replace(find_recipe(goal), hidden=2, batch=16, epochs=2)
     straight = finish(recipe, pictures, tmp_path / "straight")

@@ -54,7 +54,7 @@ def package_folder(source: str) -> Path | None:
     """The folder that a card's "package:FOLDER" stands for; None for any other source."""
     if not source.startswith(_PACKAGE):
         return None
-    return Path(str(files("duckrabbit.models").joinpath("weights", source.removeprefix(_PACKAGE))))
+    return Path(str(files("duckrabbit").joinpath("assets/weights", source.removeprefix(_PACKAGE))))
 
 
 def _card(name: str, entry: dict[str, Any]) -> Card:

@@ -12,16 +12,16 @@ import torch
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder
 from duckrabbit.models.cards import card as known_card
-from duckrabbit.models.cascade import Cascade, encoder_hash
-from duckrabbit.models.digits import is_digits, load_digits
-from duckrabbit.models.folder import StageConfig, check_index, folder_card, read_json, stage_facts
-from duckrabbit.models.hub import Hub, Repository, is_repository
-from duckrabbit.models.memory import Part, Policy
+from duckrabbit.models.cascade.folder import StageConfig, check_index, folder_card, read_json, stage_facts
+from duckrabbit.models.cascade.hub import Hub, Repository, is_repository
+from duckrabbit.models.cascade.memory import Part, Policy
+from duckrabbit.models.cascade.model import Cascade, encoder_hash
+from duckrabbit.models.cascade.parts import Folder, Source, object_part, text_part, unet_part
+from duckrabbit.models.cascade.scheduler import read_scheduler
+from duckrabbit.models.cascade.text import PromptTable, TextEncoder, read_prompts
+from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle
-from duckrabbit.models.parts import Folder, Source, object_part, text_part, unet_part
-from duckrabbit.models.scheduler import read_scheduler
-from duckrabbit.models.text import PromptTable, TextEncoder, read_prompts
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 

@@ -16,7 +16,7 @@ from duckrabbit.diffusion.levels import NoiseLevel, squaredcos_cap_v2
 from duckrabbit.diffusion.prediction import Condition, Network, Prediction, Query
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card, Limiter, StageFacts
-from duckrabbit.networks.oracle import GaussianMixture, oracle_network
+from duckrabbit.networks.mixture import GaussianMixture, oracle_network
 
 SIZE = 32
 STD = 0.03

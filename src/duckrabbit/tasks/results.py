@@ -23,7 +23,7 @@ from torch import Tensor
 from duckrabbit.files import Atomic
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.pictures import to_pixels, write_png
-from duckrabbit.tasks.recipes import to_plain
+from duckrabbit.tasks.plain import to_plain
 
 FORMAT = 1
 CHUNK = "duckrabbit"

@@ -22,7 +22,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views import needs_symmetric_range, parse_view
+from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.pictures import Source, as_mask, as_picture, resize, seen, to_range

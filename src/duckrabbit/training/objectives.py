@@ -18,7 +18,7 @@ from duckrabbit.diffusion.levels import DiscreteSchedule
 from duckrabbit.diffusion.prediction import Parameterisation
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
-from duckrabbit.networks.unet import NO_CLASS
+from duckrabbit.networks.unet_28 import NO_CLASS
 
 Net = Callable[[Tensor, Tensor | None, Tensor | None], Tensor]
 """net(x, t, labels), as networks.unet.UNet."""

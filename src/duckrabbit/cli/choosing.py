@@ -1,0 +1,75 @@
+"""Choosing seeds: many are tried at stage I, where it is cheap, and the judge keeps those that it reads best."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from duckrabbit.errors import UserError
+from duckrabbit.guidance.views.shipped import parse_view
+from duckrabbit.report.figures import Run
+from duckrabbit.tasks.job import Job, value_range
+from duckrabbit.tasks.results import Result
+
+if TYPE_CHECKING:
+    from duckrabbit.evaluation.drawings.readings import Look, Readings
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """The seeds that were kept, the best first; `words` says how each was read; `run` makes them, or has them made."""
+
+    seeds: tuple[int, ...]
+    words: Mapping[int, str]
+    run: Run
+
+
+def first_stage(job: Job) -> Job:
+    """The part of a job that seeds are tried with."""
+    return replace(job, stages=job.stages[:1], title=f"trying seeds: {job.title}", composite=None)
+
+
+def choose(run: Run, job: Job, looks: Sequence[tuple[Look, str]], tried: Sequence[int], count: int) -> Choice:
+    """Try the seeds `tried` at stage I and keep the `count` with the largest alignment (evaluation.readings).
+
+    A job of one stage is not run again for those that are kept.
+    """
+    from duckrabbit.evaluation.drawings.judge import load_judge
+    from duckrabbit.evaluation.drawings.readings import read
+
+    judge, _ = load_judge()
+    for _, prompt in looks:
+        judge.vocabulary.subject(prompt)  # what the judge does not know is said before anything runs
+    trial = first_stage(job)
+    result = run(trial, tried, None)
+    low, high = value_range(trial)
+    readings: Readings = read(judge, ((result.images - low) / (high - low)).clamp(0, 1) * 2 - 1, looks)
+    rows = readings.best(count)
+    seeds = tuple(tried[row] for row in rows)
+    again = run if len(job.stages) > 1 else lambda *_: _picked(result, job, rows)
+    return Choice(seeds, {tried[row]: readings.words(row) for row in rows}, again)
+
+
+def anagram_looks(job: Job, prompts: Mapping[str, str]) -> list[tuple[Look, str]]:
+    """Each view of an anagram with its prompt."""
+    return [(parse_view(spec, job.model.stages[0].size), prompt) for spec, prompt in prompts.items()]
+
+
+def hybrid_looks(near: str, far: str | None) -> list[tuple[Look, str]]:
+    """A hybrid from near and from afar. Raises UserError where its low band is a picture."""
+    from duckrabbit.evaluation.drawings.readings import from_afar
+
+    if far is None:
+        raise UserError("The judge reads prompts, and the low band of this hybrid is a picture; leave out --judge.")
+    return [(lambda x: x, near), (from_afar, far)]
+
+
+def _picked(result: Result, job: Job, rows: Sequence[int]) -> Result:
+    """The part of a result with these rows."""
+    index = torch.tensor(rows)
+    images = tuple(stage[index] for stage in result.stage_images)
+    seeds = tuple(result.seeds[row] for row in rows)
+    return replace(result, job=job, seeds=seeds, images=result.images[index], stage_images=images)

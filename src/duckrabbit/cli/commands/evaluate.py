@@ -1,0 +1,175 @@
+"""The commands `evaluate` and `curves`: how good a model is, with intervals, and how its training went."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from duckrabbit.cli.options import find_model, numbers, with_examples
+from duckrabbit.errors import UserError
+
+if TYPE_CHECKING:
+    from duckrabbit.evaluation.settings import Setting
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file to `app`."""
+    for function in (evaluate, curves):
+        app.command(help=with_examples(function))(function)
+
+
+def evaluate(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A text-to-image model, a model of digits, a folder, or a run.")
+    ],
+    guidance_scale: Annotated[
+        str | None, typer.Option("--guidance-scale", "--scales", help="`1,2,5` compares three; 1 is no guidance.")
+    ] = None,
+    solver: Annotated[str | None, typer.Option(help="`dpm++,ddim` compares two.")] = None,
+    steps: Annotated[str | None, typer.Option(help="`10,20` compares two.")] = None,
+    count: Annotated[
+        int | None, typer.Option("--count", "--samples", min=20, help="Pictures, or prompts of each kind, a setting.")
+    ] = None,
+    memory: Annotated[bool, typer.Option("--memory/--no-memory", help="Look for repeated training pictures.")] = True,
+    sheet: Annotated[bool, typer.Option("--sheet/--no-sheet", help="Draw the 100 uncurated samples.")] = True,
+    stage: Annotated[int, typer.Option(min=1, help="Judge what comes out of this stage.")] = 1,
+    judge: Annotated[Path | None, typer.Option(help="Instead of the shipped one: of `duckrabbit train judge`.")] = None,
+    data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
+    device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would cost.")] = False,
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="A folder for the table, the data, the plot and the page.")
+    ] = Path("out/evaluate"),
+) -> None:
+    """Score a model: what it draws is judged, measured and compared, with intervals.
+
+    A diffusion model of digits: accuracy, if it knows classes; Frechet distance and KID in the features of the
+    classifier that comes with duckrabbit; repeated training pictures. A denoiser: PSNR and SSIM at every noise level,
+    against the best blur. All settings use the same seeds.
+
+    A text-to-image model of drawings: whether a judge sees the subject and the style that were asked for, in pairs
+    that training showed and in pairs it did not; Frechet distance and KID to held-out drawings; repeated training
+    drawings; a sheet of 100 samples. It needs the drawings (`duckrabbit data build drawings`).
+
+    **Examples**
+
+        duckrabbit evaluate mnist-class
+        duckrabbit evaluate miniature
+        duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
+        duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
+    """
+    from duckrabbit.cli.drawing_scores import Wishes, report
+    from duckrabbit.data.folders import data_folder
+    from duckrabbit.evaluation.drawings.judge import SHIPPED
+    from duckrabbit.models.load import digits_folder, load
+
+    name = find_model(model)
+    if (digits := digits_folder(name)) is not None:
+        if judge or data or stage != 1 or dry_run:
+            raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
+        _digits(name, digits, (device, dtype), (guidance_scale, solver, steps), count or 2000, memory, output)
+        return
+    loaded = load(name, device=device, dtype=dtype)
+    if stage > len(loaded.stages):
+        raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
+    own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
+    settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
+    against = data or data_folder("drawings-64")
+    eyes = judge or SHIPPED
+    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
+
+
+Choices = tuple[str, str, str]
+"""Guidance scales, solvers and steps, as typed."""
+
+
+def _choices(scales: str | None, solvers: str | None, steps: str | None, own: Choices) -> Choices:
+    return scales or own[0], solvers or own[1], steps or own[2]
+
+
+def _digits(
+    name: str,
+    folder: Path,
+    where: tuple[str | None, str | None],
+    typed: tuple[str | None, str | None, str | None],
+    count: int,
+    memory: bool,
+    output: Path,
+) -> None:
+    """Score a model of digits on the device and in the precision of `where`, with the settings `typed`."""
+    from duckrabbit.cli.digit_scores import denoiser_scores, diffusion_scores
+    from duckrabbit.models.digits.model import DigitsConfig
+    from duckrabbit.models.load import load
+
+    config = DigitsConfig.read(folder)
+    learned, classes = config.training.get("recipe", {}).get("data", "mnist"), config.network.conditioning == "class"
+    if config.network.conditioning == "none":
+        denoiser_scores(folder, learned, count, output)
+        return
+    if learned != "mnist":
+        raise UserError(f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only.")
+    if typed[0] and not classes:
+        raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
+    model = load(name, device=where[0], dtype=where[1])
+    usual = "1,2,5" if classes else "1", model.card.solver, str(model.stages[0].steps)
+    diffusion_scores(model, _settings(*_choices(*typed, usual)), count, memory, output, classes=classes)
+
+
+def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
+    """All combinations of the comma lists. Raises UserError for what is no number, and for no solver."""
+    from duckrabbit.evaluation.settings import Setting
+
+    return [
+        Setting(scale, name.strip(), n)
+        for name in solvers.split(",")
+        for n in numbers(steps, "--steps", int)
+        for scale in numbers(scales, "--guidance-scale", float)
+    ]
+
+
+def _lies(name: str) -> Path | None:
+    """The folder in which a text-to-image model lies, if it lies in one."""
+    from duckrabbit.models.cascade.hub import Hub
+    from duckrabbit.models.cascade.parts import Folder
+    from duckrabbit.models.load import find_sources
+
+    source = None if name == "oracle" else find_sources(name, False, None, Hub())[1]
+    return source.path if isinstance(source, Folder) else None
+
+
+def curves(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Names, folders of trained models, or names of runs.")
+    ],
+    out: Annotated[Path | None, typer.Option("--out", help="The folder to write to; a new one by default.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Draw how the loss fell while models of digits were trained; of a run that is not finished, so far.
+
+    **Examples**
+
+        duckrabbit curves mnist-class
+        duckrabbit curves mnist-class cs180-class
+    """
+    from duckrabbit.cli.options import Common
+    from duckrabbit.cli.perform import perform
+    from duckrabbit.report.learning import learning
+
+    logs = {name: _log_folder(name) for name in models}
+    perform(Common(out=out, quiet=quiet, command="curves"), [], lambda run: learning(logs))
+
+
+def _log_folder(name: str) -> Path:
+    """The folder with the log of a model's training. Raises UserError where there is none."""
+    from duckrabbit.data.folders import kept_runs, runs_folder
+    from duckrabbit.models.load import digits_folder
+    from duckrabbit.training.trainer import METRICS
+
+    left = digits_folder(find_model(name))
+    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left, kept_runs().get(name)):
+        if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
+            return folder
+    raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")

@@ -1,0 +1,166 @@
+"""`duckrabbit evaluate` on a text-to-image model: what it asks, what it costs, and the report it writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from torch import Tensor
+
+from duckrabbit.cli.perform import STOPPED, console, progress
+from duckrabbit.data.drawings.drawings import load_drawings, read_index
+from duckrabbit.errors import UserError
+from duckrabbit.evaluation.drawings import scorecard as cards
+from duckrabbit.evaluation.drawings.judge import Judge, load_judge, look
+from duckrabbit.evaluation.drawings.scorecard_lines import Line, as_table, rows_of
+from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
+from duckrabbit.evaluation.scores import table
+from duckrabbit.evaluation.settings import Setting
+from duckrabbit.files import write_text
+from duckrabbit.models.model import Model
+from duckrabbit.models.weights import file_hash
+from duckrabbit.report.scorecard_page import page, panels, sheet_of
+from duckrabbit.report.sheet import draw_sheet
+from duckrabbit.tasks import timing as speed
+from duckrabbit.tasks.pictures import write_png
+
+SHEET_SIZE = 100
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was asked for on the command line."""
+
+    settings: tuple[Setting, ...]
+    samples: int
+    stages: int
+    memory: bool
+    sheet: bool
+    dry_run: bool
+    judge: Path
+    data: Path
+    output: Path
+
+
+def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
+    """Draw, score and write scores.md, scores.json, scores.png, sheet.png and index.html, after every setting anew.
+
+    folder: where the model lies, for its own list of prompts. Ctrl-C leaves a report of what was finished.
+    """
+    judge, facts = load_judge(wishes.judge)
+    index = read_index(wishes.data)
+    train, held_out = (load_drawings(wishes.data, part) for part in ("train", "held-out"))
+    prompts = model_vocabulary(folder, judge.vocabulary)
+    against = cards.reference(judge, train, held_out, {pair.style for pair in prompts})
+    asked = cards.questions(
+        prompts, pairs_in(train, judge.vocabulary), pairs_in(held_out, judge.vocabulary), wishes.samples
+    )
+    sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
+    usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
+    prices = [
+        cards.price(model, wishes.settings, len(asked), wishes.stages),
+        cards.price(model, (usual,), len(sheet), wishes.stages),
+    ]
+    typer.echo(_told(model, asked, len(sheet), wishes, prices))
+    if wishes.dry_run:
+        return
+    about = {
+        "model": {"name": model.card.name, "dtype": model.dtype, "weights": dict(model.weight_hash())},
+        "judge": {"sha256": file_hash(wishes.judge), **{k: v for k, v in facts.items() if k != "log"}},
+        "data": {
+            "data_hash": index.get("data_hash"),
+            "train": len(train),
+            "held_out": len(held_out),
+            "compared_to": len(against.held_out.pictures),
+        },
+        "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": cards.SEED + k} for k, q in enumerate(asked)],
+        "stages": wishes.stages,
+    }
+    writer = _Writer(wishes.output, model, about, [cards.drawings_line(against, len(asked))])
+    try:
+        with progress(sum(p.moves for p in prices)) as advance:
+            if sheet:
+                drawn = cards.draw(model, sheet, usual, wishes.stages, advance)
+                wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
+                writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), usual)
+            for line in cards.evaluate(
+                model, against, asked, wishes.settings, wishes.stages, memory=wishes.memory, on_move=advance
+            ):
+                writer.add(line)
+                console.print(f"{line.name}: subject {line.together.first}, style {line.together.style}")
+    except KeyboardInterrupt:
+        console.print(f"Stopped. What was finished is in {wishes.output}.")
+        raise typer.Exit(STOPPED) from None
+    writer.tell()
+    typer.echo(str(wishes.output / "index.html"))
+
+
+class _Writer:
+    """The report, written anew whenever there is more of it; every file whole or not at all."""
+
+    def __init__(self, folder: Path, model: Model, about: dict[str, Any], lines: list[Line]) -> None:
+        self.folder, self.model, self.about, self.lines = folder, model, about, lines
+        self.write()
+
+    def add(self, line: Line) -> None:
+        self.lines.append(line)
+        self.write()
+
+    def sheet(self, pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], setting: Setting) -> None:
+        count = {"first": sum(r == 1 for r in ranks), "five": sum(r <= 5 for r in ranks), "of": len(ranks)}
+        cells = [{"prompt": p, "seed": cards.SEED + k, "rank": ranks[k]} for k, p in enumerate(prompts)]
+        self.about["sheet"] = {**count, "setting": setting.to_json(), "pictures": cells}
+        shown = sheet_of(pictures, prompts, ranks, self.model.card.name, setting)
+        write_png(draw_sheet(shown), self.folder / "sheet.png")
+        self.write()
+
+    def write(self) -> None:
+        data = {**self.about, "lines": [line.to_json() for line in self.lines]}
+        texts = {"scores.md": as_table(self.lines), "scores.json": json.dumps(data, indent=1, allow_nan=False)}
+        for name, text in texts.items():
+            write_text(self.folder / name, text)
+        drawn = [line for line in self.lines if line.setting]
+        if drawn:
+            from duckrabbit.report.plots import write
+
+            write(panels(self.lines), self.folder / "scores.png")
+        write_text(self.folder / "index.html", page(self.model.card, self.lines, self.about, self.folder))
+
+    def tell(self) -> None:
+        from rich.console import Console
+        from rich.markdown import Markdown
+
+        head, rows = rows_of(self.lines)
+        chosen = [head.index("setting"), 2, 3, 4, 6, head.index("Frechet")]  # what fits a terminal; scores.md has all
+        narrow = [[row[k] for k in chosen] for row in (head, *rows)]
+        Console().print(Markdown(table(narrow[0], narrow[1:])))
+
+
+def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
+    """The committed prompts, where the model can be asked them all; else drawn likewise from those that it can."""
+    with suppress(UserError):  # a judge of one's own may not know them
+        pairs = [judge.vocabulary.pair(prompt) for prompt in sheet_prompts()]
+        if all(pair in prompts for pair in pairs):
+            return [prompts[pair] for pair in pairs]
+    return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
+
+
+def _told(
+    model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes, prices: Sequence[cards.Price]
+) -> str:
+    """What will run and what it costs, in words."""
+    apart = sum(q.kind == "apart" for q in asked)
+    pictures = [sum(n) for n in zip(*(p.pictures for p in prices), strict=True)]
+    guesses = [speed.estimate(model, k, n) for k, n in enumerate(pictures)]
+    about = "unknown" if None in guesses else f"about {sum(g for g in guesses if g):.0f} s"
+    return (
+        f"{model.card.name}: {len(wishes.settings)} settings of {len(asked)} prompts ({apart} of them for pairs held "
+        f"out), and a sheet of {sheet}: {sum(p.calls for p in prices)} network calls, {sum(pictures)} pictures through "
+        f"the network, {about}."
+    )

@@ -1,0 +1,110 @@
+"""Building the gallery: run what has changed, keep what has not, write the page after each figure."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+import duckrabbit
+from duckrabbit.cli.perform import STOPPED, console
+from duckrabbit.errors import UserError
+from duckrabbit.files import write_text
+from duckrabbit.gallery.experiments import Experiment, experiments, part_b
+from duckrabbit.gallery.page import Shown, render
+from duckrabbit.models.load import load
+from duckrabbit.models.model import Model
+from duckrabbit.tasks.samples import write_pictures
+
+DONE = "done.json"
+
+
+def build(
+    app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None, parts: str = "ab"
+) -> tuple[Path, list[str]]:
+    """Make the gallery in `out`; returns its page, and the keys of the experiments that could not be made.
+
+    `chosen` are the options (model, device, dtype, prompts) that every command of part A gets;
+    `only` keeps the experiments whose key starts with it; `parts` is "a", "b" or "ab". Ctrl-C leaves
+    what is finished on the page.
+    """
+    out = out.resolve()
+    model = load(chosen["model"], **{k: v for k, v in chosen.items() if k != "model"})  # type: ignore[arg-type]
+    every = [*(experiments(model.card, len(model.stages)) if "a" in parts else ()), *(part_b() if "b" in parts else ())]
+    plan = [e for e in every if e.key.startswith(only or "")]
+    if not plan:
+        raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
+    write_pictures(out / "pictures")
+    shown: list[Shown] = []
+    try:
+        with _bar(len(plan)) as bar, _inside(out / "pictures"):
+            for experiment in plan:
+                bar(experiment.section, 0)
+                shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
+                write_text(out / "index.html", render(model.card, shown, len(plan), chosen))
+                bar(experiment.section, 1)
+    except KeyboardInterrupt:
+        console.print(f"Stopped after {len(shown)} of {len(plan)} figures; they are kept. Start it again to go on.")
+        raise typer.Exit(STOPPED) from None
+    return out / "index.html", [each.experiment.key for each in shown if each.failure]
+
+
+def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, chosen: dict[str, str]) -> Shown:
+    """Run an experiment, unless its folder holds the result of the same command, code and weights."""
+    given = {} if experiment.stamp else chosen
+    arguments = [*experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))]
+    stamp = _stamp(arguments, experiment.stamp or json.dumps(dict(model.weight_hash())))
+    done = _read(folder / DONE)
+    if done.get("stamp") == stamp and (folder / "sheet.png").is_file():
+        return Shown(experiment, folder, float(done["seconds"]), str(done["failure"]))
+    for old in folder.glob("*"):
+        old.unlink()
+    began, failure = time.perf_counter(), ""
+    try:
+        if app([*arguments, "--out", str(folder), "--quiet"], standalone_mode=False) == STOPPED:
+            raise KeyboardInterrupt
+    except UserError as error:
+        failure = str(error)
+    seconds = time.perf_counter() - began
+    if not failure:
+        write_text(folder / DONE, json.dumps({"stamp": stamp, "seconds": seconds, "failure": failure}))
+    return Shown(experiment, folder, seconds, failure)
+
+
+def _stamp(arguments: list[str], sources: str) -> str:
+    """A hash of all that decides a figure: the command, the program's own code, and what it is made from."""
+    digest = hashlib.sha256(json.dumps([arguments, sources]).encode())
+    package = Path(duckrabbit.__file__).parent
+    for file in sorted(package.rglob("*.py")):
+        if "gallery" not in file.parts or file.name == "drawings.py":
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+@contextlib.contextmanager
+def _inside(folder: Path) -> Iterator[None]:
+    """Work in `folder`, so that commands name the pictures as a reader would."""
+    with contextlib.chdir(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _bar(total: int) -> Iterator[Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("", total=total)
+        yield lambda word, done: progress.update(task, advance=done, description=word[:60])

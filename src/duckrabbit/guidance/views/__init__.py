@@ -1,0 +1,1 @@
+"""Views: linear isometries of pictures."""

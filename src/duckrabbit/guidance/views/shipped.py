@@ -1,0 +1,249 @@
+"""Views: the ways an illusion is looked at.
+
+A view is a linear map that keeps lengths and angles, so that white noise stays white noise (Geng et
+al. 2024, arXiv 2311.17919, section 3.3). Every view here moves pixels or changes their sign. It
+works at any size and looks the same at every size, so that all stages of a cascade agree.
+
+To add one: write a frozen dataclass with the three methods of `View`, anywhere, and name it as
+"my_view.py:MyView"; or register it below. Nothing else needs to change; `duckrabbit check --view
+NAME` tells whether it is one. A view may also draw the way to itself, for films: `between(x, u)`,
+u in (0, 1), x in [-1, 1]; without it, it is faded over.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.prediction import View
+from duckrabbit.errors import UserError
+from duckrabbit.guidance.views.between import between, folded, slid, turned
+
+
+class PixelView(ABC):
+    """A view that moves pixels about: their variance moves with them."""
+
+    @abstractmethod
+    def __call__(self, x: Tensor) -> Tensor:
+        """V x, for x of shape (B, C, H, W)."""
+
+    @abstractmethod
+    def inverse(self, x: Tensor) -> Tensor:
+        """V^-1 x."""
+
+    def inverse_var_interp(self, var_interp: Tensor) -> Tensor:
+        """The variance of a pixel moves with it."""
+        return self.inverse(var_interp)
+
+
+@dataclass(frozen=True)
+class Identity(PixelView):
+    """The picture as it is."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X."""
+        return x
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """X."""
+        return x
+
+
+@dataclass(frozen=True)
+class Flip(PixelView):
+    """Mirrored: `dim` -2 turns the picture upside down, -1 swaps left and right."""
+
+    dim: int = -2
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X mirrored."""
+        return x.flip(self.dim)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """The same again."""
+        return x.flip(self.dim)
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """Turned over like a card."""
+        return folded(x, self.dim, u)
+
+
+@dataclass(frozen=True)
+class Rotate(PixelView):
+    """Turned by `quarters` x 90 degrees, counter-clockwise; square pictures for odd `quarters`."""
+
+    quarters: int = 1
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X turned."""
+        return torch.rot90(x, self.quarters, (-2, -1))
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """X turned back."""
+        return torch.rot90(x, -self.quarters, (-2, -1))
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """Turned by a part of the angle, the shorter way round."""
+        return turned(x, 90 * u * ((self.quarters + 1) % 4 - 1))
+
+
+@dataclass(frozen=True)
+class Negate:
+    """Light for dark, -x; for models whose value range is symmetric about 0."""
+
+    needs_symmetric_range = True
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """-x."""
+        return -x
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """-x."""
+        return -x
+
+    def inverse_var_interp(self, var_interp: Tensor) -> Tensor:
+        """A variance has no sign."""
+        return var_interp
+
+
+@dataclass(frozen=True)
+class Permute(PixelView):
+    """The picture cut in grid x grid tiles, shuffled by `seed`; tiles keep their orientation."""
+
+    grid: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.grid < 2:
+            raise UserError(f"A grid of {self.grid} has nothing to shuffle; choose 2 or more.")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """X shuffled; its height and width must be multiples of `grid`."""
+        return self._move(x, _shuffle(self.grid, self.seed)[0])
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """X put together again."""
+        return self._move(x, _shuffle(self.grid, self.seed)[1])
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """The tiles on their way."""
+        return slid(x, self.grid, _shuffle(self.grid, self.seed)[0], u)
+
+    def _move(self, x: Tensor, order: Tensor) -> Tensor:
+        b, c, h, w = x.shape
+        n = self.grid
+        if h % n or w % n:
+            raise UserError(
+                f"A picture of {w} x {h} pixels cannot be cut in {n} x {n} equal tiles; choose another grid."
+            )
+        tiles = x.view(b, c, n, h // n, n, w // n).transpose(3, 4).reshape(b, c, n * n, h // n, w // n)
+        tiles = tiles[:, :, order.to(x.device)]
+        return tiles.view(b, c, n, n, h // n, w // n).transpose(3, 4).reshape(b, c, h, w)
+
+
+@lru_cache(maxsize=64)
+def _shuffle(grid: int, seed: int) -> tuple[Tensor, Tensor]:
+    order = torch.randperm(grid * grid, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+    return order, order.argsort()
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Several views, one after the other: "rotate_90+negate"."""
+
+    views: tuple[View, ...]
+
+    @property
+    def needs_symmetric_range(self) -> bool:
+        """Whether any of them does."""
+        return any(needs_symmetric_range(v) for v in self.views)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """The first view first."""
+        for view in self.views:
+            x = view(x)
+        return x
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """The last view's inverse first."""
+        for view in reversed(self.views):
+            x = view.inverse(x)
+        return x
+
+    def inverse_var_interp(self, var_interp: Tensor) -> Tensor:
+        """Each view's own rule, the last first."""
+        for view in reversed(self.views):
+            var_interp = view.inverse_var_interp(var_interp)
+        return var_interp
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """One view after the other."""
+        k = min(int(u * len(self.views)), len(self.views) - 1)
+        for view in self.views[:k]:
+            x = view(x)
+        return between(self.views[k], x, u * len(self.views) - k)
+
+
+def needs_symmetric_range(view: View) -> bool:
+    """Whether a view makes sense only where values are symmetric about 0 (negation)."""
+    return bool(getattr(view, "needs_symmetric_range", False))
+
+
+def _pixel_permutation(size: int, grid: int | None = None, seed: int = 0) -> View:
+    return Permute(grid or size, seed)
+
+
+VIEWS: dict[str, Callable[..., View]] = {
+    "identity": Identity,
+    "flip_vertical": lambda: Flip(-2),
+    "flip_horizontal": lambda: Flip(-1),
+    "rotate_90": lambda: Rotate(1),
+    "rotate_180": lambda: Rotate(2),
+    "rotate_270": lambda: Rotate(3),
+    "negate": Negate,
+    "patch_permutation": Permute,
+    "pixel_permutation": _pixel_permutation,
+}
+"""Views by name; a maker with a parameter `size` is given the width of the model's first stage."""
+
+VIEW_ALIASES = {"flip": "flip_vertical"}
+
+
+def parse_view(spec: str, size: int = 64) -> View:
+    """A view from its name, "flip" or "rotate_90+negate" or "patch_permutation:grid=4,seed=7".
+
+    Only names are looked up, and nothing is run: a view of your own, "my_view.py:MyView", is known
+    once `own_views.define` has read its file. `size` is the width of the model's first stage in pixels.
+    Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
+    """
+    parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
+    return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
+
+
+def _parse_one(spec: str, size: int) -> View:
+    name, _, options = (spec, "", "") if spec in VIEWS else spec.partition(":")
+    name = VIEW_ALIASES.get(name, name)
+    if name not in VIEWS:
+        known = ", ".join([*VIEWS, *VIEW_ALIASES])
+        raise UserError(f"There is no view '{name}'. Views: {known}; join two with +, as in rotate_90+negate.")
+    parameters = inspect.signature(VIEWS[name]).parameters
+    allowed = [p for p in parameters if p != "size"]
+    values: dict[str, int] = {}
+    for option in filter(None, (part.strip() for part in options.split(","))):
+        key, _, value = option.partition("=")
+        if key not in allowed:
+            takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
+            raise UserError(f"The view {name} has no option '{key}'; it {takes}.")
+        try:
+            values[key] = int(value)
+        except ValueError:
+            raise UserError(f"The option {key} of {name} is a whole number, not '{value}'.") from None
+    if "size" in parameters:
+        values["size"] = size
+    return VIEWS[name](**values)

@@ -1,0 +1,1 @@
+"""Text-to-image cascades in the layout of DeepFloyd IF."""

@@ -1,0 +1,229 @@
+"""Models from a hub: only the files that are needed, when they are needed, kept in the hub's cache.
+
+A repository that is in the cache is used from there without asking the network, so weights do not
+change under a run; another `revision` fetches anew.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.weights import choose, count_parameters, hash_bytes
+
+_CONFIGS = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
+_NOISING = "image_noising_scheduler/scheduler_config.json"
+_SHARD = re.compile(r"-(\d+)-of-(\d+)")
+_UNKNOWN_SIZE = 1 << 40
+
+
+def _tell(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """How to reach the hub: None means what huggingface_hub finds in its environment variables.
+
+    `token`: read from HF_TOKEN or `hf auth login` by default. `offline`: use only what is cached.
+    `say` is called with one line before anything large is downloaded.
+    """
+
+    endpoint: str | None = None
+    token: str | None = None
+    cache: Path | None = None
+    offline: bool = False
+    say: Callable[[str], None] = _tell
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name has the form OWNER/NAME."""
+    return re.fullmatch(r"[\w.-]+/[\w.-]+", name) is not None
+
+
+@dataclass(eq=False)
+class Repository:
+    """A stage in a repository of the hub; see parts.Source."""
+
+    name: str
+    revision: str | None = None
+    variant: str = "fp16"
+    sha256: Mapping[str, str] = field(default_factory=dict)
+    hub: Hub = field(default_factory=Hub)
+
+    def config(self) -> StageConfig:
+        """The stage's configurations, downloaded where they are not cached."""
+        return read_folder(self._root)
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part, its files downloaded where they are not cached."""
+        folder = self._root / part
+        if not _is_complete(folder, part, self.variant):
+            self._download(self._needed(part))
+        return folder
+
+    def bytes_missing(self, part: str) -> int:
+        """What `folder(part)` would download, in bytes; 0 where the part is in the cache."""
+        if _is_complete(self._root / part, part, self.variant):
+            return 0
+        return sum(self._files[name].size or 0 for name in self._needed(part))
+
+    def size(self, part: str) -> int:
+        """The numbers in a part's weights; a very large one where that cannot be known now."""
+        folder = self._root / part
+        try:
+            if _is_complete(folder, part, self.variant):
+                _, names = choose([p.name for p in folder.iterdir()], self.variant, str(folder))
+                return sum(count_parameters(folder / name) for name in names)
+            variant, names = choose(self._names(part), self.variant, f"{self.name}/{part}")
+            return sum(self._files[n].size or 0 for n in names) // (2 if variant else 4)
+        except UserError:
+            return _UNKNOWN_SIZE
+
+    @cached_property
+    def _root(self) -> Path:
+        """The snapshot's folder, with the configurations in it; its name is the commit."""
+        cached = self._cached()
+        if cached is not None and all((cached / name).is_file() for name in _CONFIGS):
+            return cached
+        self._require_network()
+        if "model_index.json" not in self._files:
+            raise UserError(
+                f"{self.name} is not a model in the diffusers format: it has no model_index.json. "
+                "Choose a repository with one, such as DeepFloyd/IF-I-M-v1.0."
+            )
+        return self._download([n for n in [*_CONFIGS, _NOISING] if n in self._files])
+
+    def _cached(self) -> Path | None:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import LocalEntryNotFoundError
+
+        try:
+            path = snapshot_download(
+                self.name,
+                revision=self.revision,
+                cache_dir=self.hub.cache,
+                allow_patterns=_CONFIGS,
+                local_files_only=True,
+            )
+        except LocalEntryNotFoundError:
+            return None
+        return Path(path)
+
+    @cached_property
+    def _info(self) -> Any:
+        from huggingface_hub import HfApi
+
+        with self._sentences():
+            api = HfApi(endpoint=self.hub.endpoint, token=self.hub.token)
+            return api.model_info(self.name, revision=self._commit, files_metadata=True)
+
+    @property
+    def _commit(self) -> str | None:
+        """The commit whose configurations were read, so that the weights are of the same; before, the revision."""
+        return self._root.name if "_root" in self.__dict__ else self.revision
+
+    @property
+    def _files(self) -> Mapping[str, Any]:
+        return {f.rfilename: f for f in self._info.siblings}
+
+    def _names(self, part: str) -> list[str]:
+        self._require_network()
+        return [n for n in self._files if n.startswith(part + "/") and n.count("/") == 1]
+
+    def _needed(self, part: str) -> list[str]:
+        """The files of a part: its weights in one variant, and whatever small file lies beside them."""
+        names = self._names(part)
+        small = [n for n in names if n.endswith((".json", ".txt", ".model"))]
+        if part == "tokenizer":
+            return small
+        return [*choose(names, self.variant, f"{self.name}/{part}")[1], *small]
+
+    def _download(self, names: list[str]) -> Path:
+        from huggingface_hub import snapshot_download
+
+        total = sum(self._files[n].size or 0 for n in names)
+        if total > 1 << 20:
+            self.hub.say(f"Downloading {total / 2**30:.2f} GiB of {self.name} ({len(names)} files), once ...")
+        with self._sentences():
+            path = snapshot_download(
+                self.name,
+                revision=self._commit,
+                cache_dir=self.hub.cache,
+                allow_patterns=names,
+                endpoint=self.hub.endpoint,
+                token=self.hub.token,
+            )
+        for name in names:
+            self._verify(Path(path) / name, name)
+        return Path(path)
+
+    def _verify(self, path: Path, name: str) -> None:
+        """Compare a downloaded file with the hash that the hub states for it."""
+        lfs = self._files[name].lfs
+        if not path.is_file():
+            raise UserError(f"{name} of {self.name} did not arrive; try again.")
+        if lfs is not None and hash_bytes(path) != lfs.sha256:
+            path.resolve().unlink()
+            path.unlink(missing_ok=True)
+            raise UserError(f"{name} of {self.name} was damaged on its way (sha256 differs); it is deleted. Try again.")
+
+    def _require_network(self) -> None:
+        from huggingface_hub import constants
+
+        if self.hub.offline or constants.HF_HUB_OFFLINE:
+            raise UserError(
+                f"{self.name} is not in the cache as a whole, and this is offline; "
+                "load it once with a network, or use the model 'miniature', which comes with the package."
+            )
+
+    @contextmanager
+    def _sentences(self) -> Iterator[None]:
+        """What the hub or the network refuses, in words, with the remedy."""
+        from huggingface_hub import errors
+
+        site = (self.hub.endpoint or "https://huggingface.co").rstrip("/")
+        try:
+            yield
+        except errors.GatedRepoError:
+            raise UserError(
+                f"{self.name} is given only to those who accept its licence. Log in at {site}/{self.name} and accept "
+                f"it there; then make a read token at {site}/settings/tokens and run `hf auth login`, or put it in "
+                "the environment variable HF_TOKEN."
+            ) from None
+        except errors.RepositoryNotFoundError:
+            raise UserError(
+                f"There is no model '{self.name}' at {site}, and no folder of that name here. Check the spelling; for "
+                "a private one, run `hf auth login` or set HF_TOKEN."
+            ) from None
+        except errors.RevisionNotFoundError:
+            raise UserError(f"{self.name} has no revision '{self.revision}'; give a commit, tag or branch.") from None
+        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HTTPError, OSError) as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise UserError(
+                f"{self.name} could not be fetched from {site} ({reason}). Check the network and the space on the "
+                "disk, and try again; the model 'miniature' needs no network."
+            ) from None
+
+
+def _is_complete(folder: Path, part: str, variant: str) -> bool:
+    """Whether a cached part can be loaded: its configuration, and every shard of its weights."""
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    if part == "tokenizer":
+        return "tokenizer_config.json" in names and len(names) > 1
+    if "config.json" not in names:
+        return False
+    try:
+        _, weights = choose(names, variant, str(folder))
+    except UserError:
+        return False
+    counts = [int(match[2]) for name in weights if (match := _SHARD.search(name))]
+    return not counts or len(weights) == counts[0]

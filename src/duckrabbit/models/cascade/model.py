@@ -1,0 +1,156 @@
+"""The Model of a pixel cascade in DeepFloyd IF's layout: a text encoder and one U-Net or two."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from hashlib import sha256
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.levels import NoiseLevel
+from duckrabbit.diffusion.prediction import Condition, Network
+from duckrabbit.errors import UserError
+from duckrabbit.models.cascade.memory import Memory, Part, Policy, settle
+from duckrabbit.models.cascade.text import PromptTable, TextEncoder, normal
+from duckrabbit.models.model import Card, StageFacts
+from duckrabbit.networks.batching import batched
+
+
+@dataclass(eq=False)
+class Cascade:
+    """A text-to-image cascade whose parts are loaded when they are used.
+
+    `text` is None where prompts come from a table only. `embeddings` holds what is encoded already.
+    """
+
+    card: Card
+    stages: tuple[StageFacts, ...]
+    unets: tuple[Part, ...]
+    text: Part | None
+    device: str
+    dtype: str
+    table: PromptTable = field(default_factory=lambda: PromptTable({}))
+    policy: Policy = "auto"
+    _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What is loaded; the policy is settled when it is first needed."""
+        parts = [*self.unets, *([self.text] if self.text else [])]
+        return Memory(settle(self.policy, parts), self.device)
+
+    def condition(self, text: str) -> Condition:
+        """The prompt in its normal form. Raises UserError where there is neither entry nor encoder for it."""
+        prompt = normal(text)
+        if self.text is None and prompt not in self.table.embeddings:
+            known = ", ".join(f"'{p}'" for p in sorted(self.table.embeddings))
+            raise UserError(
+                f"The prompt '{text}' is not in the prompt file, and there is no text encoder to encode it. "
+                f"The file has {known}."
+            )
+        return prompt
+
+    def prepare(self, conditions: Iterable[Condition]) -> None:
+        """Encode the prompts that are not encoded yet, with the text encoder alone in memory."""
+        prompts = [str(self.condition(_prompt(c))) for c in conditions]
+        missing = [p for p in dict.fromkeys(prompts) if p not in self._ready]
+        encoded = {p: self.table.embeddings[p] for p in missing if p in self.table.embeddings}
+        unknown = [p for p in missing if p not in encoded]
+        if unknown and self.text is not None:
+            encoder: TextEncoder = self.memory.use(self.text)
+            encoded |= encoder(unknown)
+        for prompt, embedding in encoded.items():
+            if not torch.isfinite(embedding).all():
+                raise UserError(
+                    f"The text encoder answers '{prompt}' with NaN in {self.dtype}; load with dtype='float32'."
+                )
+            self._ready[prompt] = embedding.to(self.device, getattr(torch, self.dtype))
+
+    def network(
+        self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
+    ) -> Network:
+        """The network of a stage, its weights loaded.
+
+        `low_res` (B, C, H, W), enlarged and noised to `noise_level`, belongs to a second stage and is
+        needed there. Raises UserError where it is missing or out of place, or the stage is.
+        """
+        facts = self._facts(stage, low_res, noise_level)
+        part = self.unets[stage]
+        self.memory.use(part)
+        dtype = getattr(torch, self.dtype)
+
+        def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], low: Tensor | None) -> Tensor:
+            embeddings = self._embeddings(conditions)
+            unet = self.memory.use(part)
+            time = torch.tensor(at.t, device=self.device)
+            labels = None if low is None else torch.full((len(x),), noise_level, device=self.device)
+            sample = x if low is None else torch.cat([x, low.to(x)], dim=1)
+            output: Tensor = unet(
+                sample.to(self.device, dtype),
+                time,
+                encoder_hidden_states=embeddings,
+                class_labels=labels,
+                return_dict=False,
+            )[0]
+            return output.to(x.device)
+
+        return batched(
+            forward,
+            facts.prediction_type,
+            learned_variance=facts.learned_variance,
+            low_res=low_res,
+            micro_batch=micro_batch,
+        )
+
+    def weight_hash(self) -> Mapping[str, str]:
+        """sha256 of every weight file, by its path; downloads what is not there yet."""
+        parts = [*([self.text] if self.text else []), *self.unets]
+        return {path: digest for part in parts for path, digest in part.hashes().items()}
+
+    def encode(self, prompts: Iterable[str]) -> PromptTable:
+        """The embeddings of these prompts, to be kept: `model.encode([...]).save(path)`."""
+        wanted = [str(self.condition(p)) for p in prompts]
+        self.prepare(wanted)
+        encoder = encoder_hash(self.text.hashes()) if self.text else self.table.encoder
+        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder)
+
+    def free(self) -> None:
+        """Free the weights; they are loaded again when they are needed."""
+        self.memory.clear()
+
+    def _embeddings(self, conditions: list[Condition]) -> Tensor:
+        prompts = [normal(_prompt(c)) for c in conditions]
+        if any(p not in self._ready for p in prompts):
+            self.prepare(prompts)
+        return torch.stack([self._ready[p] for p in prompts])
+
+    def _facts(self, stage: int, low_res: Tensor | None, noise_level: int) -> StageFacts:
+        if not 0 <= stage < len(self.stages):
+            raise UserError(f"{self.card.name} has {len(self.stages)} stage(s), counted from 0; there is no {stage}.")
+        facts = self.stages[stage]
+        if (facts.noising is None) != (low_res is None):
+            needs = "needs a low resolution picture" if low_res is None else "takes no low resolution picture"
+            raise UserError(f"Stage {stage} of {self.card.name} {needs}.")
+        if low_res is not None and low_res.shape[1:] != (facts.channels, facts.size, facts.size):
+            raise UserError(
+                f"The low resolution picture is {tuple(low_res.shape[1:])}; enlarge it to "
+                f"{(facts.channels, facts.size, facts.size)} first."
+            )
+        if facts.noising is not None and not 0 <= noise_level < len(facts.noising.alphas_cumprod):
+            raise UserError(f"A noise level is from 0 to {len(facts.noising.alphas_cumprod) - 1}, not {noise_level}.")
+        return facts
+
+
+def encoder_hash(files: Mapping[str, Any]) -> str:
+    """One hash of a text encoder's files, whatever their order."""
+    return sha256("\n".join(f"{p} {h}" for p, h in sorted(files.items())).encode()).hexdigest()
+
+
+def _prompt(condition: Condition) -> str:
+    if not isinstance(condition, str):
+        raise UserError(f"A text-to-image model is asked with prompts, not with {condition!r}; give it a sentence.")
+    return condition

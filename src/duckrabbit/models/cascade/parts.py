@@ -1,0 +1,237 @@
+"""The parts of a cascade: loading one from a folder, or taking it from a diffusers pipeline."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.memory import Part
+from duckrabbit.models.cascade.text import TextEncoder
+from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
+
+
+class Source(Protocol):
+    """Where a stage's files come from: a folder, or a repository of the hub."""
+
+    @property
+    def name(self) -> str:
+        """What to call it in a message."""
+        ...
+
+    @property
+    def variant(self) -> str:
+        """The variant of the weights that is preferred, "fp16" say."""
+        ...
+
+    @property
+    def sha256(self) -> Mapping[str, str]:
+        """The hashes that the weight files must have, by path, as far as they are known."""
+        ...
+
+    def config(self) -> StageConfig:
+        """The stage's configurations."""
+        ...
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part, "unet" say, with everything in it."""
+        ...
+
+    def size(self, part: str) -> int:
+        """The numbers that a part's weights hold, as far as that is known without downloading."""
+        ...
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A stage in a folder on this machine. `sha256` by path, as a card gives it."""
+
+    path: Path
+    variant: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The folder's path."""
+        return str(self.path)
+
+    def config(self) -> StageConfig:
+        """The stage's configurations."""
+        return read_folder(self.path)
+
+    def folder(self, part: str) -> Path:
+        """The folder of a part."""
+        return self.path / part
+
+    def size(self, part: str) -> int:
+        """The numbers that a part's weights hold."""
+        return sum(count_parameters(p) for p in weight_paths(self, part)[1])
+
+
+def weight_paths(source: Source, part: str) -> tuple[str, list[Path]]:
+    """The variant and the weight files of a part. Raises UserError where there are none."""
+    folder = source.folder(part)
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    variant, chosen = choose(names, source.variant, str(folder))
+    return variant, [folder / name for name in chosen]
+
+
+def unet_part(source: Source, name: str, dtype: str, prefix: str = "") -> Part:
+    """The U-Net of a stage, its weights laid out channels last: 10 to 20 % faster, on the CPU too."""
+
+    def load() -> Any:
+        from diffusers import UNet2DConditionModel
+
+        variant, paths = weight_paths(source, "unet")
+        _check_files(source, paths)
+        with _quiet(), _sentence(f"{source.name}/unet"):
+            module, info = UNet2DConditionModel.from_pretrained(
+                source.folder("unet"),
+                torch_dtype=getattr(torch, dtype),
+                variant=variant or None,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        return _checked(module, info, f"{source.name}/unet").to(memory_format=torch.channels_last)
+
+    return Part(name, load, lambda: source.size("unet") * _width(dtype), lambda: _hashes(source, "unet", prefix))
+
+
+def text_part(source: Source, dtype: str, device: str = "cpu") -> Part:
+    """The tokenizer and the text encoder, of the classes that model_index.json names.
+
+    On a GPU it is read straight into the GPU's memory; where it does not fit there, it computes on
+    the CPU in bfloat16.
+    """
+
+    def load() -> TextEncoder:
+        place, kind = _place(device, dtype, source.size("text_encoder"))
+        index = source.config().index
+        variant, paths = weight_paths(source, "text_encoder")
+        _check_files(source, paths)
+        with _quiet(), _sentence(f"{source.name}/text_encoder"):
+            tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
+                source.folder("tokenizer"), local_files_only=True
+            )
+            encoder, info = _transformers_class(index, "text_encoder", source.name).from_pretrained(
+                source.folder("text_encoder"),
+                dtype=getattr(torch, kind),
+                device_map={"": place} if place.startswith("cuda") else None,
+                variant=variant or None,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        encoder = _checked(encoder, info, f"{source.name}/text_encoder")
+        return TextEncoder(tokenizer, encoder, stays=place != device)
+
+    return Part(
+        "text encoder",
+        load,
+        lambda: source.size("text_encoder") * _width(dtype),
+        lambda: _hashes(source, "text_encoder", ""),
+        can_park=False,
+    )
+
+
+def object_part(name: str, thing: Any, module: Any, path: str) -> Part:
+    """A part that is in memory already, from a diffusers pipeline; its hash is that of its tensors."""
+
+    def hashes() -> dict[str, str]:
+        digest = sha256()
+        for key, value in sorted(module.state_dict().items()):
+            digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
+            digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return {path: digest.hexdigest()}
+
+    def size() -> int:
+        return sum(p.numel() * p.element_size() for p in module.parameters())
+
+    return Part(name, lambda: thing, size, hashes, is_held=True)
+
+
+def _hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
+    return {f"{prefix}{part}/{p.name}": file_hash(p) for p in weight_paths(source, part)[1]}
+
+
+def _place(device: str, dtype: str, numbers: int) -> tuple[str, str]:
+    """Where and in what dtype a part of so many numbers is to compute."""
+    if not device.startswith("cuda"):
+        return device, dtype
+    room = torch.cuda.get_device_properties(device).total_memory
+    return (device, dtype) if 1.1 * numbers * _width(dtype) < room else ("cpu", "bfloat16")
+
+
+def _width(dtype: str) -> int:
+    return int(getattr(torch, dtype).itemsize)
+
+
+def _check_files(source: Source, paths: list[Path]) -> None:
+    for path in paths:
+        read_header(path)
+        shown = f"{path.parent.name}/{path.name}"
+        verify(path, source.sha256.get(shown), shown)
+
+
+def _checked(module: Any, info: Mapping[str, Any], where: str) -> Any:
+    """The module, in evaluation mode. Raises UserError for missing or foreign weights, and for NaN."""
+    for problem, names in (("lack", info["missing_keys"]), ("do not fit in", info["mismatched_keys"])):
+        if names:
+            raise UserError(f"The weights of {where} {problem} {sorted(map(str, names))[0]}; get the model again.")
+    for name, value in module.named_parameters():
+        if not torch.isfinite(value).all():
+            raise UserError(f"The weights of {where} hold NaN or infinite numbers ({name}); get the model again.")
+    return module.eval().requires_grad_(False)
+
+
+def _transformers_class(index: Mapping[str, Any], part: str, where: str) -> Any:
+    import transformers
+
+    library, name = index.get(part) or (None, None)
+    if library != "transformers" or not hasattr(transformers, str(name)):
+        raise UserError(
+            f"{where}: the {part} is of the class {library}.{name}, which transformers does not have; "
+            "install a newer transformers, or give prompts encoded elsewhere (load(..., prompts=FILE))."
+        )
+    return getattr(transformers, str(name))
+
+
+@contextmanager
+def _sentence(where: str) -> Iterator[None]:
+    """What diffusers and transformers refuse, in one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError) as error:
+        if "out of memory" in str(error).lower():
+            raise
+        reason = (str(error) or type(error).__name__).strip().splitlines()[0]
+        raise UserError(f"{where} cannot be loaded: {reason} Get the model again, or newer libraries.") from None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the progress bars and advice of transformers and diffusers, which are for their own users."""
+    from diffusers.utils import logging as d
+    from transformers.utils import logging as t
+
+    levels, bar = (d.get_verbosity(), t.get_verbosity()), t.is_progress_bar_enabled()
+    d.set_verbosity_error()
+    t.set_verbosity_error()
+    t.disable_progress_bar()
+    try:
+        yield
+    finally:
+        d.set_verbosity(levels[0])
+        t.set_verbosity(levels[1])
+        if bar:
+            t.enable_progress_bar()

@@ -1,0 +1,1 @@
+"""Records of runs: read back, and run again."""

@@ -1,0 +1,34 @@
+"""What a run on digits shows while it trains."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from duckrabbit.data.mnist.read import Pictures
+from duckrabbit.training.digits.recipes import Recipe
+from duckrabbit.training.trainer import METRICS, Progress, Trainer, read_metrics
+
+
+def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
+    """Write curve.png, and samples-EPOCH.png, into the run's folder."""
+    from duckrabbit.evaluation.digits.sampling import draw_classes, draw_free
+    from duckrabbit.evaluation.settings import Setting
+    from duckrabbit.models.digits.model import load_denoiser, load_digits
+    from duckrabbit.report import plots as figures
+    from duckrabbit.training.digits.export import export
+
+    folder, recipe, epoch = trainer.folder, cast(Recipe, trainer.recipe), step.epoch
+    figures.write(figures.loss_curve({recipe.name: read_metrics(folder / METRICS)}), folder / "curve.png")
+    trainer.save()
+    model = export(folder, folder / "preview", data)
+    path = folder / f"samples-{epoch:03d}.png"
+    if recipe.goal == "picture":
+        nets, sigma = {f"epoch {epoch}": load_denoiser(model)}, None if recipe.pure_noise else recipe.sigma
+        figures.write(figures.denoising_results(nets, data[-5:], sigma), path)
+        return
+    digits = load_digits(model)
+    if recipe.task == "class":  # a preview: guided, 20 steps of DDIM will do
+        drawn = draw_classes(digits, 40, Setting(5.0, "ddim", 20))[0]
+    else:
+        drawn = draw_free(digits, 20, Setting(1.0, digits.card.solver, digits.stages[0].steps))
+    figures.write(figures.digit_grid(drawn, f"{recipe.name} after epoch {epoch}"), path)

@@ -1,0 +1,293 @@
+"""Figures: the results of jobs, laid out so that the point can be seen.
+
+A figure is made by a function of (run, model, what to show); the commands write it to a folder, the
+gallery puts it on its page. `run` is how a job is run: with a progress bar, or from a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from duckrabbit.diffusion.levels import OneStepSchedule, add_noise
+from duckrabbit.diffusion.prediction import View
+from duckrabbit.diffusion.streams import Noise
+from duckrabbit.diffusion.trajectory import State
+from duckrabbit.guidance.views.between import between, walked_away
+from duckrabbit.guidance.views.shipped import Identity, parse_view
+from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.report.films import Kind as FilmKind
+from duckrabbit.report.films import transition
+from duckrabbit.report.pages import Kind as PageKind
+from duckrabbit.report.pages import print_page
+from duckrabbit.report.sheet import Cell, Row, Sheet
+from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
+from duckrabbit.tasks.job import Job, value_range
+from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
+from duckrabbit.tasks.results import Result
+from duckrabbit.tasks.run import OnState
+from duckrabbit.tasks.tasks import denoise, level_words
+
+ACROSS = 8
+"""The most states of a film side by side."""
+Run = Callable[[Job, Sequence[int], OnState | None], Result]
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What an illusion is written as besides its sheet: films of the way to its views, pages to print."""
+
+    ways: tuple[FilmKind, ...] = ()
+    pages: tuple[PageKind, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A sheet, the results in it, and what else is written, by name: films as GIFs.
+
+    A film is a list of frames uint8 (H, W, 3). `ways` are the frames from a picture to its view,
+    written there and back where --animate asks for it; `pages` are what --print asks for.
+    """
+
+    sheet: Sheet
+    results: tuple[Result, ...] = ()
+    films: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    ways: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    pages: dict[str, Image.Image] = field(default_factory=dict)
+
+
+def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """One row for a job, one column for a seed."""
+    results = [run(job, seeds, None) for job in jobs]
+    rows = []
+    for result in results:
+        for k, images in enumerate(result.stage_images[:-1]):
+            stage = [Cell(_array(x, result), f"seed {s}") for x, s in zip(images.split(1), seeds, strict=True)]
+            rows.append(Row(tuple(stage), f"{result.job.title}: stage {k + 1}"))
+        cells = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+        rows.append(Row(tuple(cells), result.job.title))
+    return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
+    """A row for each seed: the results of all jobs, then the picture they began with."""
+    results = [run(job, seeds, None) for job in jobs]
+    picture = Cell(array(seen(as_picture(source), *_shape(results[0]))), "the picture")
+    rows = []
+    for b, seed in enumerate(seeds):
+        made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
+        rows.append(Row((*made, picture), f"seed {seed}" if len(seeds) > 1 else ""))
+    return Figure(Sheet(tuple(rows), title), tuple(results))
+
+
+def before_and_after(
+    run: Run,
+    before: Sequence[tuple[Tensor, str]],
+    job: Job,
+    seeds: Sequence[int],
+    title: str,
+    views: Sequence[str] = (),
+) -> Figure:
+    """One row: what the job was given, pictures (1, 3, S, S) in [0, 1] with words, and each seed's result.
+
+    A result that reads in several `views` is shown through each, in a row of its own.
+    """
+    result = run(job, seeds, None)
+    size, channels = _shape(result)
+    given = [Cell(array(seen(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before]
+    made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
+    rows = [Row((*given, *made))]
+    for name in views:
+        view = parse_view(name, job.model.stages[0].size)
+        cells = [Cell(_seen(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
+        rows.append(Row(tuple(cells), f"through {name}"))
+    return Figure(Sheet(tuple(rows), title), (result,))
+
+
+def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) -> Figure:
+    """The picture, and what the forward process makes of it at each time."""
+    results = [run(job, [seed], None) for job in jobs]
+    facts = jobs[0].model.stages[0]
+    picture = seen(as_picture(source), facts.size, facts.channels)
+    cells = [Cell(array(picture), "the picture")]
+    for result in results:
+        at = result.job.stages[0].plan[-1].to
+        cells.append(Cell(arrays(result)[0], f"{level_words(facts, at.t)}\nα = {at.alpha:.3f}, σ = {at.sigma:.3f}"))
+    return Figure(Sheet((Row(tuple(cells)),), "The forward process"), tuple(results))
+
+
+def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:
+    """Noised to each time: best blur and median, one step, iterative; and the iterative states.
+
+    All see the same noise. A one-step denoiser has no iterative states. PSNR in dB and SSIM are
+    against the picture at the model's size.
+    """
+    facts = model.stages[0]
+    picture = seen(as_picture(source), facts.size, facts.channels)
+    x0 = to_range(picture, facts.value_range)
+    eps = Noise((seed,), "stage1")(x0, "start", 0)
+    low, high = facts.value_range
+    rows, results, films = [], [], {}
+    for t in times:
+        at = facts.schedule.level(t)
+        noisy = (add_noise(x0, at, eps) / at.alpha - low) / (high - low)
+        blurred, median = best_gaussian_blur(noisy, picture), best_median(noisy, picture)
+        one = run(denoise(model, source, t, method="one-step", **options), [seed], None)  # type: ignore[arg-type]
+        cells = [
+            Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
+            Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),
+            Cell(array(median.image), f"{median.setting}\n{_scores(median.image, picture)}"),
+            Cell(arrays(one)[0], f"one step\n{_scores(unit(one), picture)}"),
+        ]
+        results.append(one)
+        strips: list[Row] = []
+        if "iterative" in methods_of(facts):
+            states: list[State] = []
+            job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
+            many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
+            words = f"iterative, {len(job.stages[0].plan)} moves\n{_scores(unit(many), picture)}"
+            cells.append(Cell(arrays(many)[0], words))
+            results.append(many)
+            frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
+            films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
+            strips = _filmstrip(frames, t) if t == max(times) else []
+        rows += [Row((*cells, Cell(array(picture), "the picture"))), *strips]
+    return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
+
+
+def methods_of(facts: StageFacts) -> tuple[Literal["one-step", "iterative"], ...]:
+    """The ways in which a stage can take noise away."""
+    return ("one-step",) if isinstance(facts.schedule, OneStepSchedule) else ("one-step", "iterative")
+
+
+def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
+    """Every fifth of the frames (their time, their pixels) from time t on, and the last."""
+    shown = [*frames[::5], *([frames[-1]] if (len(frames) - 1) % 5 else [])]
+    strip = [Cell(p, "clean" if at < 0 else f"t = {at:g}") for at, p in shown]
+    parts = [strip[k : k + ACROSS] for k in range(0, len(strip), ACROSS)]
+    return [Row(tuple(part), "" if k else f"every fifth state from t = {t:g}") for k, part in enumerate(parts)]
+
+
+def illusion(
+    run: Run,
+    job: Job,
+    prompts: dict[str, str],
+    seeds: Sequence[int],
+    title: str,
+    extras: Extras | None = None,
+    words: Mapping[int, str] | None = None,
+) -> Figure:
+    """For each seed the picture seen through every view, each under its prompt; some seeds a row.
+
+    `words` are said of some seeds.
+    """
+    result = run(job, seeds, None)
+    views = {spec: parse_view(spec, job.model.stages[0].size) for spec in prompts}
+    abreast = max(1, 8 // len(prompts))
+    rows = []
+    for first in range(0, len(seeds), abreast):
+        chosen = range(first, min(first + abreast, len(seeds)))
+        cells = [
+            Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
+        ]
+        rows.append(Row(tuple(cells), "seed " + ", ".join(_told(seeds[b], words) for b in chosen)))
+    ways, pages = {}, {}
+    lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
+    turning = [view for view in views.values() if not isinstance(view, Identity)]
+    for picture, seed in zip(arrays(result), seeds, strict=True):
+        if extras and extras.ways:
+            for k, view in enumerate(turning):
+                ways[_numbered("turning", seed, k, len(turning))] = transition(picture, partial(between, view))
+        if extras and extras.pages:
+            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
+
+
+def near_and_far(
+    run: Run,
+    job: Job,
+    near: str,
+    far: str,
+    seeds: Sequence[int],
+    title: str,
+    extras: Extras | None = None,
+    words: Mapping[int, str] | None = None,
+) -> Figure:
+    """A row for each seed: the picture large, and ever smaller, as if one stepped back; `words` of some seeds."""
+    result = run(job, seeds, None)
+    rows, ways, pages = [], {}, {}
+    for b, seed in enumerate(seeds):
+        picture = arrays(result)[b]
+        if extras and extras.ways:
+            ways[f"walking-seed{seed}"] = transition(picture, walked_away)
+        if extras and extras.pages:
+            lines = [f"near: {near}", f"far: {far}"]
+            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
+        pixels = result.images[b : b + 1]
+        large = _enlarged(pixels, 256)
+        cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
+        for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
+            small = interpolate(large, (side, side), mode="area")
+            cells.append(Cell(_array(small, result), caption, exact=True))
+        rows.append(Row(tuple(cells), f"seed {_told(seed, words)}" if len(seeds) > 1 or words else ""))
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
+
+
+def array(picture: Tensor) -> np.ndarray:
+    """A picture (1, C, H, W) in [0, 1] as uint8 (H, W, 3)."""
+    return to_pixels(picture, (0.0, 1.0))[0].numpy()
+
+
+def arrays(result: Result) -> list[np.ndarray]:
+    """The pictures of a result as uint8 (H, W, 3)."""
+    return list(result.pixels.numpy())
+
+
+def unit(result: Result) -> Tensor:
+    """The pictures of a result in [0, 1]."""
+    low, high = value_range(result.job)
+    return ((result.images - low) / (high - low)).clamp(0, 1)
+
+
+def _told(seed: int, words: Mapping[int, str] | None) -> str:
+    return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
+
+
+def _numbered(name: str, seed: int, k: int, of: int) -> str:
+    return f"{name}-seed{seed}" if of == 1 else f"{name}-{k + 1}-seed{seed}"
+
+
+def _imprint(job: Job, seed: int) -> str:
+    return f"duckrabbit, {job.model.card.name}, seed {seed}"
+
+
+def _seen(result: Result, b: int, view: View) -> np.ndarray:
+    return _array(view(result.images[b : b + 1]), result)
+
+
+def _array(x: Tensor, result: Result) -> np.ndarray:
+    return to_pixels(x, value_range(result.job))[0].numpy()
+
+
+def _shape(result: Result) -> tuple[int, int]:
+    """(width, channels) of a result's pictures."""
+    return result.images.shape[-1], result.images.shape[1]
+
+
+def _enlarged(x: Tensor, side: int) -> Tensor:
+    return x if x.shape[-1] >= side else interpolate(x, (side, side), mode="bicubic", antialias=False)
+
+
+def _scores(image: Tensor, reference: Tensor) -> str:
+    image = image.to(reference)
+    if torch.equal(image, reference):
+        return "exact"
+    return f"{psnr(image, reference):.1f} dB, SSIM {structural_similarity(image, reference):.2f}"

@@ -1,0 +1,35 @@
+"""What a training run learned: its loss curve from its log, as a figure like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.digits.model import folder_name
+from duckrabbit.report.figures import Figure
+from duckrabbit.report.plots import loss_curve, pixels
+from duckrabbit.report.sheet import Cell, Row, Sheet
+from duckrabbit.training.trainer import METRICS, read_metrics
+
+
+def learning(folders: Mapping[str, Path]) -> Figure:
+    """The loss curves of models or runs by their names, from the log in each folder, and what each has seen."""
+    logs = {folder_name(Path(name)): read_metrics(folder / METRICS) for name, folder in folders.items()}
+    for name, log in logs.items():
+        if not log:
+            raise UserError(f"The log of {name} has no whole step yet; train a little longer.")
+    told = "\n".join(f"{name}: {_seen(log)}" for name, log in logs.items())
+    cell = Cell(pixels(loss_curve(logs)), told, exact=True)
+    return Figure(Sheet((Row((cell,)),), "What it learned"))
+
+
+def _seen(log: Sequence[Mapping[str, Any]]) -> str:
+    last = log[-1]
+    late = [float(row["loss"]) for row in log[-max(1, len(log) // 50) :]]
+    minutes = float(last["seconds"]) / 60
+    return (
+        f"{last['step']:,} of {last['steps']:,} steps, {last['images']:,} pictures, {minutes:.1f} minutes; "
+        f"loss {sum(late) / len(late):.4f}"
+    )

@@ -1,0 +1,41 @@
+"""The command that opens the studio."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `app`, whose other commands it runs."""
+
+    @app.command()
+    def studio(
+        model: Annotated[
+            str | None, typer.Option(help="The model to begin with: a name, a folder, or a hub id.")
+        ] = None,
+        port: Annotated[int | None, typer.Option(help="The port; the first free one from 7860 by default.")] = None,
+        no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
+        host: Annotated[
+            str, typer.Option(help="The address to listen on; any but this machine's asks for a password.")
+        ] = "127.0.0.1",
+        password: Annotated[
+            str, typer.Option(envvar="DUCKRABBIT_STUDIO_PASSWORD", help="What visitors have to know.", show_envvar=True)
+        ] = "",
+        device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
+        dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+        out: Annotated[Path, typer.Option(help="The shelf: the folder that keeps what is made.")] = Path("out/studio"),
+    ) -> None:
+        """Open a page to play on: create, denoise, edit, inpaint, make illusions, keep the good ones.
+
+        **Examples**
+
+            duckrabbit studio
+            duckrabbit studio --model oracle --port 8000 --no-browser
+            DUCKRABBIT_STUDIO_PASSWORD=... duckrabbit studio --host 0.0.0.0
+        """
+        from duckrabbit.studio.server.serve import Wishes, serve
+
+        serve(app, Wishes(out, model, device, dtype, host, port, password, not no_browser))

@@ -1,0 +1,1 @@
+"""What each tab asks for."""

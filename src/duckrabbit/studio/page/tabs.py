@@ -1,0 +1,162 @@
+"""The tabs: what is on the left of each, in the order in which people need it, and its words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import gradio as gr
+
+from duckrabbit.guidance.views.shipped import VIEWS
+from duckrabbit.studio.forms.digits import ALL, ANY, DIGITS
+from duckrabbit.studio.page.fields import NONE, Builder
+
+VIEW_WORDS = [(name.replace("_", " "), name) for name in VIEWS if name != "identity"]
+
+
+def create(build: Builder, samples: Sequence[str]) -> None:
+    """A prompt."""
+    build.text("prompt", "What is it a picture of?")
+    build.sampling()
+
+
+def denoise(build: Builder, samples: Sequence[str]) -> None:
+    """A picture and how noisy it gets."""
+    build.picture("image", "The picture", samples)
+    build.slider("t", "Noise, t", 1, 990, 1)
+    build.text("prompt", "What is it? (may stay empty)")
+    build.sampling(guided=False, count=False)
+
+
+def edit(build: Builder, samples: Sequence[str]) -> None:
+    """A picture, and what to make of it."""
+    build.picture("image", "The picture", samples)
+    build.text("prompt", "As what should it come back? (may stay empty)")
+    build.text("strength", "Strengths, from little (0.1) to all (1)")
+    build.sampling()
+
+
+def inpaint(build: Builder, samples: Sequence[str]) -> None:
+    """A picture, its mask, and what to put there."""
+    build.picture("image", "Paint over what is to be made anew", samples, mask="mask")
+    build.text("prompt", "What should be there?")
+    build.sampling()
+    with gr.Accordion("RePaint: go back up", open=False), gr.Row(elem_classes=["pair"]):
+        build.slider("jump", "Moves back", 1, 20, 1)
+        build.slider("resample", "Times", 1, 10, 1)
+
+
+def anagram(build: Builder, samples: Sequence[str]) -> None:
+    """A prompt upright, and one for each further view."""
+    prompts, views = (getattr(build.start, name) for name in ("prompts", "views"))
+    build.text("prompts", "Upright it is", prompts[0] if prompts else "")
+    with gr.Row(elem_classes=["pair", "wide"]):
+        view = views[0] if views and views[0] in VIEWS else "rotate_180"
+        build.add("views", gr.Dropdown(VIEW_WORDS, value=view, label="Through the view"))
+        build.text("prompts", "it is", prompts[1] if len(prompts) > 1 else "")
+    with gr.Accordion("A third view", open=False), gr.Row(elem_classes=["pair", "wide"]):
+        build.add("views", gr.Dropdown([(NONE, ""), *VIEW_WORDS], value="", label="Through the view"))
+        build.text("prompts", "it is", "")
+    build.sampling()
+
+
+def hybrid(build: Builder, samples: Sequence[str]) -> None:
+    """What it is from near and from afar."""
+    build.text("near", "From near it is")
+    build.text("far", "From afar it is")
+    with gr.Accordion("From afar, a photograph", open=False):
+        build.picture("image", "Instead of the second prompt", samples)
+    build.slider("sigma", "Blur that parts near from far", 0.5, 6, 0.25)
+    build.sampling()
+
+
+def digits(build: Builder, samples: Sequence[str]) -> None:
+    """Which digit, and how many."""
+    build.choice("digit", "Which digit?", (("0 to 9", ALL), ("any", ANY), *DIGITS))
+    build.sampling(words=False)
+
+
+def one_step(build: Builder, samples: Sequence[str]) -> None:
+    """A digit and how noisy it gets."""
+    build.picture("image", "Draw a digit", samples)
+    build.slider("sigma", "Noise, sigma", 0.05, 2, 0.05)
+    build.sampling(guided=False, count=False)
+
+
+def from_t(build: Builder, samples: Sequence[str]) -> None:
+    """A digit, how far it goes towards noise, and how it comes back."""
+    build.picture("image", "Draw a digit", samples)
+    build.slider("t", "Noise, t", 1, 298, 1)
+    with gr.Row(elem_classes=["pair"]):
+        build.choice("digit", "The network is told", (("nothing", ANY), *DIGITS))
+        build.slider("steps", "Steps", 1, 300, 1)
+    build.sampling(guided=False, count=False)
+
+
+def digit_anagram(build: Builder, samples: Sequence[str]) -> None:
+    """Two digits and the view between them."""
+    with gr.Row(elem_classes=["pair"]):
+        build.choice("first", "Upright it is", DIGITS)
+        build.choice("second", "and then", DIGITS)
+    build.choice("view", "through the view", VIEW_WORDS)
+    build.sampling(words=False)
+
+
+def curves(build: Builder, samples: Sequence[str]) -> None:
+    """Nothing but the model."""
+
+
+TABS: dict[str, tuple[str, str]] = {
+    "create": ("Create", "A picture from nothing but noise and your words."),
+    "denoise": ("Denoise", "A picture is drowned in noise. What can a blur get back, and what a network?"),
+    "edit": ("Edit", "A little noise keeps much of a picture, a lot keeps little: from a sketch to something else."),
+    "inpaint": ("Inpaint", "What you paint over is made anew; the rest stays, to the pixel."),
+    "illusions": ("Illusions", "One picture that is two things: turned, shuffled, or seen from afar."),
+    "digits": ("Digits", "Small models that were trained here from scratch, on handwritten digits."),
+}
+"""Each tab's name and its one sentence."""
+VERBS = {
+    "generate": "Create",
+    "denoise": "Denoise",
+    "edit": "Edit",
+    "inpaint": "Inpaint",
+    "anagram": "Make the anagram",
+    "hybrid": "Make the hybrid",
+    "digits": "Sample",
+    "one_step": "Denoise",
+    "from_t": "Denoise",
+    "digit_anagram": "Make the anagram",
+    "curves": "Draw the curves",
+}
+"""What the button of each kind says."""
+HINTS = {
+    "generate": "The picture will form here, step by step.",
+    "denoise": "Choose a picture and press Denoise: noisy, blurred, in one step and step by step, side by side.",
+    "edit": "Choose or draw a picture and press Edit: a filmstrip from little change to much.",
+    "inpaint": "Choose a picture, paint over a part of it, and press Inpaint.",
+    "anagram": "The picture will form here; click it to turn it.",
+    "hybrid": "The picture will form here; move the slider to walk away from it.",
+    "digits": "Digits will form here, out of noise.",
+    "one_step": "Draw a digit and let go of the slider: noisy, blurred, and in one step of a network.",
+    "from_t": "Draw a digit and let go of the slider: noisy, in one step, and step by step.",
+    "digit_anagram": "A digit will form here; click it to turn it.",
+    "curves": "How the loss fell, step by step.",
+}
+"""What is told before anything is made."""
+INNER = {
+    "anagram": "Anagram",
+    "hybrid": "Hybrid",
+    "digits": "Sample",
+    "one_step": "One step",
+    "from_t": "Step by step",
+    "digit_anagram": "Turned",
+    "curves": "Training",
+}
+"""The names of tabs within a tab."""
+TRAIN = {"none": "duckrabbit train denoiser", "time": "duckrabbit train time", "class": "duckrabbit train class"}
+"""How a model of digits is made that is told so much."""
+LAYOUTS = {
+    "generate": create,
+    **{f.__name__: f for f in (denoise, edit, inpaint, anagram, hybrid)},
+    **{f.__name__: f for f in (digits, one_step, from_t, digit_anagram, curves)},
+}
+"""What is on the left, by the kind of form."""

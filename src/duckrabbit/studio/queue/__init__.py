@@ -1,0 +1,1 @@
+"""Who makes what was asked for, and when."""

@@ -1,0 +1,183 @@
+"""The guard before the page: what it does not let through, nothing behind it ever sees.
+
+It asks for the password, knows which host it is, reads uploads itself (bounded in bytes, their
+header looked at before anything is decoded), serves the shelf's files, and closes the ways by which
+a page server of Gradio reads or fetches files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import anyio.to_thread
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+
+from duckrabbit.errors import UserError
+from duckrabbit.studio.shelf.shelf import Shelf
+from duckrabbit.studio.shelf.uploads import MOST_BYTES, take, too_many_bytes
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+MOST_TEXT = 100_000
+"""Bytes of any other request; settings are short."""
+CLOSED = ("/upload", "/file=", "/file/", "/proxy=", "/stream/", "/component_server", "/deep_link", "/vibe")
+"""Gradio's ways to files and to other servers; the studio uses none of them."""
+LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+HEADERS = {
+    "content-security-policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
+    "base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+
+@dataclass
+class Guard:
+    """ASGI middleware. `password` empty asks for none; `local`: only names of this machine are answered."""
+
+    app: Callable[[Scope, Receive, Send], Awaitable[None]]
+    shelf: Shelf
+    password: str = ""
+    local: bool = True
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or hand the request on with its body bounded."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+            return
+        headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope.get("headers", [])}
+        refusal = self._refusal(scope, headers)
+        if scope["type"] != "http":
+            if refusal is None:
+                await self.app(scope, receive, send)
+            else:
+                await send({"type": "websocket.close", "code": 1008})
+            return
+        guarded = _with_headers(send)
+        response = refusal or await self._answer(scope, receive, headers)
+        if response is not None:
+            await response(scope, receive, guarded)
+            return
+        body = _Body(receive, MOST_TEXT)
+        if scope["method"] in ("POST", "PUT", "PATCH"):
+            content = await body.read()
+            if content is None:
+                await _refuse(413, "The request is too long; settings are short texts.")(scope, receive, guarded)
+                return
+            if b"gradio.FileData" in content or b"http-equiv" in content:
+                await _refuse(400, "Send a picture's bytes to /pictures, and give its name.")(scope, receive, guarded)
+                return
+            await self.app(scope, body.again(content), guarded)
+            return
+        await self.app(scope, receive, guarded)
+
+    def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+        host = headers.get("host", "")
+        if self.local and _name(host) not in LOCAL:
+            return _refuse(403, "The studio answers on this machine only; open it as http://127.0.0.1.")
+        origin = headers.get("origin")
+        if origin and scope.get("method") not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
+            return _refuse(403, "Another page may not use the studio.")
+        if self.password and not _knows(headers.get("authorization", ""), self.password):
+            return PlainTextResponse(
+                "The studio asks for its password; any name will do.",
+                401,
+                {"www-authenticate": 'Basic realm="duckrabbit studio", charset="UTF-8"'},
+            )
+        path = unquote(unquote(scope["path"]))
+        if any(word in path for word in CLOSED) or "\\" in path or "/../" in path:
+            return _refuse(404, "There is nothing here.")
+        return None
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response | None:
+        parts = scope["path"].strip("/").split("/")
+        if parts[0] == "shelf":
+            path = self.shelf.file(parts[1], parts[2]) if len(parts) == 3 else None
+            return FileResponse(path) if path else _refuse(404, "There is nothing of that name on the shelf.")
+        if parts == ["pictures"]:
+            if scope["method"] != "POST":
+                return _refuse(405, "Send a picture's bytes with POST.")
+            whole = b"fit=whole" in scope.get("query_string", b"").split(b"&")
+            return await self._upload(receive, headers, whole)
+        return None
+
+    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool) -> Response:
+        length = headers.get("content-length", "0")
+        if length.isdigit() and int(length) > MOST_BYTES:
+            return _refuse(413, too_many_bytes())
+        content = await _Body(receive, MOST_BYTES).read()
+        if content is None:
+            return _refuse(413, too_many_bytes())
+        try:
+            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole)
+        except UserError as error:
+            return _refuse(400, str(error))
+        return JSONResponse({"name": kept.name, "width": kept.width, "height": kept.height})
+
+
+class _Body:
+    """A request's body, read to a bound."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
+        self._receive, self._most = receive, most
+
+    async def read(self) -> bytes | None:
+        """The body; None where it is longer than the bound, or never came to its end."""
+        content = bytearray()
+        while True:
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return None
+            content += message.get("body", b"")
+            if len(content) > self._most:
+                return None
+            if not message.get("more_body"):
+                return bytes(content)
+
+    def again(self, content: bytes) -> Receive:
+        """A receive that gives the body once more, and then what comes after it."""
+        given = False
+
+        async def receive() -> MutableMapping[str, Any]:
+            nonlocal given
+            if given:
+                return await self._receive()
+            given = True
+            return {"type": "http.request", "body": content, "more_body": False}
+
+        return receive
+
+
+def _with_headers(send: Send) -> Send:
+    extra = [(k.encode(), v.encode()) for k, v in HEADERS.items()]
+
+    async def wrapped(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", []), *extra]
+        await send(message)
+
+    return wrapped
+
+
+def _knows(authorization: str, password: str) -> bool:
+    kind, _, coded = authorization.partition(" ")
+    try:
+        given = base64.b64decode(coded, validate=True).decode("utf-8").partition(":")[2]
+    except ValueError:
+        return False
+    return kind.lower() == "basic" and hmac.compare_digest(given.encode(), password.encode())
+
+
+def _name(host: str) -> str:
+    return host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+
+
+def _refuse(status: int, sentence: str) -> Response:
+    return Response(json.dumps({"error": sentence}), status, media_type="application/json")

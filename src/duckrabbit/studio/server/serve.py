@@ -1,0 +1,214 @@
+"""Serving the studio: the page, its guard, and a clean end."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+import threading
+import time
+import webbrowser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from duckrabbit.errors import UserError
+
+if TYPE_CHECKING:
+    from duckrabbit.studio.forms.drawings import Form
+    from duckrabbit.studio.queue.desk import Desk
+    from duckrabbit.studio.shelf.shelf import Shelf
+
+FIRST_PORT, PORTS = 7860, 40
+SAMPLES = ("face.png", "house.png", "flower.png", "apple.png", "cat.png", "astronaut.png")
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """How the studio is to be served; see the command `duckrabbit studio`."""
+
+    folder: Path = Path("out/studio")
+    model: str | None = None
+    device: str | None = None
+    dtype: str | None = None
+    host: str = "127.0.0.1"
+    port: int | None = None
+    password: str = ""
+    browser: bool = True
+
+
+def check(wishes: Wishes) -> None:
+    """Raises UserError for another address without a password, and where Gradio is not installed."""
+    if wishes.host not in ("127.0.0.1", "localhost", "::1") and not wishes.password:
+        raise UserError(
+            f"On {wishes.host} others could use the studio: give it a password with --password, "
+            "or the environment variable DUCKRABBIT_STUDIO_PASSWORD."
+        )
+    if wishes.password and len(wishes.password) < 8:
+        raise UserError("The password is too short; choose one of 8 characters or more.")
+    try:
+        import gradio  # noqa: F401
+    except ImportError:
+        raise UserError("The studio needs Gradio; install it with: pip install 'duckrabbit[studio]'") from None
+
+
+class Studio:
+    """The studio as an ASGI application, `app`, with its desk and its shelf. Close it when done."""
+
+    def __init__(self, commands: typer.Typer, wishes: Wishes) -> None:
+        _settle_gradio(wishes.folder)
+        from duckrabbit.studio.page.models import digit_menu, menu
+        from duckrabbit.studio.page.page import Page
+        from duckrabbit.studio.page.starters import starters
+        from duckrabbit.studio.queue.desks import Desks
+        from duckrabbit.studio.server.guard import LOCAL, Guard
+        from duckrabbit.studio.shelf.shelf import Shelf
+
+        self.shelf = Shelf(wishes.folder)
+        models, digits = menu(wishes.model), digit_menu(wishes.model)
+        samples, chalk = _samples(self.shelf)
+        first = starters(models[0], samples)["generate"]
+        names = [*(card.name for card in models), *(choice.model for choice in digits)]
+        self.desk = Desks(_desks(commands, self.shelf, wishes, names, first))
+        begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
+        page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
+        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
+
+    def close(self) -> None:
+        """Stop what runs; nothing half-made stays on the shelf."""
+        self.desk.close()
+
+
+def serve(commands: typer.Typer, wishes: Wishes) -> None:
+    """Serve until ctrl-C."""
+    import uvicorn
+
+    check(wishes)
+    listening = listen(wishes.host, wishes.port)
+    studio = Studio(commands, wishes)
+    port = listening.getsockname()[1]
+    address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
+    sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
+    sys.stdout.flush()
+    if wishes.browser:
+        threading.Thread(target=_show, args=(address,), daemon=True).start()
+    server = uvicorn.Server(settings(studio.app))
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        studio.close()
+        listening.close()
+    sys.stdout.write("The studio is closed; what was made is on its shelf.\n")
+
+
+def settings(app: Any) -> Any:
+    """How uvicorn serves: quietly, and not waiting for pages that listen."""
+    import uvicorn
+
+    return uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="on")
+
+
+def listen(host: str, port: int | None) -> socket.socket:
+    """A socket on `port`, or on the first free one from 7860. Raises UserError where it is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for number in [port] if port is not None else range(FIRST_PORT, FIRST_PORT + PORTS):
+        candidate = socket.socket(family, socket.SOCK_STREAM)
+        candidate.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            candidate.bind((host, number))
+            candidate.listen(128)
+            return candidate
+        except (OSError, OverflowError):
+            candidate.close()
+    where = f"the port {port}" if port is not None else f"a port from {FIRST_PORT}"
+    raise UserError(
+        f"The studio cannot listen on {host} at {where}: it is taken or not allowed. Choose another --port."
+    )
+
+
+def _desks(commands: typer.Typer, shelf: Shelf, wishes: Wishes, models: Sequence[str], first: Form) -> dict[str, Desk]:
+    """A desk for each device; where there is one only, it needs no name."""
+    from duckrabbit.studio.queue.desk import Desk
+    from duckrabbit.studio.queue.desks import devices
+    from duckrabbit.studio.queue.work import Worker
+
+    places = devices(wishes.device)
+    made = {}
+    for place in places:
+        worker = Worker(commands, shelf, place, wishes.dtype)
+        name = str(place) if len(places) > 1 else ""
+        made[name] = Desk(worker, models, first=partial(worker.warm, first), place=name)
+    return made
+
+
+def _settle_gradio(folder: Path) -> None:
+    """Gradio asks nobody outside, and keeps its own files with the studio's, before it is imported."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["GRADIO_RUN_HISTORY"] = "False"
+    os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(tempfile.gettempdir()) / f"duckrabbit-studio-{os.getpid()}"))
+
+
+def _samples(shelf: Shelf) -> tuple[list[str], list[str]]:
+    """The names of pictures to begin with, and of digits."""
+    from duckrabbit.studio.shelf.chalk import chalk_digits
+    from duckrabbit.studio.shelf.uploads import take
+    from duckrabbit.tasks.pictures import write_png
+    from duckrabbit.tasks.samples import write_pictures
+
+    def kept(path: Path) -> str:
+        return take(shelf, path.read_bytes()).name
+
+    with tempfile.TemporaryDirectory() as folder:
+        write_pictures(Path(folder))
+        for k, digit in enumerate(chalk_digits()):
+            write_png(digit, Path(folder) / f"chalk-{k}.png")
+        chalk = sorted(Path(folder).glob("chalk-*.png"))
+        return [kept(Path(folder) / name) for name in SAMPLES], [kept(path) for path in chalk]
+
+
+def _mounted(blocks: Any) -> Any:
+    import fastapi
+    import gradio as gr
+
+    here = files("duckrabbit.studio.page")
+    script = "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("pad.js", "page.js"))
+    accent = gr.themes.Color(*_ACCENT, name="accent")
+    theme = gr.themes.Base(
+        primary_hue=accent,
+        neutral_hue=gr.themes.colors.gray,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        radius_size=gr.themes.sizes.radius_md,
+    )
+    return gr.mount_gradio_app(
+        fastapi.FastAPI(openapi_url=None),
+        blocks,
+        path="/",
+        footer_links=["api", "settings"],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        theme=theme,
+        css=here.joinpath("look.css").read_text(encoding="utf-8"),
+        head=f"<style>{_FOOT}</style><script>{script}</script>",
+    )
+
+
+_FOOT = "@media (max-width: 640px) { footer .divider { display: none !important; } }"
+"""The footer is not within what Gradio applies our look to."""
+_ACCENT = ("#eef7f9", "#d5ebf0", "#abd7e0", "#7dc0ce", "#459fb2", "#0f6e84", "#0d6176", "#0b5163", "#094250", "#07343f",
+           "#052329")  # fmt: skip
+
+
+def _show(address: str) -> None:
+    time.sleep(1.0)
+    webbrowser.open(address)

@@ -1,0 +1,1 @@
+"""What the studio was given, and what it keeps."""

@@ -1,0 +1,116 @@
+"""The shelf: a folder that keeps what was made, each in a folder of its own, and the pictures given.
+
+    SHELF/inputs/HASH.png                 what was uploaded or drawn, by the hash of its pixels
+    SHELF/20260101-120000-generate-1a2b/  pictures, record, films, and item.json: the settings
+
+Names from outside are matched against what the shelf itself writes; no other path can be meant.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
+from duckrabbit.studio.forms.drawings import INPUT, Form
+from duckrabbit.studio.forms.plain import from_plain
+
+ITEM = re.compile(r"\d{8}-\d{6}-[a-z_]+-[0-9a-f]{6}")
+FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(png|gif|mp4|pdf|json|safetensors)")
+MOST_INPUTS = 2000
+
+
+def _when(item: str) -> tuple[str, str]:
+    """When an item was begun: its second, then its microseconds, whatever kind it is."""
+    return item[:15], item[-6:]
+
+
+@dataclass(frozen=True)
+class Item:
+    """Something that was made: what item.json says of it."""
+
+    id: str
+    facts: dict[str, Any]
+
+    @property
+    def form(self) -> Form:
+        """The settings it was made with."""
+        return from_plain(self.facts["kind"], self.facts["settings"])
+
+
+class Shelf:
+    """What is kept in `folder`, which is made if need be. Raises UserError where it cannot be written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.resolve()
+        self.inputs = self.folder / "inputs"
+        with Atomic(self.inputs / ".writable"):
+            pass
+        (self.inputs / ".writable").unlink()
+        for left in self.folder.glob(".making-*"):  # by a studio that was killed
+            shutil.rmtree(left, ignore_errors=True)
+
+    def begin(self, kind: str) -> Path:
+        """A folder to make something in; it is on the shelf once it is `put` there."""
+        seconds, micros = divmod(time.time_ns() // 1000, 10**6)
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(seconds))
+        folder = self.folder / f".making-{stamp}-{kind}-{micros:06x}"
+        folder.mkdir()
+        return folder
+
+    def put(self, folder: Path, facts: dict[str, Any]) -> Item:
+        """Keep what was made, whole."""
+        name = folder.name.removeprefix(".making-")
+        facts = {**facts, "files": sorted(p.name for p in folder.iterdir() if FILE.fullmatch(p.name))}
+        with Atomic(folder / "item.json") as temporary:
+            temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
+        folder.rename(self.folder / name)
+        return Item(name, facts)
+
+    def items(self, most: int | None = None) -> list[Item]:
+        """What is kept, the newest first; what cannot be read is left out."""
+        names = sorted((p.name for p in self.folder.iterdir() if ITEM.fullmatch(p.name)), key=_when, reverse=True)
+        found = (self.get(name) for name in names[:most])
+        return [item for item in found if item is not None]
+
+    def get(self, name: str) -> Item | None:
+        """The item of that name, if it is there and whole."""
+        path = self.file(name, "item.json")
+        if path is None:
+            return None
+        try:
+            item = Item(name, json.loads(path.read_text(encoding="utf-8")))
+            return item if item.form else None
+        except (OSError, ValueError, KeyError, TypeError, UserError):
+            return None
+
+    def delete(self, name: str) -> None:
+        """Throw an item away. Raises UserError where there is none of that name."""
+        folder = self.folder / name
+        if not ITEM.fullmatch(name) or folder.is_symlink() or not folder.is_dir():
+            raise UserError("There is nothing of that name on the shelf.")
+        shutil.rmtree(folder)
+
+    def file(self, where: str, name: str) -> Path | None:
+        """A file of an item, or of "inputs"; None for everything else, links included."""
+        if where == "inputs":
+            path = self.inputs / name
+            good = INPUT.fullmatch(name)
+        else:
+            path = self.folder / where / name
+            good = ITEM.fullmatch(where) and FILE.fullmatch(name)
+        if not good or not path.is_file() or path.resolve() != path:
+            return None
+        return path
+
+    def make_room(self) -> None:
+        """Keep the newest of the pictures given."""
+        kept = sorted(self.inputs.glob("*.png"), key=lambda p: p.stat().st_mtime)
+        for path in kept[: max(0, len(kept) - MOST_INPUTS)]:
+            path.unlink(missing_ok=True)

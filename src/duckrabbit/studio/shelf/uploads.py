@@ -1,0 +1,86 @@
+"""Pictures from outside: looked at before they are decoded, shrunk, and kept under a name of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from duckrabbit.errors import UserError
+from duckrabbit.files import Atomic
+from duckrabbit.studio.shelf.shelf import Shelf
+from duckrabbit.tasks.pictures import open_picture, write_png
+
+MOST_BYTES = 20 * 2**20
+MOST_PIXELS = 40_000_000
+WIDEST = 1024
+"""Pictures are kept so wide at most; every model looks at less."""
+_one_at_a_time = threading.Lock()
+
+
+class Kept(NamedTuple):
+    """A picture that was kept: its name, the hash of its pixels, and the size it came in."""
+
+    name: str
+    width: int
+    height: int
+
+
+def take(shelf: Shelf, content: bytes, whole: bool = False) -> Kept:
+    """Keep an uploaded picture as a square: its middle, or, `whole`, all of it with a border.
+
+    Its header is read first, so that nothing large is decoded; one picture is decoded at a time.
+    Its text and other data are not kept. Raises UserError for what is no picture, or too large.
+    """
+    if len(content) > MOST_BYTES:
+        raise UserError(too_many_bytes())
+    if not content:
+        raise UserError("The upload is empty; choose a picture.")
+    with _one_at_a_time:
+        incoming = shelf.inputs / ".incoming"
+        with Atomic(incoming) as temporary:
+            temporary.write_bytes(content)
+            image = open_picture(temporary, name="The upload", most=MOST_PIXELS)
+            small = _small(image, whole)
+        incoming.unlink()
+    name = hashlib.sha256(f"{small.size}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
+    if not (shelf.inputs / name).exists():
+        write_png(small, shelf.inputs / name)
+        shelf.make_room()
+    return Kept(name, *image.size)
+
+
+def too_many_bytes() -> str:
+    """The sentence for a file that is too large."""
+    return f"The file is larger than {MOST_BYTES // 2**20} MB; shrink the picture first."
+
+
+def _small(image: Image.Image, whole: bool) -> Image.Image:
+    """A square of WIDEST px at most, on white, in 8-bit RGB; see `take`."""
+    if not whole:
+        side, (width, height) = min(image.size), image.size
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
+    if image.mode.startswith(("I", "F")):
+        image = image.point(lambda v: v / 257).convert("L") if image.mode.startswith("I") else image.convert("L")
+    rgba = image.convert("RGBA")
+    paper = Image.new("RGBA", rgba.size, "white")
+    rgb = Image.alpha_composite(paper, rgba).convert("RGB")
+    return rgb if rgb.width == rgb.height else _bordered(rgb)
+
+
+def _bordered(image: Image.Image) -> Image.Image:
+    """The picture in the middle of a square, each of both bars in the mean colour of the edge it lies at."""
+    pixels = np.asarray(image)
+    across = image.width > image.height
+    edges = (pixels[0], pixels[-1]) if across else (pixels[:, 0], pixels[:, -1])
+    first, last = (tuple(int(v) for v in edge.mean(axis=0).round()) for edge in edges)
+    side = max(image.size)
+    square = Image.new("RGB", (side, side), first)
+    square.paste(last, (0, side // 2, side, side) if across else (side // 2, 0, side, side))
+    square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
+    return square

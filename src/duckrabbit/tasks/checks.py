@@ -1,0 +1,130 @@
+"""Running the laws: on a view, on the filters, on a model. What a law says is told in guidance/laws.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import nan
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.prediction import Network, Query, View
+from duckrabbit.guidance import laws
+from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate
+from duckrabbit.models.model import Model
+from duckrabbit.networks.enlarge import enlarge
+
+SIZE = 64
+"""The width at which views and filters are checked; resolution is checked from 4 x that."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A finding about something; `note` says what went wrong where the law could not even be tried."""
+
+    subject: str
+    law: str
+    deviation: float
+    tolerance: float
+    note: str = ""
+
+    @property
+    def holds(self) -> bool:
+        """Whether the law holds; NaN breaks every law."""
+        return self.deviation <= self.tolerance
+
+
+def check_view(name: str, view: View) -> list[Row]:
+    """Isometry, linearity, resolution and identity; for views that move pixels, the variance's way back."""
+    x, y, large = (_picture(n, seed) for n, seed in ((SIZE, 0), (SIZE, 1), (4 * SIZE, 2)))
+    rows = [
+        _row(name, "hashable", _hashable, view),
+        _row(name, "isometry", laws.isometry, view, x, y),
+        _row(name, "linearity", laws.linearity, view, x, y),
+        _row(name, "resolution", laws.resolution, view, large),
+        _row(name, "identity", laws.identity, Mean((Prompt(), Viewed(view, Prompt()))), x),
+    ]
+    return [*rows, _row(name, "variance", _variance, view, x)] if isinstance(view, PixelView) else rows
+
+
+def check_filters() -> list[Row]:
+    """Partition of unity and linearity of the shipped bands."""
+    x, y = _picture(SIZE, 0), _picture(SIZE, 1)
+    families = {"low pass, high pass": (LowPass(), HighPass()), "grey, colour": (Grey(), Colour())}
+    rows = []
+    for name, family in families.items():
+        rows.append(_row(name, "partition of unity", laws.partition, family, x))
+        rows += [_row(type(part).__name__, "linearity", laws.linearity, part, x, y) for part in family]
+    return rows
+
+
+def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> list[Row]:
+    """Finite output, selection, lowered = recursive; at a second stage also that views reach its picture."""
+    card = model.card
+    known = card.roles.get("generate")
+    texts = list(prompts) or [str(p) for p in (known if isinstance(known, list) else ["a photo"])]
+    conditions = [Prompt(model.condition(p)) for p in texts]
+    null = Prompt(model.condition(card.null_prompt))
+    model.prepare([p.condition for p in (*conditions, null)])
+    looks = [Identity(), *(views or [Rotate(2)])]
+    tree = Mean(tuple(Viewed(v, CFG(conditions[k % len(conditions)], null, 7.0)) for k, v in enumerate(looks)))
+    eps = torch.finfo(getattr(torch, model.dtype)).eps
+    loose = 64 * eps if model.dtype != "float32" else 6400 * eps
+    rows = []
+    for k, facts in enumerate(model.stages):
+        name = f"{card.name}, stage {k + 1}"
+        shape = (2, facts.channels, facts.size, facts.size)
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(model.device)
+        low = None if facts.noising is None else enlarge(0.5 * x[..., ::4, ::4], facts.size)
+        network = model.network(k, low, facts.noise_level)
+        rows += [
+            _row(name, "finite output", _finite, network, conditions[0], x),
+            _row(name, "selection", laws.selection, conditions[0], null, network, x, loose=loose),
+            _row(name, "lowered = recursive", laws.lowered_is_recursive, tree, network, x, loose=loose),
+        ]
+        if low is not None:
+            rows.append(_row(name, "views reach the picture", _reach, model, k, looks[-1], x, low, loose=loose))
+    return rows
+
+
+def _hashable(view: View) -> laws.Finding:
+    if hash(view) != hash(view) or view != view:
+        raise TypeError("a view equals itself")
+    return laws.Finding("hashable", 0.0, 0.0)
+
+
+def _variance(view: View, x: Tensor) -> laws.Finding:
+    """A variance moves with its pixel."""
+    positive = x.abs() + 0.1
+    far = (view.inverse_var_interp(view(positive)) - positive).abs().max() / positive.max()
+    return laws.Finding("variance", far.item(), 1e-12)
+
+
+def _finite(network: Network, prompt: Prompt, x: Tensor) -> laws.Finding:
+    (p,) = network([Query(x, prompt.condition)], laws.AT)
+    return laws.Finding("finite output", float((~torch.isfinite(p.eps)).sum()), 0.0)
+
+
+def _reach(model: Model, stage: int, view: View, x: Tensor, low: Tensor) -> laws.Finding:
+    """A question with a view is the question without it, about a low resolution picture that went through it."""
+    level, condition = model.stages[stage].noise_level, model.condition(model.card.null_prompt)
+    (told,) = model.network(stage, low, level)([Query(x, condition, (view,))], laws.AT)
+    (seen,) = model.network(stage, view(low), level)([Query(x, condition)], laws.AT)
+    far = (told.eps - seen.eps).abs().max() / seen.eps.abs().max()
+    return laws.Finding("views reach the picture", far.item(), 0.0)
+
+
+def _row(subject: str, law: str, measure: Callable[..., laws.Finding], *of: object, loose: float = 0.0) -> Row:
+    """Measure; whatever the measured thing raises is a broken law, and told."""
+    try:
+        found = measure(*of)
+    except Exception as error:  # a view or a model of the user's may raise anything
+        return Row(subject, law, nan, 0.0, f"{type(error).__name__}: {error}")
+    return Row(subject, law, found.deviation, max(found.tolerance, loose))
+
+
+def _picture(size: int, seed: int) -> Tensor:
+    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -1,0 +1,138 @@
+"""The commands train, data and evaluate, on a tiny network and a handful of pictures."""
+
+import json
+
+import pytest
+import torch
+
+from duckrabbit.data.mnist.read import Pictures
+from duckrabbit.errors import UserError
+from duckrabbit.evaluation.digits.report import Line
+from duckrabbit.evaluation.scores import Score
+from duckrabbit.evaluation.settings import Setting
+from duckrabbit.report import plots as figures
+from duckrabbit.training.trainer import read_metrics
+
+
+def test_train_class_then_evaluate_it(training, tmp_path):
+    output = training("train", "class", "--precision", "no")
+    folder = tmp_path / "runs" / "fast-class"
+    assert str(folder / "model") in output
+    assert {"curve.png", "samples-001.png", "samples-002.png", "metrics.jsonl", "checkpoint.safetensors"} <= {
+        p.name for p in folder.iterdir()
+    }
+    assert "fast-class" in training("train", "class")  # finished: nothing is left to do
+    out = tmp_path / "judged"
+    training("evaluate", folder / "model", "--guidance-scale", "1,2", "--steps", "2", "--count", "20", "-o", out)
+    rows = json.loads((out / "scores.json").read_text())
+    assert [r["setting"][k] for r in rows for k in ("scale",)] == [1.0, 2.0]
+    assert all(r["count"] == 20 and len(r["by_class"]) == 10 for r in rows)
+    table = (out / "scores.md").read_text()
+    assert "| 2 | dpm++ | 2 |" in table
+    assert "| setting | 0 | 1 |" in table  # and how often each digit was right
+    assert (out / "scores.png").stat().st_size > 1000
+
+
+def test_train_a_denoiser_and_score_it(training, tmp_path):
+    training(
+        "train", "denoiser", "--epochs", "1", "--sigma", "0.3", "--run", "mine", "--precision", "no", "--no-pictures"
+    )
+    facts = json.loads((tmp_path / "runs/mine/model/config.json").read_text())
+    assert facts["schedule"] == {"kind": "single", "sigma": 0.3}
+    assert facts["training"]["recipe"]["name"] == "fast-denoiser-epochs1-sigma0.3"
+    text = training("evaluate", tmp_path / "runs/mine/model", "--count", "20", "-o", tmp_path / "judged")
+    assert [line.split("|")[1].strip() for line in text.splitlines()[2:9]] == [
+        "0",
+        "0.2",
+        "0.4",
+        "0.5",
+        "0.6",
+        "0.8",
+        "1",
+    ]
+
+
+def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
+    training("train", "time", "--preset", "cs180-flow", "--precision", "no")
+    assert (tmp_path / "runs/cs180-flow-time/samples-002.png").exists()
+    model, judged = tmp_path / "runs/cs180-flow-time/model", tmp_path / "judged"
+    training("evaluate", model, "--count", "20", "--steps", "2", "--no-memory", "-o", judged)
+    assert (
+        (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| 1 | sde-dpm++ | 2 | - | - | ")
+    )
+    with pytest.raises(UserError, match="leave out --guidance-scale"):
+        training("evaluate", model, "--guidance-scale", "5", "-o", judged)
+
+
+def test_noise_alone_is_what_a_network_is_shown_and_its_card_says_so(training, tmp_path, monkeypatch):
+    seen = []
+    results = figures.denoising_results
+    spy = lambda nets, data, sigma: seen.append(sigma) or results(nets, data, sigma)
+    monkeypatch.setattr(figures, "denoising_results", spy)
+    training("train", "denoiser", "--pure-noise", "--epochs", "1", "--precision", "no", "--run", "mean")
+    assert seen == [None]
+    assert "shown noise alone" in (tmp_path / "runs/mean/model/README.md").read_text()
+    two = Pictures(torch.full((2, 28, 28), 9, dtype=torch.uint8), torch.zeros(2))
+    sheet = results({"net": torch.zeros_like}, two, None)
+    assert [a.get_title() for a in sheet.axes[:2]] == ["noise", "net"]
+    noise = torch.tensor(sheet.axes[0].images[0].get_array())
+    assert 0.3 < float((noise == 0).float().mean()) < 0.7  # half of a standard normal lies below black
+
+
+def test_the_schedule_is_repaired_when_asked(training, tmp_path):
+    words = ("--precision", "no", "--no-pictures", "--run", "repaired")
+    training("train", "time", "--preset", "cs180", "--zero-snr", *words)
+    facts = json.loads((tmp_path / "runs/repaired/model/config.json").read_text())
+    assert facts["schedule"]["zero_terminal_snr"]
+    assert facts["prediction_type"] == "v_prediction"
+    with pytest.raises(UserError, match="leave out --zero-snr"):
+        training("train", "time", "--preset", "cs180-flow", "--zero-snr")
+
+
+def test_tensorboard_has_every_step(training, tmp_path):
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    training("train", "class", "--precision", "no", "--no-pictures", "--tensorboard")
+    log = events.EventAccumulator(str(tmp_path / "runs/fast-class/tensorboard"))
+    log.Reload()
+    rows = read_metrics(tmp_path / "runs/fast-class/metrics.jsonl")
+    assert [(e.step, pytest.approx(e.value)) for e in log.Scalars("loss")] == [(r["step"], r["loss"]) for r in rows]
+
+
+def test_clothes_are_not_judged_as_digits(training, tmp_path):
+    training("train", "class", "--precision", "no", "--no-pictures")
+    path = tmp_path / "runs/fast-class/model/config.json"
+    facts = json.loads(path.read_text())
+    facts["training"]["recipe"]["data"] = "fashion-mnist"
+    path.write_text(json.dumps(facts))
+    with pytest.raises(UserError, match="knows digits only"):
+        training("evaluate", path.parent, "--count", "20")
+
+
+def test_wrong_words_are_answered_with_the_right_ones(training):
+    with pytest.raises(UserError, match="auto, no or bf16"):
+        training("train", "class", "--precision", "half")
+    with pytest.raises(UserError, match="choose from cs180-class"):
+        training("train", "class", "--preset", "slow")
+    with pytest.raises(UserError, match="no data set 'cifar'"):
+        training("train", "class", "--data", "cifar")
+
+
+@pytest.mark.parametrize(("settings", "axis"), [
+    ([(1.0, 20), (2.0, 20)], "guidance scale"), ([(2.0, 10), (2.0, 20)], "steps"), ([(2.0, 20)], "steps"),
+])  # fmt: skip
+def test_scores_are_plotted_over_what_differs(settings, axis):
+    score = Score(0.5, 0.4, 0.6)
+    lines = [Line(Setting(s, "dpm++", n), 20, score, [score] * 10, score, score, None, 1.0) for s, n in settings]
+    assert {axes.get_xlabel() for axes in figures.scorecard(lines).axes} == {axis}
+
+
+def test_a_curve_and_a_matrix_are_drawn(tmp_path):
+    log = [{"step": k + 1, "loss": 1 / (k + 1)} for k in range(200)]
+    curve = figures.loss_curve({"a": log, "b": log})
+    assert [t.get_text() for t in curve.axes[0].get_legend().get_texts()] == ["a", "b"]
+    matrix = figures.rate_matrix(torch.eye(10), "pairs")
+    assert len(matrix.axes[0].texts) == 100
+    grid = figures.digit_grid(torch.arange(40.0).view(40, 1, 1, 1).expand(-1, -1, 28, 28) / 40, "columns")
+    first_row = [float(a.images[0].get_array()[0, 0]) for a in grid.axes[:10]]
+    assert first_row == pytest.approx([4 * k / 40 for k in range(10)])  # digit k begins at picture 4 k
+    assert figures.write(curve, tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")

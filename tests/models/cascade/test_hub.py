@@ -1,0 +1,178 @@
+"""Models from a hub, with the real client against a small server that answers like the hub."""
+
+import shutil
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+import torch
+
+import tiny
+from duckrabbit.errors import UserError
+from duckrabbit.models.cascade.hub import Hub, Repository
+from duckrabbit.models.load import load
+from fake_hub import TOKEN, serve
+
+FIRST, SECOND = "Deep/First", "Deep/Second"
+
+
+@pytest.fixture(scope="module")
+def repositories(tmp_path_factory):
+    """Both stages in float16, with decoys beside the files that are needed."""
+    root = tmp_path_factory.mktemp("hub")
+    first = tiny.first_pipeline()
+    second = tiny.second_pipeline(first)
+    for pipe, name in ((first, "first"), (second, "second")):
+        pipe.text_encoder.half()
+        pipe.unet.half()
+        pipe.save_pretrained(root / name, variant="fp16")
+        for decoy in ("unet/diffusion_pytorch_model.safetensors", "unet/diffusion_pytorch_model.bin"):
+            (root / name / decoy).write_bytes(b"never to be read")
+        (root / name / "safety_checker").mkdir()
+        (root / name / "safety_checker" / "model.fp16.safetensors").write_bytes(b"never to be read")
+        (root / name / "README.md").write_text("never to be read")
+    return {FIRST: root / "first", SECOND: root / "second"}
+
+
+@pytest.fixture
+def hub_at(tmp_path):
+    def make(server, **options):
+        said = []
+        return Hub(endpoint=server.endpoint, cache=tmp_path / "cache", say=said.append, **options)
+
+    return make
+
+
+def predict(model, stage=0, **low):
+    """The network's answer to one question, and so a proof that the weights are there."""
+    from duckrabbit.diffusion.prediction import Query
+
+    facts = model.stages[stage]
+    x = torch.linspace(-1, 1, 3 * facts.size**2).view(1, 3, facts.size, facts.size)
+    return model.network(stage, **low)([Query(x, model.condition("a cat"))], facts.schedule.level(500))[0].eps
+
+
+def test_only_what_is_needed_is_fetched_and_only_when_it_is_used(repositories, hub_at):
+    with serve(repositories) as server:
+        model = load(FIRST, stage2=SECOND, hub=hub_at(server))
+        assert [s.size for s in model.stages] == [16, 32]
+        assert all(name.endswith(".json") for name in server.files())
+        model.prepare(["a cat"])
+        assert [n for n in server.files() if n.endswith("safetensors")] == ["text_encoder/model.fp16.safetensors"]
+        predict(model)
+        predict(model, 1, low_res=torch.zeros(1, 3, 32, 32), noise_level=100)
+        weights = [n for n in server.files() if not n.endswith((".json", ".txt", ".model"))]
+        assert sorted(weights) == [
+            "text_encoder/model.fp16.safetensors",
+            "unet/diffusion_pytorch_model.fp16.safetensors",
+            "unet/diffusion_pytorch_model.fp16.safetensors",
+        ]
+
+
+def test_the_weights_of_the_hub_answer_as_those_of_the_folder(repositories, hub_at):
+    with serve(repositories) as server:
+        ours = predict(load(FIRST, hub=hub_at(server)))
+    pipe = tiny.first_pipeline()
+    pipe.text_encoder.half().float()
+    pipe.unet.half().float()
+    theirs = predict(load(pipe))
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+def test_hashes_are_those_of_the_files(repositories, hub_at):
+    with serve(repositories) as server:
+        hashes = load(FIRST, stage2=SECOND, hub=hub_at(server)).weight_hash()
+    name = "unet/diffusion_pytorch_model.fp16.safetensors"
+    assert hashes[name] == sha256((repositories[FIRST] / name).read_bytes()).hexdigest()
+    assert hashes["stage2/" + name] == sha256((repositories[SECOND] / name).read_bytes()).hexdigest()
+
+
+def test_cached_use_needs_no_network(repositories, hub_at):
+    with serve(repositories) as server:
+        hub = hub_at(server)
+        first = predict(load(FIRST, hub=hub))
+        asked = len(server.paths)
+        again = predict(load(FIRST, hub=hub))
+        assert len(server.paths) == asked
+    assert torch.equal(first, again)
+    offline = predict(load(FIRST, hub=Hub(endpoint=hub.endpoint, cache=hub.cache, offline=True)))
+    assert torch.equal(first, offline)
+
+
+def test_half_a_download_is_taken_up_again(repositories, hub_at):
+    with serve(repositories) as server:
+        hub = hub_at(server)
+        load(FIRST, hub=hub).prepare(["a cat"])
+        with pytest.raises(UserError, match="offline"):
+            predict(load(FIRST, hub=Hub(endpoint=hub.endpoint, cache=hub.cache, offline=True)))
+        predict(load(FIRST, hub=hub))
+
+
+def test_a_gated_model_says_where_to_accept_and_where_the_token_goes(repositories, hub_at, monkeypatch):
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serve(repositories, gated={FIRST}) as server:
+        for token in (None, "hf_other"):
+            with pytest.raises(UserError) as refusal:
+                load(FIRST, hub=hub_at(server, token=token))
+            assert f"{server.endpoint}/{FIRST}" in str(refusal.value)
+            assert "HF_TOKEN" in str(refusal.value)
+        predict(load(FIRST, hub=hub_at(server, token=TOKEN)))
+
+
+def test_missing_things_are_sentences(repositories, hub_at, tmp_path):
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "README.md").write_text("no model")
+    with serve({**repositories, "Deep/Bare": tmp_path / "bare"}) as server:
+        hub = hub_at(server)
+        with pytest.raises(UserError, match="There is no model 'Deep/Nothing'"):
+            load("Deep/Nothing", hub=hub)
+        with pytest.raises(UserError, match="no revision 'v9'"):
+            load(FIRST, revision="v9", hub=hub)
+        with pytest.raises(UserError, match=r"model_index\.json"):
+            load("Deep/Bare", hub=hub)
+    with pytest.raises(UserError, match="Check the network"):
+        load(SECOND, hub=Hub(endpoint="http://127.0.0.1:9", cache=hub.cache))  # where nobody listens
+    with pytest.raises(UserError, match="offline"):
+        load(SECOND, hub=Hub(endpoint=hub.endpoint, cache=hub.cache, offline=True))
+
+
+def test_a_file_damaged_on_its_way_is_refused_and_deleted(repositories, hub_at):
+    name = "unet/diffusion_pytorch_model.fp16.safetensors"
+    with serve(repositories, damaged={name}) as server:
+        hub = hub_at(server)
+        with pytest.raises(UserError, match="damaged on its way"):
+            predict(load(FIRST, hub=hub))
+        assert not [p for p in Path(hub.cache).rglob(Path(name).name) if p.exists()]
+        server.damaged.clear()
+        predict(load(FIRST, hub=hub))
+
+
+def test_a_model_without_safetensors_is_refused(repositories, hub_at, tmp_path):
+    folder = tmp_path / "pickled"
+    shutil.copytree(repositories[FIRST], folder)
+    for path in (folder / "unet").glob("*.safetensors"):
+        path.unlink()
+    with serve({FIRST: folder}) as server:
+        model = load(FIRST, hub=hub_at(server))
+        with pytest.raises(UserError, match="pickle"):
+            model.network(0)
+        assert "unet/diffusion_pytorch_model.bin" not in server.files()
+
+
+def test_sizes_are_told_before_a_large_download(repositories, hub_at, tmp_path):
+    folder = tmp_path / "large"
+    shutil.copytree(repositories[FIRST], folder)
+    (folder / "text_encoder" / "notes.txt").write_bytes(b" " * (3 << 20))
+    said = []
+    with serve({FIRST: folder}) as server:
+        load(FIRST, hub=Hub(server.endpoint, cache=tmp_path / "c", say=said.append)).prepare(["a cat"])
+    assert any("GiB" in line and FIRST in line for line in said)
+
+
+def test_size_is_estimated_before_anything_is_fetched(repositories, hub_at):
+    with serve(repositories) as server:
+        source = Repository(FIRST, hub=hub_at(server))
+        numbers = sum(p.numel() for p in tiny.unet(16).parameters())
+        assert source.size("unet") == pytest.approx(numbers, rel=0.2)
+        source.folder("unet")
+        assert source.size("unet") == numbers

@@ -1,0 +1,75 @@
+"""The command: what it refuses, how it opens, and that ctrl-C ends it cleanly."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckrabbit
+
+
+def opened(folder, *arguments):
+    """The studio in a process of its own, and its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from duckrabbit.cli.main import main; main()", "studio", "--no-browser", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(duckrabbit.__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    return process, line
+
+
+def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
+    import httpx
+
+    process, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
+    address = line.split()[5]
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            try:
+                if httpx.get(address, timeout=5).status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.1)
+        data = {"data": ["oracle", "", None, 900, "", 1, 16, "a red circle"]}
+        assert httpx.post(f"{address}/gradio_api/call/generate", json=data).status_code == 200
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0
+    assert "The studio is closed" in out
+    assert "Traceback" not in err
+    assert not list((tmp_path / "kept").glob(".making-*"))
+
+
+def test_another_address_needs_a_password(cli):
+    done = cli("studio", "--host", "0.0.0.0", "--no-browser")
+    assert (done.code, "--password" in done.err) == (2, True)
+    done = cli("studio", "--host", "0.0.0.0", "--password", "short", "--no-browser")
+    assert (done.code, "8 characters" in done.err) == (2, True)
+    assert not done.written
+
+
+def test_a_taken_port_is_told(cli):
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = cli("studio", "--port", str(taken.getsockname()[1]), "--no-browser")
+    assert done.code == 2
+    assert "Choose another --port" in done.err
+
+
+def test_an_unknown_model_is_told(cli):
+    done = cli("studio", "--model", "gpt", "--no-browser", "--port", "0")
+    assert done.code == 2
+    assert "gpt" in done.err

@@ -1,0 +1,148 @@
+"""What is learned, checked against answers known beforehand."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from duckrabbit.diffusion.levels import NoiseLevel, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.prediction import read_output
+from duckrabbit.errors import UserError
+from duckrabbit.networks.unet_28 import NO_CLASS
+from duckrabbit.training.digits.recipes import RECIPES, find_recipe
+from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, snr_weight
+
+X0 = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(3))
+LABELS = torch.arange(6)
+
+
+def draws(step=0, total=6, rows=slice(None)):
+    return Draws(7, step, total, rows)
+
+
+@pytest.mark.parametrize(
+    ("objective", "kind", "level"),
+    [
+        (Diffusion(linear(300)), "epsilon", None),
+        (Diffusion(rescale_zero_terminal_snr(linear(300)), "v_prediction"), "v_prediction", None),
+        (Diffusion(linear(300), "sample", stratified=True), "sample", None),
+        (Flow(), "flow", "flow"),
+    ],
+)
+def test_whoever_knows_the_picture_has_no_loss(objective, kind, level):
+    """The answer that `read_output`, the engine's own reading, turns back into x0 is the target."""
+
+    def knowing(x, t, labels):
+        outputs = []
+        for one, time, x0 in zip(x, t, X0, strict=True):
+            if level == "flow":
+                at = NoiseLevel(0.0, float(time), 1 - float(time))  # told the course's time: 1 at the picture
+            else:
+                at = objective.schedule.level(round(float(time) * 300) - 1)
+            outputs.append({
+                "epsilon": (one - at.alpha * x0) / at.sigma,
+                "sample": x0,
+                "v_prediction": (at.alpha * one - x0) / at.sigma,
+                "flow": (x0 - one) / at.sigma,
+            }[kind])  # fmt: skip
+            torch.testing.assert_close(read_output(kind, one, at, outputs[-1]).x0, x0, atol=2e-3, rtol=1e-3)
+        return torch.stack(outputs)
+
+    assert objective.loss(knowing, X0, LABELS, draws()).max() < 1e-5
+
+
+def test_the_best_denoiser_of_pure_noise_is_the_mean_of_the_training_set():
+    objective = Denoising(pure_noise=True)
+    saw = []
+
+    def mean(z, t, labels):
+        saw.append(z)
+        return X0.mean(0).expand_as(z)
+
+    loss = objective.loss(mean, X0, LABELS, draws())
+    assert loss.mean() == pytest.approx(float(X0.var(0, correction=0).mean()), rel=1e-5)
+    assert abs(torch.corrcoef(torch.stack([saw[0].flatten(), X0.flatten()]))[0, 1]) < 0.05
+
+
+def test_denoising_adds_the_noise_it_says():
+    z = []
+    Denoising(0.5).loss(lambda x, t, labels: z.append(x) or x, X0, LABELS, draws())
+    assert float((z[0] - X0).std()) == pytest.approx(0.5, rel=0.05)
+
+
+def test_labels_are_withheld_as_often_as_asked():
+    seen = []
+    objective = Diffusion(linear(300), conditional=True, p_uncond=0.1)
+    many, labels = torch.zeros(5000, 1, 1, 1), torch.full((5000,), 3)
+    objective.loss(lambda x, t, y: seen.append(y) or x, many, labels, draws(total=5000))
+    assert set(seen[0].tolist()) == {3, NO_CLASS}
+    assert float((seen[0] == NO_CLASS).float().mean()) == pytest.approx(0.1, abs=0.015)  # 3.5 standard errors
+
+
+def test_times_are_uniform_and_stratified_ones_even():
+    u = draws(total=400).stratified(torch.zeros(400, 1))
+    assert torch.equal((u * 400).floor().sort().values, torch.arange(400.0))
+    seen = []
+    Diffusion(linear(300)).loss(
+        lambda x, t, y: seen.append(t) or x, torch.zeros(6000, 1, 1, 1), None, draws(total=6000)
+    )
+    assert float(seen[0].min()) == pytest.approx(1 / 300)
+    assert float(seen[0].max()) == 1
+    assert float(seen[0].mean()) == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_split_step_draws_what_the_whole_one_does():
+    whole = draws()
+    parts = [draws(rows=slice(rank, None, 2)) for rank in (0, 1)]
+    for method in ("normal", "uniform", "stratified"):
+        expected = getattr(whole, method)(X0)
+        for rank, part in enumerate(parts):
+            assert torch.equal(getattr(part, method)(X0[rank::2]), expected[rank::2])
+    assert not torch.equal(draws(1).normal(X0), draws(2).normal(X0))
+
+
+def test_min_snr_weights_every_goal_alike_on_the_picture():
+    """The weight of || x0_hat - x0 ||^2 is min(snr, 5) whatever is predicted (Hang et al. 2023)."""
+    for kind in ("epsilon", "sample", "v_prediction"):
+        alpha, sigma = torch.tensor([0.9, 0.3]), torch.tensor([(1 - 0.81) ** 0.5, (1 - 0.09) ** 0.5])
+        snr = (alpha / sigma) ** 2
+        # errors of the output, per unit error of x0: alpha / sigma for eps, 1 / sigma for v
+        scale = {"epsilon": snr, "sample": torch.ones(2), "v_prediction": 1 / sigma**2}[kind]
+        torch.testing.assert_close(snr_weight("min_snr", kind, alpha, sigma) * scale, snr.clamp(max=5))
+
+
+def test_noise_cannot_be_predicted_at_zero_terminal_snr():
+    with pytest.raises(UserError, match="zero terminal SNR"):
+        Diffusion(rescale_zero_terminal_snr(linear(300)), "epsilon")
+
+
+def test_the_course_presets_are_the_pages_numbers():
+    course, denoiser, flow = (find_recipe(n) for n in ("cs180-class", "cs180-denoiser", "cs180-flow-class"))
+    assert (course.hidden, course.batch, course.epochs, course.rate) == (64, 128, 20, 1e-3)
+    assert (course.steps, course.p_uncond, course.zero_terminal_snr, course.ema) == (300, 0.1, False, 0)
+    assert course.schedule().alphas_cumprod[-1] == pytest.approx(0.0481, abs=1e-4)
+    assert course.learning_rate(469 * 20, 469) == pytest.approx(1e-4)
+    assert course.learning_rate(468, 469) == 1e-3
+    assert (denoiser.hidden, denoiser.batch, denoiser.epochs, denoiser.rate, denoiser.sigma) == (128, 256, 5, 1e-4, 0.5)
+    assert (flow.batch, flow.epochs, flow.rate, flow.edition) == (64, 10, 1e-2, "flow")
+
+
+def test_a_cosine_rises_falls_and_ends_at_nothing():
+    recipe = replace(find_recipe("fast-class"), epochs=1, warmup=0.1, rate=1.0)
+    rates = [recipe.learning_rate(i, 100) for i in range(100)]
+    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert max(rates) == rates[10] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 1e-3
+
+
+def test_recipes_read_back_and_wrong_ones_are_refused():
+    for recipe in RECIPES.values():
+        assert type(recipe).from_json(recipe.to_json()) == recipe
+        assert recipe.objective() is not None
+    with pytest.raises(UserError, match="another version"):
+        type(recipe).from_json({**recipe.to_json(), "layers": 3})
+    with pytest.raises(UserError, match="choose from cs180-class"):
+        find_recipe("slow")
+    with pytest.raises(UserError, match="predicts the picture"):
+        replace(find_recipe("fast-denoiser"), goal="epsilon")
