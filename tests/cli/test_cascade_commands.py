@@ -86,7 +86,7 @@ def test_a_run_goes_on_though_another_model_is_shipped_by_now(run, tmp_path, mon
     from duckrabbit.cli import cascade_training
 
     monkeypatch.setattr(cascade_training, "files", lambda package: tmp_path)
-    shipped = tmp_path / "weights" / "miniature"
+    shipped = tmp_path / "assets" / "weights" / "miniature"
     shutil.copytree(tmp_path / "words", shipped)
     words = (
         "train",
