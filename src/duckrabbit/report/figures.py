@@ -36,6 +36,8 @@ from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.tasks import denoise, level_words
 
+from .lettering import one_line
+
 ACROSS = 8
 """The most states of a film side by side."""
 Run = Callable[[Job, Sequence[int], OnState | None], Result]
@@ -190,6 +192,7 @@ def illusion(
     `words` are said of some seeds.
     """
     result = run(job, seeds, None)
+    prompts = {spec: one_line(prompt) for spec, prompt in prompts.items()}
     views = {spec: parse_view(spec, job.model.stages[0].size) for spec in prompts}
     abreast = max(1, 8 // len(prompts))
     rows = []
@@ -224,6 +227,7 @@ def near_and_far(
     """A row for each seed: the picture large, and ever smaller, as if one stepped back; `words` of some seeds."""
     result = run(job, seeds, None)
     rows, ways, pages = [], {}, {}
+    near, far = one_line(near), one_line(far)
     for b, seed in enumerate(seeds):
         picture = arrays(result)[b]
         if extras and extras.ways:
