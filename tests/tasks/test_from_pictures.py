@@ -1,6 +1,6 @@
 """Tasks that begin with a picture: edit, denoise, upscale."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -94,6 +94,7 @@ def test_the_first_noisy_state_of_an_edit(oracle, photo):
     seen = []
     stage = job.stages[0]
 
+    @dataclass(frozen=True)
     class Spy:
         def step(self, denoise, x, move, noise, i, memory):
             seen.append((x, move.at))

@@ -135,6 +135,8 @@ class Common:
                 if scale is not None and "," in str(self.guidance_scale):
                     words.append("without guidance" if scale == 1 else f"guidance {scale:g}")
                 options = _replaced(self).options(steps=steps, guidance_scale=scale)
+                if scale == 1 and any(other != 1 for other in many(self.guidance_scale, "--guidance-scale", float)):
+                    options["negative_prompt"] = None  # it is for the others of the comparison
                 every.append((", ".join(words), options))
         return every
 

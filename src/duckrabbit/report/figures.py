@@ -34,7 +34,7 @@ from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
-from duckrabbit.tasks.tasks import denoise, level_words
+from duckrabbit.tasks.tasks import denoise, level_words, options_for
 
 from .lettering import one_line
 
@@ -142,7 +142,7 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
         at = facts.schedule.level(t)
         noisy = (add_noise(x0, at, eps) / at.alpha - low) / (high - low)
         blurred, median = best_gaussian_blur(noisy, picture), best_median(noisy, picture)
-        one = run(denoise(model, source, t, method="one-step", **options), [seed], None)  # type: ignore[arg-type]
+        one = run(denoise(model, source, t, method="one-step", **options_for("one-step", options)), [seed], None)
         cells = [
             Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
             Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),

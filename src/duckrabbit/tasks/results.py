@@ -20,7 +20,9 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
+from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
+from duckrabbit.tasks.arguments import text
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.pictures import to_pixels, write_png
 from duckrabbit.tasks.plain import to_plain
@@ -70,31 +72,52 @@ class Result:
         return [str(path) for path in save_result(self, folder, stem)]
 
 
-def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
-    job, card = result.job, result.job.model.card
-    return {
+def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    """The part of a record that is known before a run; what it names is added to `tensors`.
+
+    Raises UserError for a job that no record can hold, so that this is said before it runs.
+    """
+    card = job.model.card
+    made = {
         "format": FORMAT,
         "duckrabbit": _version("duckrabbit"),
-        "title": job.title,
+        "title": text("A job's title", job.title),
         "model": {
             "name": card.name,
             "source": LOCAL if Path(card.source).expanduser().is_dir() else card.source,
             "licence": card.licence,
             "attribution": card.attribution,
-            "weights": dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {},
         },
         "stages": to_plain(job.stages, tensors),
         "composite": to_plain(job.composite, tensors),
-        "seeds": list(result.seeds),
         "device": job.model.device,
         "dtype": job.model.dtype,
+    }
+    try:
+        json.dumps(made, ensure_ascii=False).encode()
+    except (TypeError, ValueError) as error:
+        raise UserError(f"The job cannot be written to a record ({error}); make its fields plain values.") from None
+    return made
+
+
+def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
+    job, notes = result.job, dict(result.notes)
+    told, weights = described(job, tensors), {}
+    try:
+        weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
+    except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
+        notes["weights"] = f"not hashed: {error}"
+    return {
+        **told,
+        "model": {**told["model"], "weights": weights},
+        "seeds": list(result.seeds),
         "micro_batch": result.micro_batch,
         "threads": torch.get_num_threads(),
         "cost": [asdict(c) for c in cost(job)],
         "seconds": round(result.seconds, 3),
         "pixels": [pixel_hash(image) for image in result.pixels],
         "versions": {"python": platform.python_version(), **{p: _version(p) for p in _PACKAGES}},
-        "notes": result.notes,
+        "notes": notes,
     }
 
 
@@ -119,15 +142,15 @@ def save_result(result: Result, folder: str | Path, stem: str = "image") -> list
         record["tensors"] = f"{stem}.safetensors"
         with Atomic(folder / f"{stem}.safetensors") as temporary:
             temporary.write_bytes(save(tensors))
-    text = json.dumps(record, ensure_ascii=False, indent=1)
+    written = json.dumps(record, ensure_ascii=False, indent=1)
     with Atomic(folder / f"{stem}.json") as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(written, encoding="utf-8")
     for k, (stage, images) in enumerate(zip(result.job.stages[:-1], result.stage_images, strict=False)):
         facts = result.job.model.stages[stage.index]
         for seed, pixels in zip(result.seeds, to_pixels(images, facts.value_range), strict=True):
-            write_png(pixels, folder / f"{stem}-seed{seed}-stage{k + 1}.png", {CHUNK: text})
+            write_png(pixels, folder / f"{stem}-seed{seed}-stage{k + 1}.png", {CHUNK: written})
     for name, pixels in zip(names, result.pixels, strict=True):
-        write_png(pixels, folder / name, {CHUNK: text})
+        write_png(pixels, folder / name, {CHUNK: written})
     return [folder / name for name in names]
 
 

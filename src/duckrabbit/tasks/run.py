@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -18,8 +18,9 @@ from duckrabbit.guidance.nodes import conditions_of
 from duckrabbit.guidance.tree import lower
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.networks.enlarge import enlarge
+from duckrabbit.tasks.arguments import seeds_of, shown, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
-from duckrabbit.tasks.results import Result
+from duckrabbit.tasks.results import Result, described
 
 OnState = Callable[[int, State], None]
 """on_state(position of the stage in the job, state): called after every move."""
@@ -27,40 +28,47 @@ OnState = Callable[[int, State], None]
 
 def run(
     job: Job,
-    seeds: Sequence[int] = (180,),
+    seeds: int | Iterable[int] = (180,),
     *,
     micro_batch: int | None = None,
     on_state: OnState | None = None,
 ) -> Result:
-    """Run a job: one picture for every seed.
+    """Run a job: one picture for every seed, of a whole number or a row of them (arguments.seeds_of).
 
     `micro_batch` bounds how many pictures the network sees at once; the noise of a seed does not
-    depend on it. Raises UserError for seeds that are none, and for output that is not finite.
+    depend on it. Raises UserError, before anything runs, for seeds that are none and for a job that
+    no record can hold; and, at most two moves after it happened, for a picture that is not finite.
     """
-    if not seeds or any(s < 0 for s in seeds) or (micro_batch is not None and micro_batch < 1):
-        raise UserError("A run needs at least one seed of 0 or more, and a micro-batch of 1 or more.")
+    if not isinstance(job, Job):
+        raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
+    seeds = seeds_of(seeds)
+    micro_batch = None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
+    described(job, {})
     began = time.perf_counter()
     job.model.prepare(sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str))
     made: list[Tensor] = []
     times = [time.perf_counter()]
     for position, stage in enumerate(job.stages):
         previous = made[-1] if made else None
-        for state in walk(job.model, stage, tuple(seeds), previous, micro_batch):
+        for state in _finite(walk(job.model, stage, seeds, previous, micro_batch), stage):
             if on_state is not None:
                 on_state(position, state)
-        made.append(_finite(state.x))
+        made.append(state.x)
         times.append(time.perf_counter())
     images = made[-1]
     if job.composite is not None:
-        images = job.composite(images, CLEAN, Noise(tuple(seeds)), 0)
+        images = job.composite(images, CLEAN, Noise(seeds), 0)
     results = tuple(x.float().cpu() for x in made)
     spent = tuple(b - a for a, b in pairwise(times))
     seconds = time.perf_counter() - began
-    return Result(job, tuple(seeds), images.float().cpu(), results, seconds, spent, micro_batch)
+    return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch)
 
 
-def run_all(jobs: Sequence[Job], seeds: Sequence[int] = (180,), *, on_state: OnState | None = None) -> list[Result]:
+def run_all(
+    jobs: Sequence[Job], seeds: int | Iterable[int] = (180,), *, on_state: OnState | None = None
+) -> list[Result]:
     """Run a comparison, a list of jobs, on the same seeds."""
+    seeds = seeds_of(seeds)
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
 
@@ -113,10 +121,24 @@ def _spread(image: Tensor, like: Tensor) -> Tensor:
     return image.to(like).expand_as(like)
 
 
-def _finite(x: Tensor) -> Tensor:
-    if not torch.isfinite(x).all():
+def _finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
+    """`states`, each looked at for NaN when the next is under way, so that no device is waited for.
+
+    Raises UserError at most one move after the first that is not finite, and before the last is given.
+    """
+    finite: Tensor | None = None
+    for count, state in enumerate(states):
+        _check(finite, stage, count)
+        finite = torch.isfinite(state.x).all()
+        if count + 1 == len(stage.plan):
+            _check(finite, stage, count + 1)
+        yield state
+
+
+def _check(finite: Tensor | None, stage: Stage, moves: int) -> None:
+    if finite is not None and not finite:
         raise UserError(
-            "The model's output is not finite (NaN or infinite). Half precision may be too coarse for it: "
-            "try --dtype float32; or its weights are damaged."
+            f"The model's output is not finite (NaN or infinite) after {moves} of {len(stage.plan)} moves of "
+            f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its weights "
+            "are damaged."
         )
-    return x

@@ -6,16 +6,18 @@ Every option may be left out; the preset answers first, then the model's card, t
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict, TypeVar
+from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
+from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
-from duckrabbit.diffusion.solvers import DDPM, DPMSolverPP2M, Solver, find_solver
+from duckrabbit.diffusion.solvers import DDPM, SOLVERS, DPMSolverPP2M, Solver, find_solver
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import Clip, Threshold
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, refuse_unknown, shown, text, whole
 
 Preset = Literal["cs180"]
 T = TypeVar("T")
@@ -26,10 +28,10 @@ class Options(TypedDict, total=False):
 
     guidance_scale: 1 means none; it holds for the first stage, `guidance_scale_stage2` for later
     ones. negative_prompt: what to be guided away from; the model's null prompt by default.
-    steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5".
-    stage: how many stages to run; all by default. spacing: how the steps are spread. interval:
-    guide only while low < sigma / alpha <= high. noise_level: the time that a low resolution
-    picture is noised to. preset: "cs180" for the course's numbers.
+    steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5",
+    or a solver, as in DDIM(eta=0.5). stage: how many stages to run; all by default. spacing: how the
+    steps are spread. interval: guide only while low < sigma / alpha <= high. noise_level: the time
+    that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
     """
 
     guidance_scale: float | None
@@ -37,7 +39,7 @@ class Options(TypedDict, total=False):
     negative_prompt: str | None
     steps: int | None
     steps_stage2: int | None
-    solver: str | None
+    solver: str | Solver | None
     stage: int | None
     spacing: Spacing | None
     interval: tuple[float, float] | None
@@ -54,7 +56,7 @@ class Settings:
     negative_prompt: str
     steps: int | None
     steps_stage2: int | None
-    solver: str
+    solver: str | Solver
     stages: int
     spacing: Spacing | None
     interval: tuple[float, float]
@@ -62,33 +64,51 @@ class Settings:
     preset: Preset | None
 
 
-def settle(model: Model, options: Options) -> Settings:
-    """Fill the gaps. Raises UserError for options that make no sense, saying which would."""
+def settle(model: Model, options: Options, own: Collection[str] = (), first: int = 0) -> Settings:
+    """Fill the gaps, for the stages from `first` on (counted from 0). `own`: further keywords of the task.
+
+    Raises UserError for options that there are not, that make no sense, or that would change nothing.
+    """
+    check_model(model)
+    refuse_unknown(options, {*Options.__annotations__, *own})
     preset = options.get("preset")
-    if preset not in (None, "cs180"):
-        raise UserError(f"There is no preset '{preset}'; there is cs180.")
-    for key in ("steps", "steps_stage2"):
-        steps = options.get(key)
-        if steps is not None and (not isinstance(steps, int) or steps < 1):
-            raise UserError(f"{key} is a whole number of 1 or more, not {steps}.")
-    stages = _given(options.get("stage"), len(model.stages))
+    if preset is not None:
+        one_of("preset", preset, get_args(Preset))
+    steps, steps_stage2 = (
+        None if (given := options.get(key)) is None else whole(key, given, 1) for key in ("steps", "steps_stage2")
+    )
+    stages = whole("stage", _given(options.get("stage"), len(model.stages)))
     if not 1 <= stages <= len(model.stages):
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
-    solver = _given(options.get("solver"), "ddpm" if preset else model.card.solver)
-    find_solver(solver)  # which it does not, unless there is one
-    return Settings(
+    spacing, noise_level = options.get("spacing"), options.get("noise_level")
+    settings = Settings(
         _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
-        _given(options.get("negative_prompt"), model.card.null_prompt),
-        options.get("steps"),
-        options.get("steps_stage2"),
-        solver,
+        text("negative_prompt", _given(options.get("negative_prompt"), model.card.null_prompt)),
+        steps,
+        steps_stage2,
+        _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
         stages,
-        options.get("spacing"),
-        options.get("interval") or (0.0, math.inf),
-        _noise_level(model, options.get("noise_level")),
+        None if spacing is None else cast("Spacing", one_of("spacing", spacing, get_args(Spacing))),
+        _interval(options.get("interval")),
+        _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
     )
+    _refuse_idle(model, options, settings, first)
+    return settings
+
+
+def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, first: int) -> None:
+    """Raises UserError for an option that the stages which run, from `first` on, have no use for."""
+    if settings.stages == 1:
+        why = "only one stage runs" if len(model.stages) > 1 else f"{model.card.name} has one stage"
+        refuse_idle(options, ("steps_stage2", "guidance_scale_stage2", "noise_level"), why)
+    if all(scale_at(settings, k) == 1 for k in range(first, settings.stages)):
+        refuse_idle(options, ("negative_prompt", "interval"), "a guidance scale of 1 is no guidance")
+    if all(isinstance(model.stages[k].schedule, FlowSchedule) for k in range(first, settings.stages)):
+        refuse_idle(options, ("spacing",), "a flow's steps are spaced in one way only")
+    if settings.preset is not None and settings.stages == 1:
+        refuse_idle(options, ("spacing",), f"the preset {settings.preset} has its own levels")
 
 
 def scale_at(settings: Settings, stage: int) -> float:
@@ -107,14 +127,14 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
         if steps is not None:
             times = schedule.times(steps + 1, "leading")
         return plan_through(schedule, times, to_clean=False)
-    if isinstance(find_solver(settings.solver), DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
+    if isinstance(_found(settings.solver), DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
         schedule = _from_lambda(schedule, facts.lambda_min)
     return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset))
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
     """The solver by name; "ddpm" takes the variance that the stage was trained with."""
-    solver = find_solver(settings.solver)
+    solver = _found(settings.solver)
     if isinstance(solver, DDPM) and settings.solver == "ddpm":
         return replace(solver, variance=facts.variance)
     return solver
@@ -135,12 +155,34 @@ def _from_lambda(schedule: DiscreteSchedule, lambda_min: float) -> DiscreteSched
     return DiscreteSchedule(schedule.alphas_cumprod[: len(usable)])
 
 
-def _number(name: str, value: float | None, default: float) -> float:
+def _solver(given: Any) -> str | Solver:
+    """The solver that was asked for, by name or itself. Raises UserError where there is none."""
+    if isinstance(given, str):
+        find_solver(given)  # which it does not, unless there is one
+    elif isinstance(given, type) or not callable(getattr(given, "step", None)):
+        raise UserError(
+            f"solver is a name ({', '.join(SOLVERS)}) or a solver, as in DDIM(eta=0.5); not {shown(given)}."
+        )
+    return cast("str | Solver", given)
+
+
+def _found(solver: str | Solver) -> Solver:
+    return find_solver(solver) if isinstance(solver, str) else solver
+
+
+def _number(name: str, value: object, default: float) -> float:
+    return default if value is None else number(name, value)
+
+
+def _interval(value: Any) -> tuple[float, float]:
+    """(low, high) in sigma / alpha; high may be infinite. Raises UserError for what is no such pair."""
     if value is None:
-        return default
-    if not math.isfinite(value):
-        raise UserError(f"{name} is a finite number, not {value}.")
-    return float(value)
+        return 0.0, math.inf
+    try:
+        low, high = value
+    except (TypeError, ValueError):
+        raise UserError(f"interval is two numbers (low, high) in sigma / alpha, not {shown(value)}.") from None
+    return number("interval's low end", low), number("interval's high end", high, finite=False)
 
 
 def _noise_level(model: Model, level: int | None) -> int | None:

@@ -67,10 +67,11 @@ def generate(
 def edit(
     image: Annotated[Path, typer.Argument(help="A photo, a web picture, a drawing; its middle square is used.")],
     start: Annotated[
-        str | None, typer.Option(help="Indices of the first move: 0 keeps nothing of the picture, more keeps more.")
+        str | None,
+        typer.Option(help="Indices of the first move: 0 begins from pure noise and keeps nothing, more keep more."),
     ] = None,
     strength: Annotated[
-        str | None, typer.Option(help="Instead of --start: parts of the plan to run, in (0, 1].")
+        str | None, typer.Option(help="Instead of --start: parts of the plan to run, in (0, 1]; 1 keeps nothing.")
     ] = None,
     prompt: SubjectPrompt = None,
     view: Views = None,
@@ -170,7 +171,7 @@ def upscale(
     from duckrabbit.tasks.pictures import as_picture, resize
     from duckrabbit.tasks.tasks import upscale as task
 
-    common.refuse("upscale", "stage", "steps")
+    common.refuse("upscale", "stage", "steps", "guidance_scale", "preset")
     model, picture = common.load(), as_picture(image)
     job = task(model, picture, subject_of(prompt, view), **common.options())
     given = [(resize(picture, model.stages[0].size), "the picture")]

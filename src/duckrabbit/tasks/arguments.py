@@ -1,0 +1,124 @@
+"""Arguments: what a caller may hand to a task, as plain values, or a sentence that says what is wrong.
+
+NumPy's and torch's scalars are numbers like any other; True is none, and no number is guessed from
+text. Whatever passes here can be written to a record.
+"""
+
+from __future__ import annotations
+
+import numbers
+import operator
+from collections.abc import Collection, Iterable, Mapping
+from difflib import get_close_matches
+from itertools import islice
+from math import isfinite
+from typing import Any
+
+from duckrabbit.errors import UserError
+
+MOST_SEEDS = 1_000_000
+"""The most seeds of one run; more is a generator without an end."""
+LARGEST_SEED = 2**64 - 1
+
+
+def check_model(model: object) -> None:
+    """Raises UserError for what is no model, its name among it."""
+    if not (hasattr(model, "stages") and hasattr(model, "card")):
+        raise UserError(f"A task begins with a model, as dr.load('miniature') gives it, not with {shown(model)}.")
+
+
+def refuse_unknown(options: Mapping[str, object], known: Collection[str]) -> None:
+    """Raises UserError for an option that no task has, naming the nearest of those `known`."""
+    for name in options:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            instead = f"did you mean {near[0]}?" if near else f"there are {', '.join(sorted(known))}."
+            raise UserError(f"There is no option {name}; {instead}")
+
+
+def refuse_idle(options: Mapping[str, object], names: Iterable[str], why: str) -> None:
+    """Raises UserError where one of `names` was given though it would change nothing, saying why."""
+    for name in names:
+        if options.get(name) is not None:
+            raise UserError(f"{name} (--{name.replace('_', '-')}) would change nothing: {why}. Leave it out.")
+
+
+def whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
+    """`value` as an int from `least` to `most`. Raises UserError for all else, True and 5.0 among it."""
+    number = _whole(value)
+    if number is None or (least is not None and number < least) or (most is not None and number > most):
+        bounds = f" from {least} to {most}" if most is not None else "" if least is None else f" of {least} or more"
+        raise UserError(f"{name} is a whole number{bounds}, not {shown(value)}.")
+    return number
+
+
+def number(name: str, value: object, finite: bool = True) -> float:
+    """`value` as a float. Raises UserError for text and True, and where it is to be `finite`, for NaN and infinity."""
+    plain = _scalar(value)
+    try:
+        made = float(plain) if isinstance(plain, numbers.Real) and not isinstance(plain, bool) else None
+    except OverflowError:
+        made = None
+    if made is None or (finite and not isfinite(made)):
+        raise UserError(f"{name} is a {'finite ' * finite}number, not {shown(value)}.")
+    return made
+
+
+def text(name: str, value: object) -> str:
+    """`value`, a text. Raises UserError where it is none, or holds bytes that are no text."""
+    if not isinstance(value, str):
+        raise UserError(f"{name} is a text, not {shown(value)}.")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{name} holds bytes that are no text ({ascii(value)[:60]}); type it in UTF-8.") from None
+    return value
+
+
+def one_of(name: str, value: object, known: Collection[str]) -> str:
+    """`value`, one of the words `known`. Raises UserError with those that there are."""
+    if not isinstance(value, str) or value not in known:
+        raise UserError(f"There is no {name} {shown(value)}; there is {', '.join(known)}.")
+    return value
+
+
+def seeds_of(seeds: object) -> tuple[int, ...]:
+    """The seeds of a run: of one whole number, or of several: a list, range, array, tensor or generator.
+
+    Raises UserError for none, for one twice, and for what is no whole number from 0 to 2^64 - 1.
+    """
+    if (one := _whole(seeds)) is not None:
+        given: list[object] = [one]
+    elif isinstance(seeds, str | bytes | Mapping) or not isinstance(seeds, Iterable) or getattr(seeds, "ndim", 1) != 1:
+        raise UserError(f"Seeds are a whole number or a row of them, as in 7, [7, 8] or range(4); not {shown(seeds)}.")
+    else:
+        given = list(islice(seeds, MOST_SEEDS + 1))
+    if not 1 <= len(given) <= MOST_SEEDS:
+        many = "none" if not given else f"more than {MOST_SEEDS}"
+        raise UserError(f"A run needs at least one seed and takes at most {MOST_SEEDS}; there are {many}.")
+    whole_ones = tuple(whole("A seed", seed, 0, LARGEST_SEED) for seed in given)
+    if len(set(whole_ones)) < len(whole_ones):
+        twice = next(seed for k, seed in enumerate(whole_ones) if seed in whole_ones[:k])
+        raise UserError(f"Seed {twice} is there twice, and would be one picture twice; name each seed once.")
+    return whole_ones
+
+
+def shown(value: object) -> str:
+    """A value, short enough for a sentence."""
+    words = " ".join(repr(value).split())
+    return words if len(words) <= 60 else f"{words[:57]}..."
+
+
+def _whole(value: object) -> int | None:
+    plain = _scalar(value)
+    if isinstance(plain, bool):
+        return None
+    try:
+        return operator.index(plain)
+    except (TypeError, ValueError):
+        return None
+
+
+def _scalar(value: Any) -> Any:
+    """The Python number in an array or a tensor without dimensions; any other value as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)) else value

@@ -1,0 +1,86 @@
+"""Subjects: what a picture is to be of, and the guidance that asks a stage for it.
+
+A *subject* is a prompt; several prompts by the view that shows them (an anagram); or any guidance
+tree. Every task takes every subject, so an anagram inside an inpainted region needs no code of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+import torch
+
+from duckrabbit.diffusion.prediction import View
+from duckrabbit.errors import UserError
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.tree import Guidance
+from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
+from duckrabbit.models.model import Model
+from duckrabbit.tasks.arguments import refuse_idle, shown, text
+from duckrabbit.tasks.settings import Settings, scale_at
+
+Subject = str | Mapping[str | View, str] | Mapping[str, str] | Guidance
+"""A prompt; {view: prompt, ...} for an anagram, a view by its name or itself; or a guidance tree."""
+
+Trees = Callable[[int], Guidance]
+"""The guidance of each stage, by its index."""
+
+
+def subject_trees(model: Model, subject: Subject, settings: Settings, options: Mapping[str, object]) -> Trees:
+    """What `subject` asks each stage. Raises UserError for what is no subject, and for options idle with it."""
+    if isinstance(subject, Guidance):
+        refuse_idle(
+            options,
+            ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval"),
+            "a guidance tree says itself how it guides",
+        )
+        return lambda stage: subject
+    if isinstance(subject, Mapping):
+        return partial(_anagram_tree, model, _views_of(model, subject), settings)
+    if not isinstance(subject, str):
+        raise UserError(
+            f"What a picture is to be of is a prompt, {{view: prompt, ...}} or a guidance tree, not {shown(subject)}."
+        )
+    return partial(_guided, model, text("A prompt", subject), settings)
+
+
+def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str]) -> list[tuple[View, str]]:
+    """The views of an anagram with their prompts. Raises UserError for what does not suit the model."""
+    facts = model.stages[0]
+    viewed: list[tuple[View, str]] = []
+    for spec, prompt in subject.items():
+        is_view = not isinstance(spec, type) and callable(getattr(spec, "inverse_var_interp", None))
+        if not isinstance(spec, str) and not is_view:
+            raise UserError(f"The keys of an anagram are views, by name or themselves, not {shown(spec)}.")
+        view = parse_view(spec, facts.size) if isinstance(spec, str) else spec
+        text(f"The prompt of the view {spec}", prompt)
+        if any(view == other for other, _ in viewed):
+            raise UserError(f"Each view of an anagram shows one prompt, and {spec} is there twice; name another.")
+        low, high = facts.value_range
+        if needs_symmetric_range(view) and low != -high:
+            raise UserError(
+                f"The view {spec} needs values that are symmetric about 0; {model.card.name} has {low:g} to {high:g}."
+            )
+        for each in model.stages:
+            view(torch.zeros(1, each.channels, each.size, each.size))  # a view that does not fit says so before a run
+        viewed.append((view, prompt))
+    return viewed
+
+
+def _anagram_tree(model: Model, viewed: list[tuple[View, str]], settings: Settings, stage: int) -> Guidance:
+    return Mean(tuple(Viewed(view, _guided(model, prompt, settings, stage)) for view, prompt in viewed))
+
+
+def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidance:
+    """A prompt with guidance, away from the negative prompt."""
+    condition = Prompt(model.condition(prompt))
+    null = Prompt(model.condition(settings.negative_prompt))
+    return CFG(condition, null, scale_at(settings, stage), settings.interval)
+
+
+def title_of(subject: Subject) -> str:
+    """A subject in a few words, for captions."""
+    if isinstance(subject, str):
+        return subject or "no prompt"
+    return " | ".join(subject.values()) if isinstance(subject, Mapping) else type(subject).__name__
