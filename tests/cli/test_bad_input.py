@@ -39,6 +39,7 @@ def test_pictures(refused, picture):
     assert PICTURES[picture] in refused("inpaint", "photo.png", picture, "--model", "oracle", "--out", "made")
 
 
+UNGUIDED, UNGUIDED_TWICE = ["--guidance-scale", "1"], ["--guidance-scale", "1,1"]
 WORDS = {
     "mask of another size": ["inpaint", "photo.png", "mask16.png"],
     "white mask": ["inpaint", "photo.png", "white.png"],
@@ -114,6 +115,19 @@ WORDS = {
     "unknown solver": ["generate", "a cross", "--solver", "euler"],
     "a solver for another model": ["generate", "a cross", "--solver", "ddpm-learned"],
     "unknown preset": ["generate", "a cross", "--preset", "cs231"],
+    "away from something without guidance": ["generate", "a cross", "--negative-prompt", "a circle", *UNGUIDED],
+    "the same of all that are compared": ["generate", "a cross", "--negative-prompt", "a circle", *UNGUIDED_TWICE],
+    "an edit away from something without guidance": ["edit", "photo.png", "--negative-prompt", "a cross", *UNGUIDED],
+    "a denoising away from something": ["denoise", "photo.png", "--negative-prompt", "a cross"],
+    "steps of a stage that is not there": ["generate", "a cross", "--steps-stage2", "5"],
+    "going back no times": ["inpaint", "photo.png", "mask.png", "--jump", "5"],
+    "noise in parts": ["noise", "photo.png", "--micro-batch", "1"],
+    "prompts for noise": ["noise", "photo.png", "--prompts", "file"],
+    "noise in a dtype": ["noise", "photo.png", "--dtype", "float32"],
+    "an upscale guided as stage 1": ["upscale", "photo.png", "--guidance-scale", "3"],
+    "an upscale with a preset": ["upscale", "photo.png", "--preset", "cs180"],
+    "a prompt of bytes": ["generate", "a cross \udcff"],
+    "a seed beyond all": ["generate", "a cross", "--seed", str(2**64)],
     "stage 0": ["generate", "a cross", "--stage", "0"],
     "stage 2": ["generate", "a cross", "--stage", "2"],
     "upscaling without stage 2": ["upscale", "photo.png"],
@@ -147,3 +161,22 @@ def test_models_that_are_none(refused, model):
 def test_replay_of_what_is_no_record(refused):
     for what in ("gone.json", "photo.png", "text.png", "huge.png", "file", "no-model"):
         refused("replay", what)
+
+
+def test_one_of_a_comparison_may_be_unguided(cli, files):
+    """There the negative prompt is for the other; `1,4` shows what guidance does."""
+    words = [
+        "generate",
+        "a cross",
+        "--negative-prompt",
+        "a circle",
+        "--model",
+        "oracle",
+        "--steps",
+        "2",
+        "--out",
+        "made",
+    ]
+    told = cli(*words, "--guidance-scale", "1,4")
+    assert told.code == 0, told.err
+    assert len([name for name in told.written if name.endswith(".json")]) == 2

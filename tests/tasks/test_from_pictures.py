@@ -88,6 +88,18 @@ def test_later_starts_stay_nearer_to_the_picture(oracle, tmp_path):
     assert gaps == sorted(gaps, reverse=True)
 
 
+@pytest.mark.parametrize("whole", [{"start": 0}, {"strength": 1}, {"start": 0, "preset": "cs180"}])
+def test_the_whole_plan_keeps_nothing_of_the_picture(oracle, whole):
+    """Few steps begin far below pure noise (8 at t = 875), where a picture would still be seen."""
+    white, black = torch.ones(1, 3, 32, 32), torch.zeros(1, 3, 32, 32)
+    first, second = (dr.run(dr.edit(oracle, p, "a cross", steps=8, **whole), [3]).images for p in (white, black))
+    assert torch.equal(first, second)
+    options = {k: v for k, v in whole.items() if k == "preset"}
+    assert torch.equal(first, dr.run(dr.generate(oracle, "a cross", steps=8, **options), [3]).images)
+    kept = [dr.run(dr.edit(oracle, p, "a cross", steps=8, start=1), [3]).images for p in (white, black)]
+    assert not torch.equal(*kept)
+
+
 def test_the_first_noisy_state_of_an_edit(oracle, photo):
     """x_t = alpha x0 + sigma eps with the seed's own noise, at the level the plan starts from."""
     job = dr.edit(oracle, photo, start=12)

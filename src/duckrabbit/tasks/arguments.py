@@ -40,7 +40,7 @@ def refuse_idle(options: Mapping[str, object], names: Iterable[str], why: str) -
     """Raises UserError where one of `names` was given though it would change nothing, saying why."""
     for name in names:
         if options.get(name) is not None:
-            raise UserError(f"{name} (--{name.replace('_', '-')}) would change nothing: {why}. Leave it out.")
+            raise UserError(f"{name} would change nothing: {why}. Leave it out.")
 
 
 def whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
@@ -111,7 +111,7 @@ def shown(value: object) -> str:
 
 def _whole(value: object) -> int | None:
     plain = _scalar(value)
-    if isinstance(plain, bool):
+    if isinstance(plain, bool) or getattr(plain, "ndim", 0):
         return None
     try:
         return operator.index(plain)

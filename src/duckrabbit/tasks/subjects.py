@@ -29,12 +29,8 @@ Trees = Callable[[int], Guidance]
 
 def subject_trees(model: Model, subject: Subject, settings: Settings, options: Mapping[str, object]) -> Trees:
     """What `subject` asks each stage. Raises UserError for what is no subject, and for options idle with it."""
+    refuse_beside(subject, options)
     if isinstance(subject, Guidance):
-        refuse_idle(
-            options,
-            ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval"),
-            "a guidance tree says itself how it guides",
-        )
         return lambda stage: subject
     if isinstance(subject, Mapping):
         return partial(_anagram_tree, model, _views_of(model, subject), settings)
@@ -43,6 +39,13 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
             f"What a picture is to be of is a prompt, {{view: prompt, ...}} or a guidance tree, not {shown(subject)}."
         )
     return partial(_guided, model, text("A prompt", subject), settings)
+
+
+def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> None:
+    """Raises UserError for an option that a guidance tree makes idle."""
+    if isinstance(subject, Guidance):
+        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval")
+        refuse_idle(options, names, "a guidance tree says itself how it guides")
 
 
 def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str]) -> list[tuple[View, str]]:

@@ -21,7 +21,7 @@ from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle,
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.pictures import Source, as_mask, as_picture, resize, seen, to_range
 from duckrabbit.tasks.settings import Options, Settings, limited, plan_of, settle, solver_of
-from duckrabbit.tasks.subjects import Subject, Trees, subject_trees, title_of
+from duckrabbit.tasks.subjects import Subject, Trees, refuse_beside, subject_trees, title_of
 
 NOT_ONE_STEP = ("steps", "solver", "spacing")
 """The options that have no effect where noise is taken away in one step."""
@@ -139,7 +139,7 @@ def inpaint(
     settings = settle(model, options, ("jump", "resample", "how"))
     jump, resample = whole("jump", jump, 1), whole("resample", resample, 1)
     if jump > 1 and resample == 1:
-        raise UserError("jump (--jump) would change nothing with resample 1, which does not go back. Leave it out.")
+        raise UserError("jump would change nothing with resample 1, which does not go back. Leave it out.")
     one_of("way to keep known pixels,", how, ("renoised", "clean"))
     picture = as_picture(image)
     white = as_mask(mask, picture)
@@ -207,6 +207,7 @@ def denoise(
     refuse_idle(asked, ("stage", "steps_stage2", "guidance_scale_stage2", "noise_level"), "only stage I runs")
     if one_of("method", method, ("iterative", "one-step")) == "one-step":
         refuse_idle(asked, NOT_ONE_STEP, "there is one step")
+    refuse_beside(subject, asked)
     if options.get("guidance_scale") is None:
         options["guidance_scale"] = 1.0
     settings = settle(model, {**options, "stage": 1}, ("method",))
