@@ -23,6 +23,10 @@ class FakeHub:
     gated: set[str] = field(default_factory=set)
     paths: list[str] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
+    mood: str = ""
+    """A status, or "portal", "cut", "silent", "trickle": how everything under `sour` is answered."""
+    sour: str = "/"
+    over: threading.Event = field(default_factory=threading.Event)
     endpoint: str = ""
 
     def files(self) -> list[str]:
@@ -40,6 +44,7 @@ def serve(repositories, **options):
     try:
         yield hub
     finally:
+        hub.over.set()
         server.shutdown()
         server.server_close()
         thread.join()
@@ -61,10 +66,37 @@ def _handler(hub: FakeHub):
         def answer(self, body):
             path = urlsplit(self.path).path
             hub.paths.append(f"{self.command} {path}")
+            if hub.mood and path.startswith(hub.sour):
+                return self.answer_in_a_mood()
             parts = path.strip("/").split("/")
             if parts[:2] == ["api", "models"]:
                 return self.api("/".join(parts[2:4]), parts[4:])
             return self.resolve("/".join(parts[:2]), parts[3], "/".join(parts[4:]), body)
+
+        def answer_in_a_mood(self):
+            """As hubs in trouble, proxies and portals do."""
+            self.close_connection = True
+            if hub.mood.isdecimal():
+                message = "Invalid credentials in Authorization header" if hub.mood == "401" else "no"
+                headers = {"X-Error-Message": message, "Retry-After": "77"}
+                return self.send({"error": message}, headers, status=int(hub.mood))
+            if hub.mood == "portal":
+                return self.send(b"<html><body>Welcome! Please log in.</body></html>")
+            if hub.mood == "silent":
+                return hub.over.wait(30)
+            self.send_response(200)
+            for key, value in {"X-Repo-Commit": COMMIT, "ETag": '"a"', "Content-Length": "1000000"}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            if self.command == "HEAD":
+                return None
+            self.wfile.write(b'{"id": ')
+            while hub.mood == "trickle" and not hub.over.wait(0.05):
+                try:
+                    self.wfile.write(b" ")
+                except OSError:
+                    return None
+            return None
 
         def api(self, repo, rest):
             if repo not in hub.repositories:

@@ -1,15 +1,19 @@
-"""Files and folders are written whole, or not at all."""
+"""Files and folders are written whole, or not at all; what is fetched comes at a pace, or not at all."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import tempfile
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from duckrabbit.errors import UserError
 
 UNFINISHED = ".unfinished"
+PATIENCE, SLOWEST = 60.0, 1000.0
+"""Of every so many seconds of a download, the least bytes a second; slower, it would hardly ever end."""
 
 
 class Atomic:
@@ -104,6 +108,28 @@ class AtomicFolder:
         shutil.rmtree(self.temporary, ignore_errors=True)
         if isinstance(error, OSError):
             raise _unwritable(self.path, error) from None
+
+
+def unless_too_slow(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """The parts of a download, as they come. Raises UserError once they come too slowly for too long.
+
+    Only the time in which a part is waited for counts; that none comes at all is for a time-out to see.
+    """
+    spent, count, arriving = 0.0, 0, iter(parts)
+    while True:
+        began = time.monotonic()
+        part = next(arriving, None)
+        spent, count = spent + time.monotonic() - began, count + len(part or b"")
+        if part is None:
+            return
+        if spent > PATIENCE:
+            if count < SLOWEST * spent:
+                raise UserError(
+                    f"The download goes at {count / spent:.0f} bytes a second and would hardly ever end; "
+                    "it is given up. Try another network, or try again later."
+                )
+            spent, count = 0.0, 0
+        yield part
 
 
 def clear_unfinished(folder: Path) -> None:

@@ -1,6 +1,10 @@
 """Models from a hub, with the real client against a small server that answers like the hub."""
 
+import os
 import shutil
+import subprocess
+import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -8,7 +12,9 @@ import pytest
 import torch
 
 import tiny
+from duckrabbit import files
 from duckrabbit.errors import UserError
+from duckrabbit.models.cascade import refusals
 from duckrabbit.models.cascade.hub import Hub, Repository
 from duckrabbit.models.load import load
 from fake_hub import TOKEN, serve
@@ -134,6 +140,88 @@ def test_missing_things_are_sentences(repositories, hub_at, tmp_path):
         load(SECOND, hub=Hub(endpoint="http://127.0.0.1:9", cache=hub.cache))  # where nobody listens
     with pytest.raises(UserError, match="offline"):
         load(SECOND, hub=Hub(endpoint=hub.endpoint, cache=hub.cache, offline=True))
+
+
+TROUBLE = {
+    "401": "does not know the token",
+    "403": "forbids",
+    "407": "A proxy wants a password",
+    "429": r"too many requests .* in 77 s",
+    "500": r"is in trouble \(500\)",
+    "503": r"is in trouble \(503\)",
+    "418": "no hub",
+    "portal": "no hub .* login",
+    "cut": "broke off",
+    "silent": "did not answer within 0.5 s",
+    "trickle": "bytes a second",
+}
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Waiting shortened from a minute to half a second, and no pauses before another try."""
+    monkeypatch.setattr(refusals, "WAIT", 0.5)
+    monkeypatch.setattr(files, "PATIENCE", 0.3)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", lambda _: None)
+
+
+@pytest.mark.parametrize("mood", TROUBLE)
+@pytest.mark.usefixtures("impatient")
+def test_a_hub_in_trouble_is_a_sentence_and_is_not_waited_for(repositories, hub_at, mood):
+    with serve(repositories, mood=mood) as server:
+        began = time.monotonic()
+        with pytest.raises(UserError, match=TROUBLE[mood]) as told:
+            load(FIRST, hub=hub_at(server, token="hf_wrong"))
+        assert server.endpoint in str(told.value) or mood == "trickle"
+        assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize("mood", ["portal", "cut", "silent", "trickle", "503"])
+@pytest.mark.usefixtures("impatient")
+def test_trouble_in_the_midst_of_a_download(repositories, hub_at, mood):
+    with serve(repositories) as server:
+        model = load(FIRST, hub=hub_at(server))
+        server.mood, server.sour = mood, f"/{FIRST}/resolve/"
+        with pytest.raises(UserError):
+            model.prepare(["a cat"])
+        server.mood = ""
+        predict(model)
+
+
+def test_the_endpoint_that_was_chosen_is_named_and_a_wrong_token_called_one(repositories, tmp_path):
+    """HF_ENDPOINT and HF_TOKEN, as a person sets them, in a process of their own."""
+    with serve(repositories, mood="401") as server:
+        environment = {**os.environ, "HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_wrong"}
+        script = f"import duckrabbit as dr; dr.load({FIRST!r})"
+        told = subprocess.run(
+            [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+        )
+    last = told.stderr.strip().splitlines()[-1]
+    assert server.endpoint in last
+    assert "HF_TOKEN" in last
+    assert "huggingface.co" not in last
+
+
+def test_a_proxy_that_refuses_is_named(tmp_path, monkeypatch):
+    """Where nobody listens; the client reads the variable when it is made."""
+    for key in (
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "https_proxy",
+        "http_proxy",
+        "all_proxy",
+        "NO_PROXY",
+        "no_proxy",
+    ):
+        monkeypatch.delenv(key, raising=False)
+    chain = type("ProxyError", (OSError,), {})("407 Proxy Authentication Required")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with (
+        pytest.raises(UserError, match="the proxy in HTTPS_PROXY refuses"),
+        refusals.sentences(FIRST, None, "https://hub.example", None),
+    ):
+        raise chain
 
 
 def test_a_file_damaged_on_its_way_is_refused_and_deleted(repositories, hub_at):

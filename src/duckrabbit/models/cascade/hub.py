@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.refusals import sentences
 from duckrabbit.models.weights import choose, count_parameters, hash_bytes
 
 _CONFIGS = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
@@ -185,33 +186,8 @@ class Repository:
                 "load it once with a network, or use the model 'miniature', which comes with the package."
             )
 
-    @contextmanager
-    def _sentences(self) -> Iterator[None]:
-        """What the hub or the network refuses, in words, with the remedy."""
-        from huggingface_hub import errors
-
-        site = (self.hub.endpoint or "https://huggingface.co").rstrip("/")
-        try:
-            yield
-        except errors.GatedRepoError:
-            raise UserError(
-                f"{self.name} is given only to those who accept its licence. Log in at {site}/{self.name} and accept "
-                f"it there; then make a read token at {site}/settings/tokens and run `hf auth login`, or put it in "
-                "the environment variable HF_TOKEN."
-            ) from None
-        except errors.RepositoryNotFoundError:
-            raise UserError(
-                f"There is no model '{self.name}' at {site}, and no folder of that name here. Check the spelling; for "
-                "a private one, run `hf auth login` or set HF_TOKEN."
-            ) from None
-        except errors.RevisionNotFoundError:
-            raise UserError(f"{self.name} has no revision '{self.revision}'; give a commit, tag or branch.") from None
-        except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HTTPError, OSError) as error:
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise UserError(
-                f"{self.name} could not be fetched from {site} ({reason}). Check the network and the space on the "
-                "disk, and try again; the model 'miniature' needs no network."
-            ) from None
+    def _sentences(self) -> AbstractContextManager[None]:
+        return sentences(self.name, self.revision, self.hub.endpoint, self.hub.token)
 
 
 def _is_complete(folder: Path, part: str, variant: str) -> bool:
