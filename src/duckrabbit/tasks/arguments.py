@@ -111,7 +111,7 @@ def shown(value: object) -> str:
 
 def _whole(value: object) -> int | None:
     plain = _scalar(value)
-    if isinstance(plain, bool) or getattr(plain, "ndim", 0):
+    if isinstance(plain, bool) or bool(getattr(plain, "ndim", False)):
         return None
     try:
         return operator.index(plain)
