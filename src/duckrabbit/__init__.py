@@ -24,13 +24,14 @@ if TYPE_CHECKING:
     from duckrabbit.diffusion.streams import Noise
     from duckrabbit.diffusion.trajectory import State, trajectory
     from duckrabbit.errors import UserError
+    from duckrabbit.evaluation.classical import best_gaussian_blur, best_median
+    from duckrabbit.evaluation.metrics import psnr
     from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
     from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
     from duckrabbit.guidance.tree import Guidance, ask_all, lower
     from duckrabbit.guidance.views.shipped import VIEWS, PixelView, parse_view
     from duckrabbit.models.load import load
     from duckrabbit.records.replay import replay
-    from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr
     from duckrabbit.tasks.job import Job, Stage, cost
     from duckrabbit.tasks.pictures import as_mask, as_picture
     from duckrabbit.tasks.results import Result
@@ -46,12 +47,13 @@ _PLACES = {
     "diffusion.streams": "Noise",
     "diffusion.trajectory": "State trajectory",
     "errors": "UserError",
+    "evaluation.classical": "best_gaussian_blur best_median",
+    "evaluation.metrics": "psnr",
     "guidance.filters": "Colour Grey HighPass LowPass",
     "guidance.nodes": "CFG Bands Clip Masked Mean Prompt Threshold Viewed Weighted",
     "guidance.tree": "Guidance ask_all lower",
     "guidance.views.shipped": "VIEWS PixelView parse_view",
     "models.load": "load",
-    "tasks.classical": "best_gaussian_blur best_median psnr",
     "tasks.job": "Job Stage cost",
     "tasks.pictures": "as_mask as_picture",
     "records.replay": "replay",

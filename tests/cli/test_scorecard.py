@@ -75,12 +75,13 @@ def test_a_cascade_gets_its_scorecard(call, cascade_folder, data, tmp_path):
     assert f"{settings * 1 * 2 + 1 * 2} network calls" in told
     report = json.loads((out / "scores.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
     assert report["sheet"]["setting"]["scale"] == 3.0  # the nearest to 7, which is the model's own
-    assert [line["setting"] and line["setting"]["scale"] for line in report["lines"]] == [None, 1.0, 3.0]
-    assert report["lines"][1]["together"]["first"][0] <= report["lines"][1]["together"]["five"][0]
+    assert [line["scale"] for line in report["lines"]] == [None, 1.0, 3.0]
+    scores = report["lines"][1]["scores"]
+    assert scores["subject first"]["value"] <= scores["among five"]["value"]
     assert len(report["sheet"]["pictures"]) == 12
     assert report["judge"]["accuracy"] == {"unseen, subject": 0.5}
     assert len(report["judge"]["sha256"]) == 64
-    assert "scale 3 |" in (out / "scores.md").read_text()
+    assert "| 2 | 3 | 10 |" in (out / "scores.md").read_text()
     page = (out / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     assert "held-out drawings" in page

@@ -4,12 +4,12 @@ import json
 
 import pytest
 import torch
+from duckrabbit.evaluation.digits.report import Line
 
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits.report import Line
-from duckrabbit.evaluation.scores import Score
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.metrics import Score
+from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.report import plots as figures
 from duckrabbit.training.trainer import read_metrics
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.gallery import digits as training_gallery
 from duckrabbit.report import digit_figures
 

@@ -9,8 +9,8 @@ import torch
 
 import duckrabbit as dr
 from duckrabbit.diffusion.streams import Noise
-from duckrabbit.report.figures import unit
-from duckrabbit.tasks.classical import SIGMAS, best_gaussian_blur, psnr
+from duckrabbit.evaluation.classical import SIGMAS, best_gaussian_blur
+from duckrabbit.evaluation.metrics import psnr
 from duckrabbit.tasks.pictures import open_picture, resize, to_range
 
 SHEET = Path(__file__).parent.parent / "data" / "held-out.png"
@@ -34,14 +34,14 @@ def test_one_step_beats_the_best_blur_on_held_out_drawings(model, drawings, t):
     pictures = resize(drawings, facts.size)
     job = dr.denoise(model, pictures, t, method="one-step")
     seeds = range(32)
-    denoised = unit(dr.run(job, list(seeds)))
+    denoised = dr.run(job, list(seeds)).unit
     at = facts.schedule.level(t)
     x0 = to_range(pictures, facts.value_range)
     noisy = dr.add_noise(x0, at, Noise(tuple(seeds), "stage1")(x0, "start", 0)) / at.alpha / 2 + 0.5
     one_step, blur = [], []
     for noise, guess, picture in zip(noisy.split(1), denoised.split(1), pictures.split(1), strict=True):
         best = best_gaussian_blur(noise, picture)
-        one_step.append(psnr(guess, picture))
+        one_step.append(float(psnr(guess, picture)))
         blur.append(best.psnr)
         assert best.psnr > psnr(noise.clamp(0, 1), picture)
     wins = sum(a > b for a, b in zip(one_step, blur, strict=True))
@@ -56,6 +56,6 @@ def test_the_later_sdedit_starts_the_nearer_it_stays(model, drawings):
     distances = []
     for start in (1, 3, 5, 7, 10, 20):
         job = dr.edit(model, pictures, start=start, preset="cs180", stage=1)
-        distances.append((unit(dr.run(job, list(range(32)))) - pictures).square().mean().sqrt().item())
+        distances.append((dr.run(job, list(range(32))).unit - pictures).square().mean().sqrt().item())
     print("root mean square distance:", [f"{d:.3f}" for d in distances])
     assert all(a > b for a, b in itertools.pairwise(distances))

@@ -15,8 +15,9 @@ from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
 from duckrabbit.evaluation.digits.classifier import load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.report import Line, as_table, by_digit, evaluate, reference
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, evaluate, reference
+from duckrabbit.evaluation.sampling import Sampler, Setting
+from duckrabbit.evaluation.scorecard import EACH, Scorecard
 from duckrabbit.files import write_text
 from duckrabbit.models.digits.model import load_denoiser
 from duckrabbit.models.model import Model
@@ -32,37 +33,39 @@ def diffusion_scores(
     """
     shown, new = (load_or_fetch("mnist", split, typer.echo) for split in ("train+validation", "test"))
     against = reference(load_classifier()[0], shown, new)
-    lines: list[Line] = []
+    card = Scorecard()
     try:
-        with progress(sum(setting.moves(count, classes) for setting in settings)) as advance:
-            for line in evaluate(model, against, settings, count, memory=memory, classes=classes, on_move=advance):
-                lines.append(line)
-                _write(lines, output)
-                right = f"accuracy {line.accuracy}, " if line.accuracy else ""
-                console.print(f"{len(lines)}/{len(settings)}  {line.setting}: {right}Frechet {line.frechet}")
+        with progress(Sampler(model, BATCH).price(settings, count).moves) as advance:
+            lines = evaluate(model, against, settings, count, memory=memory, classes=classes, on_move=advance)
+            for setting, line in zip(settings, lines, strict=True):
+                card = Scorecard((*card.lines, line))
+                _write(card, output, classes)
+                right = f"accuracy {line['accuracy']}, " if classes else ""
+                console.print(f"{len(card.lines)}/{len(settings)}  {setting}: {right}Frechet {line['Frechet']}")
     except KeyboardInterrupt:
-        console.print(f"Stopped after {len(lines)} of {len(settings)} settings; their scores are in {output}.")
+        console.print(f"Stopped after {len(card.lines)} of {len(settings)} settings; their scores are in {output}.")
         raise typer.Exit(STOPPED) from None
-    columns = ("scale", "solver", "steps", *(("accuracy",) if classes else ()), "Frechet")  # what fits a terminal
-    Console().print(Markdown(as_table(lines, columns)))
+    Console().print(Markdown(card.table((*AT, *FOUND[not classes : 2]))))  # what fits a terminal
 
 
-def _write(lines: Sequence[Line], output: Path) -> None:
-    write_text(output / "scores.md", "\n".join(filter(None, (as_table(lines), by_digit(lines)))))
-    write_text(output / "scores.json", json.dumps([line.to_json() for line in lines], indent=1))
-    figures.write(figures.scorecard(lines), output / "scores.png")
+AT, FOUND = ("solver", "steps", "scale"), ("accuracy", "Frechet", "KID", "memorised")
+
+
+def _write(card: Scorecard, output: Path, classes: bool) -> None:
+    tables = [(*AT, "pictures", *FOUND[not classes :], EACH), *([(*AT, *DIGITS)] if classes else [])]
+    write_text(output / "scores.md", "\n".join(card.table(columns) for columns in tables))
+    write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
+    figures.write(figures.scorecard(card.lines), output / "scores.png")
 
 
 def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:
-    """PSNR and SSIM of a one-step denoiser at every level, and of the best blur: scores.md and scores.png.
+    """PSNR and SSIM of a one-step denoiser at every level, and of the best blur: scores.md, scores.json, scores.png.
 
     On `count` test pictures of the set named `data`.
     """
     test = load_or_fetch(data, "test", typer.echo)[:count]
-    rows = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
-    text = ["| sigma | PSNR / dB | SSIM | best blur / px | its PSNR / dB | its SSIM |", "|" + " --- |" * 6]
-    text += [f"| {r.sigma:g} | {r.psnr} | {r.ssim} | {r.blur:g} | {r.blur_psnr} | {r.blur_ssim} |" for r in rows]
-    table = "\n".join(text) + "\n"
-    write_text(output / "scores.md", table)
-    figures.write(figures.denoising_scores(rows), output / "scores.png")
-    typer.echo(table)
+    card = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
+    write_text(output / "scores.md", card.table())
+    write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
+    figures.write(figures.denoising_scores(card.lines), output / "scores.png")
+    typer.echo(card.table())

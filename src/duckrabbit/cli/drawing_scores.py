@@ -18,10 +18,9 @@ from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
 from duckrabbit.evaluation.drawings.judge import Judge, load_judge, look
-from duckrabbit.evaluation.drawings.scorecard_lines import Line, as_table, rows_of
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
-from duckrabbit.evaluation.scores import table
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.sampling import Price, Sampler, Setting
+from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.files import write_text
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
@@ -31,6 +30,9 @@ from duckrabbit.tasks import timing as speed
 from duckrabbit.tasks.pictures import write_png
 
 SHEET_SIZE = 100
+
+TOLD = ("solver", "steps", "scale", "subject first", "style", "Frechet")
+"""The columns that fit a terminal; scores.md has all."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,8 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
     )
     sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
     usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
-    prices = [
-        cards.price(model, wishes.settings, len(asked), wishes.stages),
-        cards.price(model, (usual,), len(sheet), wishes.stages),
-    ]
+    sampler = Sampler(model, cards.BATCH, wishes.stages)
+    prices = [sampler.price(wishes.settings, len(asked)), sampler.price((usual,), len(sheet))]
     typer.echo(_told(model, asked, len(sheet), wishes, prices))
     if wishes.dry_run:
         return
@@ -79,21 +79,20 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
             "held_out": len(held_out),
             "compared_to": len(against.held_out.pictures),
         },
-        "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": cards.SEED + k} for k, q in enumerate(asked)],
+        "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": k} for k, q in enumerate(asked)],
         "stages": wishes.stages,
     }
-    writer = _Writer(wishes.output, model, about, [cards.drawings_line(against, len(asked))])
+    writer = _Writer(wishes.output, model, about, cards.drawings_line(against, len(asked)))
     try:
         with progress(sum(p.moves for p in prices)) as advance:
             if sheet:
-                drawn = cards.draw(model, sheet, usual, wishes.stages, advance)
+                drawn = sampler.draw(sheet, usual, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
                 writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), usual)
-            for line in cards.evaluate(
-                model, against, asked, wishes.settings, wishes.stages, memory=wishes.memory, on_move=advance
-            ):
+            lines = cards.evaluate(sampler, against, asked, wishes.settings, memory=wishes.memory, on_move=advance)
+            for setting, line in zip(wishes.settings, lines, strict=True):
                 writer.add(line)
-                console.print(f"{line.name}: subject {line.together.first}, style {line.together.style}")
+                console.print(f"{setting}: subject {line['subject first']}, style {line['style']}")
     except KeyboardInterrupt:
         console.print(f"Stopped. What was finished is in {wishes.output}.")
         raise typer.Exit(STOPPED) from None
@@ -104,42 +103,38 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
 class _Writer:
     """The report, written anew whenever there is more of it; every file whole or not at all."""
 
-    def __init__(self, folder: Path, model: Model, about: dict[str, Any], lines: list[Line]) -> None:
-        self.folder, self.model, self.about, self.lines = folder, model, about, lines
-        self.write()
+    def __init__(self, folder: Path, model: Model, about: dict[str, Any], line: Line) -> None:
+        self.folder, self.model, self.about, self.card = folder, model, about, Scorecard()
+        self.add(line)
 
     def add(self, line: Line) -> None:
-        self.lines.append(line)
+        self.card = Scorecard((*self.card.lines, line))
         self.write()
 
     def sheet(self, pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], setting: Setting) -> None:
         count = {"first": sum(r == 1 for r in ranks), "five": sum(r <= 5 for r in ranks), "of": len(ranks)}
-        cells = [{"prompt": p, "seed": cards.SEED + k, "rank": ranks[k]} for k, p in enumerate(prompts)]
-        self.about["sheet"] = {**count, "setting": setting.to_json(), "pictures": cells}
+        cells = [{"prompt": p, "seed": k, "rank": ranks[k]} for k, p in enumerate(prompts)]
+        self.about["sheet"] = {**count, "setting": setting.at, "pictures": cells}
         shown = sheet_of(pictures, prompts, ranks, self.model.card.name, setting)
         write_png(draw_sheet(shown), self.folder / "sheet.png")
         self.write()
 
     def write(self) -> None:
-        data = {**self.about, "lines": [line.to_json() for line in self.lines]}
-        texts = {"scores.md": as_table(self.lines), "scores.json": json.dumps(data, indent=1, allow_nan=False)}
+        data = {**self.about, "lines": self.card.to_json()}
+        texts = {"scores.md": self.card.table(), "scores.json": json.dumps(data, indent=1, allow_nan=False)}
         for name, text in texts.items():
             write_text(self.folder / name, text)
-        drawn = [line for line in self.lines if line.setting]
-        if drawn:
+        if len(self.card.lines) > 1:
             from duckrabbit.report.plots import write
 
-            write(panels(self.lines), self.folder / "scores.png")
-        write_text(self.folder / "index.html", page(self.model.card, self.lines, self.about, self.folder))
+            write(panels(self.card.lines), self.folder / "scores.png")
+        write_text(self.folder / "index.html", page(self.model.card, self.card, self.about, self.folder))
 
     def tell(self) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        head, rows = rows_of(self.lines)
-        chosen = [head.index("setting"), 2, 3, 4, 6, head.index("Frechet")]  # what fits a terminal; scores.md has all
-        narrow = [[row[k] for k in chosen] for row in (head, *rows)]
-        Console().print(Markdown(table(narrow[0], narrow[1:])))
+        Console().print(Markdown(self.card.table(TOLD)))
 
 
 def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
@@ -151,9 +146,7 @@ def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
     return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
 
 
-def _told(
-    model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes, prices: Sequence[cards.Price]
-) -> str:
+def _told(model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes, prices: Sequence[Price]) -> str:
     """What will run and what it costs, in words."""
     apart = sum(q.kind == "apart" for q in asked)
     pictures = [sum(n) for n in zip(*(p.pictures for p in prices), strict=True)]

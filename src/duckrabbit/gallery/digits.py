@@ -22,8 +22,8 @@ from duckrabbit.data.folders import kept_runs, runs_folder
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, Split
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits.sampling import draw_classes, draw_free
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.digits.scorecard import draw
+from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.models.cards import cards, folder_of
 from duckrabbit.models.digits.model import WEIGHTS, DigitsConfig, is_digits, load_denoiser, load_digits
 from duckrabbit.report import digit_figures
@@ -182,7 +182,7 @@ def _drawn(folder: Path, title: str) -> Figure:
     model = load_digits(folder)
     classes = model.config.network.conditioning == "class"
     setting = Setting(5.0 if classes else 1.0, model.card.solver, model.stages[0].steps)
-    drawn = draw_classes(model, 40, setting)[0] if classes else draw_free(model, 40, setting)
+    drawn = draw(model, 40, setting, classes)
     guided = f", scale {setting.scale:g}" if classes else ""
     return figures.digit_grid(drawn, f"{title}: {setting.solver}, {setting.steps} steps{guided}")
 

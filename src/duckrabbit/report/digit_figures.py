@@ -13,9 +13,8 @@ from torch import Tensor
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.evaluation.digits.classifier import Classifier, judge, load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.report import anagram_matrix, matrix_of
-from duckrabbit.evaluation.digits.sampling import draw_anagrams, draw_classes
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.digits.scorecard import anagram_matrix, draw, draw_anagrams
+from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.digits.model import DigitsModel, load_denoiser
 from duckrabbit.report import plots as figures
@@ -41,13 +40,13 @@ class ClassFigure:
 
 def guidance(model: DigitsModel, test: Pictures) -> Figure:
     """The same seeds at every guidance scale."""
-    rows = {f"scale {s:g}": draw_classes(model, 10, Setting(s))[0] for s in SCALES}
+    rows = {f"scale {s:g}": draw(model, 10, Setting(s)) for s in SCALES}
     return figures.sweep(rows, "Guidance, the same seeds")
 
 
 def steps(model: DigitsModel, test: Pictures) -> Figure:
     """The same seeds with few steps and many."""
-    rows = {f"{name}, {n}": draw_classes(model, 10, Setting(2.0, name, n))[0] for name, n in WAYS}
+    rows = {f"{name}, {n}": draw(model, 10, Setting(2.0, name, n)) for name, n in WAYS}
     return figures.sweep(rows, "Solvers and steps, the same seeds")
 
 
@@ -60,13 +59,13 @@ def six_over_nine(model: DigitsModel, test: Pictures) -> Figure:
 
 def matrix(model: DigitsModel, test: Pictures) -> Figure:
     """Which digits can be turned into which."""
-    rates = matrix_of(list(anagram_matrix(model, load_classifier()[0], PER_PAIR, ANAGRAM)))
+    rates = anagram_matrix(model, load_classifier()[0], PER_PAIR, ANAGRAM)
     return figures.rate_matrix(rates, f"Half-turn anagrams judged right, %, {PER_PAIR} each")
 
 
 def best_anagrams(model: DigitsModel, classifier: Classifier, first: int, second: int, count: int = 10) -> Tensor:
     """The `count` surest of four times as many anagrams, by the classifier's smaller probability."""
-    drawn = draw_anagrams(model, first, second, "rotate_180", range(4 * count), ANAGRAM)
+    drawn = draw_anagrams(model, first, second, range(4 * count), ANAGRAM, "rotate_180")
     sure = [judge(classifier, x)[0] for x in (drawn, parse_view("rotate_180", 28)(drawn))]
     both = torch.minimum(sure[0][:, first], sure[1][:, second])
     return drawn[both.topk(count).indices]
@@ -80,7 +79,7 @@ def inpainted(model: DigitsModel, test: Pictures) -> Figure:
     for k in range(5):
         picture = _grey(test, k)
         results = [run(inpaint(model, picture, mask, str(digit)), (k,)) for digit in range(10)]
-        rows[f"a {int(test.labels[k])}"] = torch.cat([picture[:, :1], *(_unit(model, r.images) for r in results)])
+        rows[f"a {int(test.labels[k])}"] = torch.cat([picture[:, :1], *(r.unit for r in results)])
     return figures.sweep(rows, "Test digits (left), the lower half made anew as 0 to 9")
 
 
@@ -89,8 +88,7 @@ def edited(model: DigitsModel, test: Pictures) -> Figure:
     picture = _grey(test, 0)
     rows = {
         f"strength {s:g}": torch.cat(
-            [picture[:, :1]]
-            + [_unit(model, run(edit(model, picture, str(d), strength=s), (0,)).images) for d in range(10)]
+            [picture[:, :1]] + [run(edit(model, picture, str(d), strength=s), (0,)).unit for d in range(10)]
         )
         for s in (0.3, 0.5, 0.7, 0.9)
     }
@@ -99,16 +97,11 @@ def edited(model: DigitsModel, test: Pictures) -> Figure:
 
 def scores(folder: Path, test: Callable[[], Pictures], count: int = 500) -> Figure:
     """PSNR and SSIM of the denoiser in `folder`, against the best blur."""
-    return figures.denoising_scores(compare(load_denoiser(folder), to_range(test().images[:count], (0.0, 1.0))))
+    return figures.denoising_scores(compare(load_denoiser(folder), to_range(test().images[:count], (0.0, 1.0))).lines)
 
 
 def _grey(test: Pictures, k: int) -> Tensor:
     return to_range(test.images[k : k + 1], (0.0, 1.0)).expand(-1, 3, -1, -1)
-
-
-def _unit(model: DigitsModel, images: Tensor) -> Tensor:
-    low, high = model.stages[0].value_range
-    return ((images - low) / (high - low)).clamp(0, 1)
 
 
 _CFG = r"$\epsilon = \epsilon_u + \gamma\,(\epsilon_c - \epsilon_u)$"

@@ -11,8 +11,8 @@ from duckrabbit.training.trainer import METRICS, Progress, Trainer, read_metrics
 
 def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
     """Write curve.png, and samples-EPOCH.png, into the run's folder."""
-    from duckrabbit.evaluation.digits.sampling import draw_classes, draw_free
-    from duckrabbit.evaluation.settings import Setting
+    from duckrabbit.evaluation.digits.scorecard import draw
+    from duckrabbit.evaluation.sampling import Setting
     from duckrabbit.models.digits.model import load_denoiser, load_digits
     from duckrabbit.report import plots as figures
     from duckrabbit.training.digits.export import export
@@ -28,7 +28,7 @@ def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
         return
     digits = load_digits(model)
     if recipe.task == "class":  # a preview: guided, 20 steps of DDIM will do
-        drawn = draw_classes(digits, 40, Setting(5.0, "ddim", 20))[0]
+        drawn = draw(digits, 40, Setting(5.0, "ddim", 20))
     else:
-        drawn = draw_free(digits, 20, Setting(1.0, digits.card.solver, digits.stages[0].steps))
+        drawn = draw(digits, 20, Setting(1.0, digits.card.solver, digits.stages[0].steps), classes=False)
     figures.write(figures.digit_grid(drawn, f"{recipe.name} after epoch {epoch}"), path)

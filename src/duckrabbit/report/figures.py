@@ -21,6 +21,8 @@ from duckrabbit.diffusion.levels import OneStepSchedule, add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
+from duckrabbit.evaluation.classical import best_gaussian_blur, best_median
+from duckrabbit.evaluation.metrics import psnr, ssim
 from duckrabbit.guidance.views.between import between, walked_away
 from duckrabbit.guidance.views.shipped import Identity, parse_view
 from duckrabbit.models.model import Model, StageFacts
@@ -29,7 +31,6 @@ from duckrabbit.report.films import transition
 from duckrabbit.report.pages import Kind as PageKind
 from duckrabbit.report.pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
-from duckrabbit.tasks.classical import best_gaussian_blur, best_median, psnr, structural_similarity
 from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
 from duckrabbit.tasks.results import Result
@@ -147,7 +148,7 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
             Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
             Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),
             Cell(array(median.image), f"{median.setting}\n{_scores(median.image, picture)}"),
-            Cell(arrays(one)[0], f"one step\n{_scores(unit(one), picture)}"),
+            Cell(arrays(one)[0], f"one step\n{_scores(one.unit, picture)}"),
         ]
         results.append(one)
         strips: list[Row] = []
@@ -155,7 +156,7 @@ def denoising(run: Run, model: Model, source: Source, times: Sequence[float], se
             states: list[State] = []
             job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
             many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
-            words = f"iterative, {len(job.stages[0].plan)} moves\n{_scores(unit(many), picture)}"
+            words = f"iterative, {len(job.stages[0].plan)} moves\n{_scores(many.unit, picture)}"
             cells.append(Cell(arrays(many)[0], words))
             results.append(many)
             frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
@@ -255,12 +256,6 @@ def arrays(result: Result) -> list[np.ndarray]:
     return list(result.pixels.numpy())
 
 
-def unit(result: Result) -> Tensor:
-    """The pictures of a result in [0, 1]."""
-    low, high = value_range(result.job)
-    return ((result.images - low) / (high - low)).clamp(0, 1)
-
-
 def _told(seed: int, words: Mapping[int, str] | None) -> str:
     return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
 
@@ -294,4 +289,4 @@ def _scores(image: Tensor, reference: Tensor) -> str:
     image = image.to(reference)
     if torch.equal(image, reference):
         return "exact"
-    return f"{psnr(image, reference):.1f} dB, SSIM {structural_similarity(image, reference):.2f}"
+    return f"{psnr(image, reference).mean():.1f} dB, SSIM {ssim(image, reference).mean():.2f}"

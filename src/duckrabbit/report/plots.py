@@ -6,9 +6,10 @@ Digits are (N, 1, 28, 28), 0 black to 1 white. Nothing here trains or samples.
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from duckrabbit.data.mnist.read import Pictures, to_range
-from duckrabbit.evaluation.digits.denoising import SIGMAS, Row
-from duckrabbit.evaluation.digits.report import Line
-from duckrabbit.evaluation.scores import Score
+from duckrabbit.evaluation.digits.denoising import SIGMAS
+from duckrabbit.evaluation.metrics import Score
+from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.files import write_atomically
 
 DPI = 120
@@ -147,49 +148,51 @@ def scorecard(lines: Sequence[Line]) -> Figure:
 
     A line for each solver, and for each of what is not the axis.
     """
-    shown: dict[str, Callable[[Line], Score]] = {"Frechet distance": lambda line: line.frechet}
-    if all(line.accuracy for line in lines):
-        shown["accuracy"] = lambda line: cast("Score", line.accuracy)
-    alike = len({line.setting.steps for line in lines}) == 1 < len({line.setting.scale for line in lines})
+    shown = {"Frechet distance": "Frechet"}
+    if all(line.scores.get("accuracy") for line in lines):
+        shown["accuracy"] = "accuracy"
+    alike = len({line.at["steps"] for line in lines}) == 1 < len({line.at["scale"] for line in lines})
     return score_panels(lines, shown, "scale" if alike else "steps")
 
 
-def score_panels(
-    lines: Sequence[Any], shown: Mapping[str, Callable[[Any], Score]], over: Literal["steps", "scale"]
-) -> Figure:
-    """A panel for each score in `shown`, by its name, against the steps or the guidance scale of the lines' settings.
+def score_panels(lines: Sequence[Line], shown: Mapping[str, str], over: Literal["steps", "scale"]) -> Figure:
+    """A panel for each score in `shown`, {label: name}, against the steps or the guidance scale of the lines.
 
     Points of one solver, and one scale or number of steps, are joined; bars are the scores' intervals.
     """
     other = {"steps": "scale", "scale": "steps"}[over]
     figure = Figure(figsize=(5 * len(shown), 4))
     grid = figure.subplots(1, len(shown), squeeze=False)[0]
-    for solver, fixed in sorted({(line.setting.solver, getattr(line.setting, other)) for line in lines}):
-        own = [x for x in lines if (x.setting.solver, getattr(x.setting, other)) == (solver, fixed)]
-        own.sort(key=lambda line: getattr(line.setting, over))
-        at = [getattr(line.setting, over) for line in own]
-        for axes, of in zip(grid, shown.values(), strict=True):
-            bars = _bars([of(line) for line in own])
+    joined: dict[tuple[str, float], list[Line]] = defaultdict(list)
+    for line in sorted(lines, key=lambda line: _at(line, over)):
+        joined[str(line.at["solver"]), _at(line, other)].append(line)
+    for (solver, fixed), own in sorted(joined.items(), key=lambda item: item[0]):
+        for axes, name in zip(grid, shown.values(), strict=True):
+            bars = _bars([line[name] for line in own])
+            at = [_at(line, over) for line in own]
             axes.errorbar(at, *bars, marker="o", capsize=3, label=f"{solver}, {fixed:g}")
-    for axes, name in zip(grid, shown, strict=True):
-        axes.set(xlabel={"steps": "steps", "scale": "guidance scale"}[over], ylabel=name)
+    for axes, label in zip(grid, shown, strict=True):
+        axes.set(xlabel={"steps": "steps", "scale": "guidance scale"}[over], ylabel=label)
         if over == "steps":
             axes.set_xscale("log")
     grid[0].legend(frameon=False, title=f"solver, {other}")
     return figure
 
 
-def denoising_scores(rows: Sequence[Row]) -> Figure:
+def _at(line: Line, name: str) -> float:
+    return float(line.at[name] or 0)
+
+
+def denoising_scores(lines: Sequence[Line]) -> Figure:
     """PSNR and SSIM of a denoiser and of the best blur, at every noise level."""
     figure = Figure(figsize=(10, 4))
     panels = figure.subplots(1, 2)
-    sigmas = [row.sigma for row in rows]
-    for axes, name in zip(panels, ("psnr", "ssim"), strict=True):
-        axes.errorbar(sigmas, *_bars([getattr(r, name) for r in rows]), marker="o", capsize=3, label="U-Net")
-        axes.errorbar(
-            sigmas, *_bars([getattr(r, f"blur_{name}") for r in rows]), marker="s", capsize=3, label="best blur"
-        )
-        axes.set(xlabel="sigma", ylabel={"psnr": "PSNR / dB", "ssim": "SSIM"}[name])
+    sigmas = [_at(line, "sigma") for line in lines]
+    for axes, name in zip(panels, ("PSNR / dB", "SSIM"), strict=True):
+        for marker, whose, label in (("o", "", "U-Net"), ("s", "blur's ", "best blur")):
+            bars = _bars([line[whose + name] for line in lines])
+            axes.errorbar(sigmas, *bars, marker=marker, capsize=3, label=label)
+        axes.set(xlabel="sigma", ylabel=name)
         axes.axvline(0.5, color="grey", linestyle=":", label="trained at")
     panels[0].legend(frameon=False)
     return figure

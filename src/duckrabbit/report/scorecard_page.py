@@ -8,9 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duckrabbit.evaluation.drawings import scorecard as cards
-from duckrabbit.evaluation.drawings.scorecard_lines import Line, rows_of
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.drawings.scorecard import REAL
+from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.models.model import Card
 from duckrabbit.report.html import inline
 from duckrabbit.report.sheet import Cell, Row, Sheet, enlarge
@@ -35,7 +35,7 @@ def sheet_of(pictures: Tensor, prompts: Sequence[str], ranks: Sequence[int], nam
     title = f"{name}: {len(prompts)} samples, none left out"
     first, five = (sum(rank <= k for rank in ranks) for k in (1, 5))
     note = (
-        f"{setting}. Prompts drawn with seed 0; picture k from seed {cards.SEED} + k. The number is the place that the "
+        f"{setting}. Prompts drawn with seed 0; picture k from seed k. The number is the place that the "
         f"judge gives the subject among all it knows: first {first} times of {len(ranks)}, among five {five} times."
     )
     return Sheet(tuple(rows), title, (note,))
@@ -48,26 +48,21 @@ def panels(lines: Sequence[Line]) -> Figure:
     """
     from duckrabbit.report.plots import score_panels
 
-    drawn = [line for line in lines if line.setting]
-    shown = {
-        "subject among the first five": lambda line: line.together.five,
-        "style": lambda line: line.together.style,
-        "Frechet distance": lambda line: line.frechet,
-    }
-    figure = score_panels(drawn, shown, "scale")
+    shown = {"subject among the first five": "among five", "style": "style", "Frechet distance": "Frechet"}
+    figure = score_panels([line for line in lines if line.at["solver"] != REAL], shown, "scale")
     for line in lines:
-        if line.setting is None:
-            for axes, of in zip(figure.axes, shown.values(), strict=True):
-                axes.axhline(of(line).value, color="0.5", linestyle="--", linewidth=1)
-                axes.annotate("drawings", (0.99, of(line).value), xycoords=("axes fraction", "data"), ha="right",
+        if line.at["solver"] == REAL:
+            for axes, name in zip(figure.axes, shown.values(), strict=True):
+                axes.axhline(line[name].value, color="0.5", linestyle="--", linewidth=1)
+                axes.annotate("drawings", (0.99, line[name].value), xycoords=("axes fraction", "data"), ha="right",
                               va="bottom", fontsize=8, color="0.4")  # fmt: skip
     return figure
 
 
-def page(card: Card, lines: Sequence[Line], about: Mapping[str, Any], folder: Path) -> str:
+def page(card: Card, scores: Scorecard, about: Mapping[str, Any], folder: Path) -> str:
     """The report as one HTML file with its pictures inside it."""
     style = files("duckrabbit.report").joinpath("page.css").read_text(encoding="utf-8")
-    head, rows = rows_of(lines)
+    head, rows = scores.rows()
     table = _row("th", head) + "".join(_row("td", row) for row in rows)
     pictures = "".join(
         f'<figure><img alt="{escape(words)}" src="{inline(folder / name, "image/png")}"></figure>'

@@ -57,6 +57,12 @@ class Result:
         return to_pixels(self.images, value_range(self.job))
 
     @property
+    def unit(self) -> Tensor:
+        """The pictures (B, C, H, W), 0 black to 1 white, clipped there."""
+        low, high = value_range(self.job)
+        return ((self.images - low) / (high - low)).clamp(0, 1)
+
+    @property
     def record(self) -> dict[str, Any]:
         """The run record: plain data from which `replay` makes the same pictures; its tensors by hash only."""
         return self.recorded[0]

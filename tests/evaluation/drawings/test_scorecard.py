@@ -10,10 +10,10 @@ from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
 from duckrabbit.evaluation.drawings.judge import Seen
-from duckrabbit.evaluation.drawings.scorecard_lines import as_table
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in
-from duckrabbit.evaluation.scores import frechet, nearness
-from duckrabbit.evaluation.settings import Setting
+from duckrabbit.evaluation.metrics import frechet, nearness
+from duckrabbit.evaluation.sampling import Sampler, Setting
+from duckrabbit.evaluation.scorecard import Scorecard
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.networks.mixture import GaussianMixture, oracle_network
@@ -81,18 +81,16 @@ def test_questions_are_of_pairs_that_were_shown_and_of_pairs_whose_halves_were()
 def test_a_model_is_scored_by_what_it_drew(against):
     """Of 8 pairs shown, the two of a cross come out as circles; all styles are right."""
     questions = asked()
-    lines = list(cards.evaluate(Exact(), against, questions, [Setting(1.0, "ddim", 5), Setting(2.0, "ddpm", 8)]))
+    sampler = Sampler(Exact(), cards.BATCH)
+    lines = tuple(cards.evaluate(sampler, against, questions, [Setting(1.0, "ddim", 5), Setting(2.0, "ddpm", 8)]))
     for line in lines:
         right = sum(q.kind == "together" and SHAPES[q.pair.subject] != "cross" for q in questions) / 8
-        assert line.together.first.value == pytest.approx(right)
-        assert line.together.style.value == 1.0
-        assert line.apart is not None
-        assert line.apart.first.value == 1.0
-        assert line.count == 9
-    assert lines[0].name == "ddim, 5 steps, scale 1"
-    rows = as_table(lines).splitlines()
+        assert line["subject first"].value == pytest.approx(right)
+        assert line["style"].value == 1.0
+        assert line["apart: subject first"].value == 1.0
+    rows = Scorecard(lines).table().splitlines()
     assert len(rows) == 4
-    assert rows[2].startswith("| ddim, 5 steps, scale 1 | 9 | 75 [41, 93] % |")
+    assert rows[2].startswith("| ddim | 5 | 1 | 9 | 75 [41, 93] % |")
 
 
 def test_a_style_is_the_likeliest_of_those_that_are_asked_for():
@@ -107,8 +105,9 @@ def test_a_style_is_the_likeliest_of_those_that_are_asked_for():
 def test_a_prompt_has_its_own_seed_whatever_is_asked_before():
     prompts = [q.prompt for q in asked()][:3]
     heard = []
-    three = cards.draw(Exact(), prompts, Setting(1.0, "ddpm", 4), on_move=heard.append)
-    last = cards.draw(Exact(), prompts[2:], Setting(1.0, "ddpm", 4), first_seed=cards.SEED + 2)
+    sampler = Sampler(Exact(), cards.BATCH)
+    three = sampler.draw(prompts, Setting(1.0, "ddpm", 4), heard.append)
+    last = sampler.draw(prompts[2:], Setting(1.0, "ddpm", 4), first_seed=2)
     torch.testing.assert_close(three[2:], last)
     assert heard == [prompts[0]] * 4
 
@@ -119,16 +118,15 @@ def test_drawings_against_themselves(against):
         cards.Question("", Pair(int(s), int(k)), "together")
         for s, k in zip(against.held_out.styles, against.held_out.subjects, strict=True)
     ]
-    line = cards.score(against.held_out.pictures, questions, against, None)
-    assert abs(line.frechet.value) < 1e-6
-    assert line.apart is None
-    assert line.memory is not None
-    assert line.memory.pixels_nearness.value == 1.0
+    found = cards.score(against.held_out.pictures, questions, against)
+    assert abs(found["Frechet"].value) < 1e-6
+    assert found["apart: style"] is None
+    assert found["nearness (pixels)"].value == 1.0
     train = [cards.Question("", Pair(0, 0)) for _ in against.train.pictures]
-    memory = cards.score(against.train.pictures, train, against, None).memory
-    assert memory.pixels.value > 0.95
-    assert memory.features_nearness.value < 0.05
-    assert memory.pixels_nearness.value < 0.05
+    memory = cards.score(against.train.pictures, train, against)
+    assert memory["repeated (pixels)"].value > 0.95
+    assert memory["nearness (features)"].value < 0.05
+    assert memory["nearness (pixels)"].value < 0.05
 
 
 def test_shifted_features_are_as_far_as_the_shift():
@@ -151,11 +149,9 @@ def test_nearness_is_a_ratio_of_medians():
 
 def test_the_line_of_drawings_says_what_can_be_had(against):
     line = cards.drawings_line(against, 30)
-    assert line.name == "held-out drawings"
-    assert line.setting is None
-    assert line.count == 30
-    assert line.together.style.value > 0.5
-    assert line.to_json()["setting"] is None
+    assert line.at == {"solver": "held-out drawings", "steps": None, "scale": None, "pictures": 30}
+    assert line["style"].value > 0.5
+    assert Scorecard((line,)).table().splitlines()[2].startswith("| held-out drawings | 30 |")
 
 
 def test_too_few_drawings_are_answered_with_the_remedy():
@@ -166,7 +162,7 @@ def test_too_few_drawings_are_answered_with_the_remedy():
 def test_the_price_counts_what_runs():
     """ddim asks once a step, heun twice but for the last; with guidance two pictures go through, without one."""
     settings = [Setting(3.0, "ddim", 5), Setting(1.0, "heun", 4)]
-    price = cards.price(Exact(), settings, 20)
+    price = Sampler(Exact(), cards.BATCH).price(settings, 20)
     assert price.calls == 2 * (5 + 7)  # 20 prompts are two batches
     assert price.pictures == (20 * (5 * 2 + 7),)
     assert price.moves == 2 * (5 + 4)
@@ -178,9 +174,10 @@ def test_a_batch_of_prompts_is_drawn_as_each_alone(cascade_folder, stages):
     model = load(cascade_folder)
     prompts = ["a red cat", "an old house", "a red cat"]
     setting = Setting(3.0, "ddpm", 2)
-    together = cards.draw(model, prompts, setting, stages)
+    sampler = Sampler(model, cards.BATCH, stages)
+    together = sampler.draw(prompts, setting)
     for k, prompt in enumerate(prompts):
-        job = cards.job_for(model, prompt, setting, stages)
-        alone = ((run(job, (cards.SEED + k,)).images + 1) / 2).clamp(0, 1)
+        job = sampler.job(prompt, setting)
+        alone = ((run(job, (k,)).images + 1) / 2).clamp(0, 1)
         torch.testing.assert_close(together[k : k + 1], alone, atol=2e-4, rtol=0)
     assert (together[0] - together[1]).abs().max() > 0.01

@@ -11,7 +11,7 @@ from duckrabbit.cli.options import find_model, numbers, with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.evaluation.settings import Setting
+    from duckrabbit.evaluation.sampling import Setting
 
 
 def register(app: typer.Typer) -> None:
@@ -120,7 +120,7 @@ def _digits(
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:
     """All combinations of the comma lists. Raises UserError for what is no number, and for no solver."""
-    from duckrabbit.evaluation.settings import Setting
+    from duckrabbit.evaluation.sampling import Setting
 
     return [
         Setting(scale, name.strip(), n)

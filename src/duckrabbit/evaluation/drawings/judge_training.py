@@ -21,7 +21,7 @@ from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.evaluation.distort import distort
 from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, look, resized
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
-from duckrabbit.evaluation.scores import Score, share
+from duckrabbit.evaluation.metrics import Score, share
 from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
 

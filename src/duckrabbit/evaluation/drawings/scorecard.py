@@ -7,35 +7,28 @@ compared like with like.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings.each_prompt import EACH, EachPrompt
 from duckrabbit.evaluation.drawings.judge import Judge, Seen, look
 from duckrabbit.evaluation.drawings.judge_training import labelled
-from duckrabbit.evaluation.drawings.scorecard_lines import Line, Memory, Retrieval
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs
-from duckrabbit.evaluation.scores import frechet, kernel_distance, memorised, nearness, share
-from duckrabbit.evaluation.settings import Setting
-from duckrabbit.models.model import Model
-from duckrabbit.tasks.job import Job, cost
+from duckrabbit.evaluation.metrics import Score, frechet, kernel_distance, memorised, nearness, share
+from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard
+from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.tasks.pictures import resize
-from duckrabbit.tasks.run import run
-from duckrabbit.tasks.tasks import generate
-
-SEED = 0
-"""The first seed of the pictures, one for each prompt: prompt k is drawn from seed SEED + k."""
 
 BATCH = 16
 """Prompts that are drawn at once."""
+
+REAL = "held-out drawings"
+"""What stands for the solver in the line of drawings."""
 
 Kind = Literal["together", "apart"]
 
@@ -120,102 +113,43 @@ def _apart(together: set[Pair], apart: set[Pair]) -> set[Pair]:
     return {pair for pair in apart - together if pair.style in styles and pair.subject in subjects}
 
 
-def job_for(model: Model, prompt: str, setting: Setting, stages: int = 1) -> Job:
-    """The job that draws a prompt in a setting, up to stage `stages`."""
-    return generate(
-        model, prompt, guidance_scale=setting.scale, solver=setting.solver, steps=setting.steps, stage=stages
-    )
-
-
-class Price(NamedTuple):
-    """What drawing costs: moves of the loop, network calls, and by stage the pictures through the network."""
-
-    moves: int
-    calls: int
-    pictures: tuple[int, ...]
-
-
-def price(model: Model, settings: Sequence[Setting], count: int, stages: int = 1) -> Price:
-    """What `count` prompts in every one of `settings` cost."""
-    asking = EachPrompt(model, ("",))
-    every = [cost(job_for(asking, EACH, setting, stages)) for setting in settings]
-    batches = math.ceil(count / BATCH)
-    # the first stage asks for a batch at once, later ones for every picture
-    calls = sum(c[0].calls * batches + sum(later.calls for later in c[1:]) * count for c in every)
-    moves = batches * sum(stage.moves for c in every for stage in c)
-    return Price(moves, calls, tuple(count * sum(c[k].pictures for c in every) for k in range(stages)))
-
-
-def draw(
-    model: Model,
-    prompts: Sequence[str],
-    setting: Setting,
-    stages: int = 1,
-    on_move: Callable[[str], None] = lambda prompt: None,
-    first_seed: int = SEED,
-) -> Tensor:
-    """A picture for each prompt, each from its own seed: (N, 3, S, S), 0 to 1.
-
-    BATCH prompts share a network call. `on_move` hears the first prompt of the batch after each of its moves.
-    """
-    low, high = model.stages[stages - 1].value_range
-    model.prepare([model.condition(p) for p in dict.fromkeys(prompts)])  # the text encoder is loaded once
-    parts = []
-    for start in range(0, len(prompts), BATCH):
-        own = tuple(prompts[start : start + BATCH])
-        seeds = tuple(range(first_seed + start, first_seed + start + len(own)))
-        job = job_for(EachPrompt(model, own), EACH, setting, stages)
-        images = run(job, seeds, on_state=lambda *_, words=own[0]: on_move(words)).images  # type: ignore[misc]
-        parts.append(((images - low) / (high - low)).clamp(0, 1))
-    return torch.cat(parts)
-
-
 def evaluate(
-    model: Model,
+    sampler: Sampler,
     against: Reference,
     asked: Sequence[Question],
     settings: Sequence[Setting],
-    stages: int = 1,
     *,
     memory: bool = True,
-    on_move: Callable[[str], None] = lambda prompt: None,
+    on_move: OnMove = unheard,
 ) -> Iterator[Line]:
-    """Draw a picture for every question in every setting, from the same seeds, and score it; a line a setting."""
-    for setting in settings:
-        start = time.perf_counter()
-        pictures = draw(model, [q.prompt for q in asked], setting, stages, on_move)
-        seconds = time.perf_counter() - start
-        yield score(pictures, asked, against, setting, seconds, memory=memory)
+    """Draw a picture for every question in every setting, question k from seed k, and score them; a line a setting."""
+
+    def scored(pictures: Tensor) -> Mapping[str, Score | None]:
+        return score(pictures, asked, against, memory=memory)
+
+    return sampler.evaluate([q.prompt for q in asked], settings, scored, on_move)
 
 
 def score(
-    pictures: Tensor,
-    asked: Sequence[Question],
-    against: Reference,
-    setting: Setting | None,
-    seconds: float = 0.0,
-    *,
-    memory: bool = True,
-) -> Line:
-    """The scores of pictures (N, 3, S, S), 0 to 1, that were to show what was `asked`."""
+    pictures: Tensor, asked: Sequence[Question], against: Reference, *, memory: bool = True
+) -> Mapping[str, Score | None]:
+    """The scores of pictures (N, 3, S, S), 0 to 1, that were to show what was `asked`.
+
+    "subject first", "among five", "style": of pairs that training showed; the same with "apart: " before it of
+    those that it did not, if any were asked for. "repeated" and "nearness": of training drawings (metrics.memorised,
+    metrics.nearness), in the judge's features and in pixels.
+    """
     seen = look(against.judge, pictures)
-    ranks = seen.rank(torch.tensor([q.pair.subject for q in asked]))
-    styles = against.style_of(seen) == torch.tensor([q.pair.style for q in asked])
-
-    def retrieval(kind: Kind) -> Retrieval | None:
-        rows = torch.tensor([q.kind == kind for q in asked])
-        if not rows.any():
-            return None
-        hits = (ranks[rows] == 1, ranks[rows] <= 5, styles[rows])
-        return Retrieval(*(share(int(hit.sum()), int(rows.sum())) for hit in hits))
-
-    together = retrieval("together")
-    assert together is not None
-    return Line(
-        setting, len(pictures), together, retrieval("apart"),
-        frechet(against.held_out.features, seen.features), kernel_distance(against.held_out.features, seen.features),
-        _memory(pictures, seen.features, against) if memory else None, seconds,
-    )  # fmt: skip
+    subjects = torch.tensor([q.pair.subject for q in asked])
+    styles = torch.tensor([q.pair.style for q in asked])
+    apart = torch.tensor([q.kind == "apart" for q in asked])
+    scores: dict[str, Score | None] = {
+        f"{before}{name}": score
+        for before, rows in (("", ~apart), ("apart: ", apart))
+        for name, score in _retrieval(seen, subjects, styles, against, rows).items()
+    }
+    scores |= _distances(against, seen.features)
+    return scores | _repeated(pictures, seen.features, against) if memory else scores
 
 
 def drawings_line(against: Reference, count: int, seed: int = 0) -> Line:
@@ -226,18 +160,36 @@ def drawings_line(against: Reference, count: int, seed: int = 0) -> Line:
     """
     held = against.held_out
     seen = look(against.judge, held.pictures)
-    ranks, n = seen.rank(held.subjects), len(held.pictures)
-    hits = (ranks == 1, ranks <= 5, against.style_of(seen) == held.styles)
     rows = torch.randperm(len(against.train.pictures), generator=torch.Generator().manual_seed(seed))[:count]
-    some = against.train.features[rows]
-    own = Retrieval(*(share(int(hit.sum()), n) for hit in hits))
-    distances = frechet(held.features, some), kernel_distance(held.features, some)
-    return Line(None, len(rows), own, None, *distances, None, 0.0)
+    every = torch.ones(len(held.pictures), dtype=torch.bool)
+    own = _retrieval(seen, held.subjects, held.styles, against, every)
+    at = {"solver": REAL, "steps": None, "scale": None, "pictures": len(rows)}
+    return Line(at, own | _distances(against, against.train.features[rows]))
 
 
-def _memory(pictures: Tensor, features: Tensor, against: Reference) -> Memory:
+def _retrieval(
+    seen: Seen, subjects: Tensor, styles: Tensor, against: Reference, rows: Tensor
+) -> dict[str, Score | None]:
+    """How often the right subject comes first, is among the first five, and the right style comes first, in `rows`."""
+    ranks, count = seen.rank(subjects), int(rows.sum())
+    hits = {"subject first": ranks == 1, "among five": ranks <= 5, "style": against.style_of(seen) == styles}
+    return {name: share(int(hit[rows].sum()), count) if count else None for name, hit in hits.items()}
+
+
+def _distances(against: Reference, features: Tensor) -> dict[str, Score | None]:
+    real = against.held_out.features
+    return {"Frechet": frechet(real, features), "KID": kernel_distance(real, features)}
+
+
+def _repeated(pictures: Tensor, features: Tensor, against: Reference) -> dict[str, Score | None]:
     size = min(pictures.shape[-1], against.train.pictures.shape[-1])
     train, held = against.train, against.held_out
-    in_pixels = resize(pictures, size), resize(train.pictures, size), resize(held.pictures, size)
-    in_features = features, train.features, held.features
-    return Memory(memorised(*in_features), memorised(*in_pixels), nearness(*in_features), nearness(*in_pixels))
+    compared = {
+        "features": (features, train.features, held.features),
+        "pixels": (resize(pictures, size), resize(train.pictures, size), resize(held.pictures, size)),
+    }
+    return {
+        f"{name} ({where})": measure(*sets)
+        for name, measure in (("repeated", memorised), ("nearness", nearness))
+        for where, sets in compared.items()
+    }

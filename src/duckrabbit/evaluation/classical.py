@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
 from kornia.filters import gaussian_blur2d, median_blur
-from kornia.metrics import ssim
 from torch import Tensor
+
+from duckrabbit.evaluation.metrics import psnr
 
 SIGMAS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.5, 8.0)
 """Blur widths to choose from, in pixels of a 64 px picture."""
@@ -29,26 +29,16 @@ class Classical:
     psnr: float
 
 
-def psnr(image: Tensor, reference: Tensor, data_range: float = 1.0) -> float:
-    """10 log10(data_range^2 / mean square error), in dB, over the whole batch."""
-    return (10 * torch.log10(data_range**2 / (image - reference).square().mean())).item()
-
-
-def structural_similarity(image: Tensor, reference: Tensor) -> float:
-    """Mean SSIM (Wang et al. 2004) with a Gaussian window of 11 pixels; pictures in [0, 1]."""
-    return ssim(image, reference, 11).mean().item()
+def blurred(pictures: Tensor, sigma: float) -> Tensor:
+    """Pictures (N, C, H, W) through a Gaussian of `sigma` pixels, cut off after 4 of them."""
+    taps = min(2 * max(1, round(4 * sigma)) + 1, 2 * (pictures.shape[-1] - 1) - 1)
+    return gaussian_blur2d(pictures, (taps, taps), (sigma, sigma))
 
 
 def best_gaussian_blur(noisy: Tensor, original: Tensor, sigmas: Sequence[float] = SIGMAS) -> Classical:
     """The Gaussian blur nearest to `original` in PSNR; pictures (B, 3, H, W) in [0, 1] once clean."""
     scale = noisy.shape[-1] / 64
-
-    def blur(sigma: float) -> Tensor:
-        taps = 2 * int(4 * sigma * scale + 0.5) + 1
-        taps = min(max(taps, 3), 2 * (noisy.shape[-1] - 1) - 1)
-        return gaussian_blur2d(noisy, (taps, taps), (sigma * scale, sigma * scale), border_type="reflect")
-
-    return _best(blur, sigmas, original, "Gaussian blur, sigma {:g} px at 64 px")
+    return _best(lambda sigma: blurred(noisy, sigma * scale), sigmas, original, "Gaussian blur, sigma {:g} px at 64 px")
 
 
 def best_median(noisy: Tensor, original: Tensor, sizes: Sequence[int] = MEDIANS) -> Classical:
@@ -58,6 +48,6 @@ def best_median(noisy: Tensor, original: Tensor, sizes: Sequence[int] = MEDIANS)
 
 def _best(method: Callable[[float], Tensor], settings: Sequence[float], original: Tensor, words: str) -> Classical:
     tried = [(method(s).clamp(0, 1), s) for s in settings]
-    scored = [(psnr(image, original), image, s) for image, s in tried]
+    scored = [(float(psnr(image, original).mean()), image, s) for image, s in tried]
     best, image, setting = max(scored, key=lambda row: row[0])
     return Classical(image, words.format(setting, setting), best)

@@ -1,4 +1,4 @@
-"""Scores of sets of pictures, each with an interval that says how far to trust it.
+"""Scores of pictures, and of sets of them, with intervals that say how far to trust them.
 
 All intervals are of 95 %. Distances between sets are taken in a judge's last features: what matters
 there is what makes a digit, or a drawing, and 128 numbers can be estimated from a few thousand pictures.
@@ -8,31 +8,33 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torchmetrics.image.fid import FrechetInceptionDistance
-from torchmetrics.image.kid import KernelInceptionDistance
 
 from duckrabbit.errors import UserError
 
 
 class Score(NamedTuple):
-    """A value, and the ends of its 95 % interval."""
+    """A value, and the ends of its 95 % interval. unit: "%" for shares, which are between 0 and 1 all the same."""
 
     value: float
     low: float
     high: float
+    unit: Literal["", "%"] = ""
 
     def __str__(self) -> str:
-        return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
-
-    def percent(self, digits: int = 2) -> str:
-        """The score, a share, in percent."""
-        value, low, high = (f"{100 * x:.{digits}f}" for x in self)
+        """As many digits as the interval is worth."""
+        if not self.unit:
+            return f"{self.value:.4g} [{self.low:.4g}, {self.high:.4g}]"
+        digits = 2 if self.high - self.low < 0.05 else 0
+        value, low, high = (f"{100 * x:.{digits}f}" for x in self[:3])
         return f"{value} [{low}, {high}] %"
+
+    def to_json(self) -> dict[str, float | None]:
+        """The numbers by name; JSON has none that is not finite."""
+        return {k: x if math.isfinite(x) else None for k, x in zip(("value", "low", "high"), self[:3], strict=True)}
 
 
 def share(hits: int, count: int) -> Score:
@@ -43,7 +45,7 @@ def share(hits: int, count: int) -> Score:
     p, scale = hits / count, 1 + z * z / count
     middle = (p + z * z / (2 * count)) / scale
     half = z * math.sqrt(p * (1 - p) / count + z * z / (4 * count * count)) / scale
-    return Score(p, max(0.0, middle - half), min(1.0, middle + half))
+    return Score(p, max(0.0, middle - half), min(1.0, middle + half), "%")
 
 
 def per_class(found: Tensor, labels: Tensor, classes: int = 10) -> list[Score]:
@@ -59,6 +61,8 @@ def frechet(real: Tensor, drawn: Tensor, resamples: int = 100, seed: int = 0) ->
     percentiles will not do: resampling repeats pictures, which shifts every resampled value up.) A
     value depends on the number of pictures: compare values of equal numbers only.
     """
+    from torchmetrics.image.fid import FrechetInceptionDistance  # torchmetrics takes seconds to load
+
     metric = FrechetInceptionDistance(feature=_Given(real.shape[1]), reset_real_features=False)
     metric.set_dtype(torch.float64)
     metric.update(real, real=True)
@@ -80,6 +84,8 @@ def kernel_distance(real: Tensor, drawn: Tensor, subsets: int = 100, subset_size
 
     Unbiased, unlike the Frechet distance. The interval is that of the mean over random subsets.
     """
+    from torchmetrics.image.kid import KernelInceptionDistance
+
     size = min(subset_size, len(real), len(drawn))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that it keeps all features, which are few
@@ -136,10 +142,17 @@ def mean_score(values: Tensor) -> Score:
     return Score(mean, mean - half, mean + half)
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def psnr(found: Tensor, clean: Tensor) -> Tensor:
+    """10 log10(1 / MSE) in dB of each picture (N,), for pictures (N, C, H, W) from 0 to 1; 100 where they are equal."""
+    return -10 * (found - clean).square().flatten(1).mean(1).clamp(min=1e-10).log10()
+
+
+def ssim(found: Tensor, clean: Tensor) -> Tensor:
+    """Structural similarity of each picture (N,) (Wang et al. 2004), with its Gaussian window; values from 0 to 1."""
+    from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = structural_similarity_index_measure(found, clean, data_range=1.0, reduction="none")
+    return values if isinstance(values, Tensor) else values[0]
 
 
 class _Given(nn.Module):
