@@ -17,7 +17,7 @@ import shapes
 import tiny
 from duckrabbit.cli.commands import pictures, train
 from duckrabbit.errors import UserError
-from duckrabbit.training.trainer import read_metrics
+from duckrabbit.training.run import read_metrics
 
 
 @pytest.fixture

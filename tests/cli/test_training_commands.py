@@ -4,14 +4,16 @@ import json
 
 import pytest
 import torch
-from duckrabbit.evaluation.digits.report import Line
 
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.errors import UserError
+from duckrabbit.evaluation.digits.classifier import load_classifier
 from duckrabbit.evaluation.metrics import Score
 from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.report import plots as figures
-from duckrabbit.training.trainer import read_metrics
+from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.run import read_metrics
 
 
 def test_train_class_then_evaluate_it(training, tmp_path):
@@ -25,12 +27,25 @@ def test_train_class_then_evaluate_it(training, tmp_path):
     out = tmp_path / "judged"
     training("evaluate", folder / "model", "--guidance-scale", "1,2", "--steps", "2", "--count", "20", "-o", out)
     rows = json.loads((out / "scores.json").read_text())
-    assert [r["setting"][k] for r in rows for k in ("scale",)] == [1.0, 2.0]
-    assert all(r["count"] == 20 and len(r["by_class"]) == 10 for r in rows)
+    assert [r["scale"] for r in rows] == [1.0, 2.0]
+    assert all(r["pictures"] == 20 and {"accuracy", "0", "9"} < set(r["scores"]) for r in rows)
     table = (out / "scores.md").read_text()
-    assert "| 2 | dpm++ | 2 |" in table
-    assert "| setting | 0 | 1 |" in table  # and how often each digit was right
+    assert "| dpm++ | 2 | 2 |" in table
+    assert "| scale | 0 | 1 |" in table  # and how often each digit was right
     assert (out / "scores.png").stat().st_size > 1000
+
+
+def test_train_the_classifier_and_go_on(training, tmp_path):
+    """The epoch that is kept is the one that does best on the validation set; a finished run only writes its file."""
+    out, words = tmp_path / "judge", ("train", "classifier", "--epochs", "3")
+    assert "epoch 3/3  loss " in training(*words, "-o", out)
+    judge, facts = load_classifier(out)
+    assert [row["epoch"] for row in facts["log"]] == [1, 2, 3]
+    best = max(facts["log"], key=lambda row: row["validation"])["epoch"]
+    kept = load_tensors(tmp_path / f"runs/classifier-epochs3/epoch-00{best}.safetensors")[0]
+    torch.testing.assert_close(judge.state_dict()["head.bias"], kept["head.bias"])
+    assert "epoch" not in training(*words, "-o", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == out.read_bytes()
 
 
 def test_train_a_denoiser_and_score_it(training, tmp_path):
@@ -57,9 +72,7 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     assert (tmp_path / "runs/cs180-flow-time/samples-002.png").exists()
     model, judged = tmp_path / "runs/cs180-flow-time/model", tmp_path / "judged"
     training("evaluate", model, "--count", "20", "--steps", "2", "--no-memory", "-o", judged)
-    assert (
-        (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| 1 | sde-dpm++ | 2 | - | - | ")
-    )
+    assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| sde-dpm++ | 2 | 1 | 20 | ")
     with pytest.raises(UserError, match="leave out --guidance-scale"):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
 
@@ -122,7 +135,7 @@ def test_wrong_words_are_answered_with_the_right_ones(training):
 ])  # fmt: skip
 def test_scores_are_plotted_over_what_differs(settings, axis):
     score = Score(0.5, 0.4, 0.6)
-    lines = [Line(Setting(s, "dpm++", n), 20, score, [score] * 10, score, score, None, 1.0) for s, n in settings]
+    lines = [Line(Setting(s, "dpm++", n).at, {"accuracy": score, "Frechet": score}) for s, n in settings]
     assert {axes.get_xlabel() for axes in figures.scorecard(lines).axes} == {axis}
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-text|ranks|apart FOLDER`.
+"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-RUN|ranks|apart FOLDER`.
 
 One process imports torch once and forks the runs that are killed, so that a kill costs
 milliseconds instead of seconds.
@@ -23,6 +23,10 @@ from accelerate import Accelerator  # noqa: E402
 
 from duckrabbit.data.mnist.read import Pictures  # noqa: E402
 from duckrabbit.errors import UserError  # noqa: E402
+from duckrabbit.evaluation.digits.classifier import ClassifierRecipe  # noqa: E402
+from duckrabbit.evaluation.drawings import judge_training as judging  # noqa: E402
+from duckrabbit.evaluation.drawings.judge import Judge  # noqa: E402
+from duckrabbit.evaluation.drawings.vocabulary import Vocabulary  # noqa: E402
 from duckrabbit.training.digits.recipes import find_recipe  # noqa: E402
 from duckrabbit.training.trainer import Trainer, read_metrics  # noqa: E402
 
@@ -53,6 +57,37 @@ def text():
 
     one = shapes.text_recipe(images=48, batch=4, sheets=2)
     return one, shapes.captioned(one)
+
+
+def classifier():
+    """The run of the judge of digits that is killed."""
+    return ClassifierRecipe(epochs=3, batch=16), pictures()
+
+
+def drawings_judge():
+    """A tiny judge of drawings, untaught, and the drawings of four subjects and of two others."""
+    sys.path.insert(0, str(Path(__file__).parent.parent))
+    import drawn_shapes as drawn
+
+    torch.manual_seed(0)
+    known = Vocabulary(drawn.STYLES, drawn.SHAPES[:4], {})
+    some = drawn.drawings(1)
+    return Judge(known, drawn.TINY), judging.labelled(some, known), judging.unknown(some, known)
+
+
+def subjects():
+    """The run of the judge of drawings that is killed while it learns subjects."""
+    judge, learned, others = drawings_judge()
+    return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.Lessons(learned, others)
+
+
+def styles():
+    """The run of the judge of drawings that is killed while it learns styles."""
+    judge, learned, _ = drawings_judge()
+    return judging.StyleRecipe(judge=judge, epochs=6, batch=60), judging.Statistics(learned, judge)
+
+
+RUNS = {"kill-text": text, "kill-classifier": classifier, "kill-subjects": subjects, "kill-styles": styles}
 
 
 def train(folder: Path, run=digits) -> None:
@@ -186,8 +221,8 @@ if __name__ == "__main__":
     folder = Path(sys.argv[2])
     if sys.argv[1] == "kill":
         print(json.dumps(kill_test(folder)))
-    elif sys.argv[1] == "kill-text":
-        print(json.dumps(kill_test(folder, text, 5)))
+    elif sys.argv[1] in RUNS:
+        print(json.dumps(kill_test(folder, RUNS[sys.argv[1]], 5)))
     elif sys.argv[1] == "apart":
         apart_test(folder)
     else:

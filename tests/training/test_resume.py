@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from duckrabbit.errors import UserError
 from duckrabbit.training.checkpoint import load_tensors, save_tensors
-from duckrabbit.training.trainer import CHECKPOINT, METRICS, Trainer, read_metrics
+from duckrabbit.training.run import CHECKPOINT, METRICS, read_metrics
+from duckrabbit.training.trainer import Trainer
 
 DRIVERS = Path(__file__).parent / "drivers.py"
 ENV = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -29,7 +30,9 @@ def finish(recipe, pictures, folder, until=None):
     return trainer
 
 
-@pytest.mark.parametrize(("what", "kills"), [("kill", 20), ("kill-text", 5)])
+@pytest.mark.parametrize(("what", "kills"), [
+    ("kill", 20), ("kill-text", 5), ("kill-classifier", 5), ("kill-subjects", 5), ("kill-styles", 5)
+])  # fmt: skip
 def test_killed_at_any_moment_ends_with_the_same_weights(tmp_path, what, kills):
     command = [sys.executable, str(DRIVERS), what, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, env=ENV, timeout=120)
@@ -48,7 +51,7 @@ def test_killed_at_any_moment_ends_with_the_same_weights(tmp_path, what, kills):
         losses, again = ([(r["step"], r["loss"]) for r in log] for log in logs)
         assert again == losses
         assert list(folder.glob(".*.unfinished")) == []
-        assert (folder / "epoch-003.safetensors").exists() == (what == "kill")
+        assert (folder / "epoch-003.safetensors").exists() == (what not in ("kill-text", "kill-styles"))
 
 
 def test_two_processes_share_the_data_and_learn_alike(tmp_path):
@@ -86,6 +89,35 @@ def test_stopping_and_going_on_changes_nothing(tmp_path, pictures, tiny, goal):
     resumed = finish(recipe, pictures, tmp_path / "broken")
     assert straight.step == resumed.step == 6
     assert all(torch.equal(a, b) for a, b in zip(straight.weights().values(), resumed.weights().values(), strict=True))
+
+
+def test_losses_are_read_a_few_at_a_time_and_told_all_the_same(tmp_path, pictures, tiny, monkeypatch):
+    """What would wait for a GPU: nothing is read between reports; an epoch's end (after step 3) makes one, too."""
+    trainer = Trainer(tiny, pictures, tmp_path / "few", Accelerator(cpu=True))
+    trainer.report_every = 2
+    reads, tolist, item = [], torch.Tensor.tolist, torch.Tensor.item
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda x: reads.append(trainer.step) or tolist(x))
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda x: reads.append(trainer.step) or item(x))
+    told = [(step.step, trainer.step) for step in trainer.run()]
+    assert reads == [2, 3, 5, 6]
+    assert told == [(1, 2), (2, 2), (3, 3), (4, 5), (5, 5), (6, 6)]
+    finish(tiny, pictures, tmp_path / "each")
+    few, each = (read_metrics(tmp_path / name / METRICS) for name in ("few", "each"))
+    assert [(r["step"], r["loss"]) for r in few] == [(r["step"], r["loss"]) for r in each]
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_without_a_checkpoint(tmp_path, pictures, tiny):
+    trainer = Trainer(tiny, pictures, tmp_path, Accelerator(cpu=True))
+    trainer.report_every, objective = 4, trainer.objective
+
+    class Broken:
+        def loss(self, *arguments):
+            return objective.loss(*arguments) * (torch.nan if trainer.step == 1 else 1)
+
+    trainer.objective = Broken()
+    with pytest.raises(UserError, match="not finite after step 2;"):
+        list(trainer.run())
+    assert not (tmp_path / CHECKPOINT).exists()
 
 
 @pytest.mark.parametrize("at", [0.001, 0.3, 0.6, 0.999])

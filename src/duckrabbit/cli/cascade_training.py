@@ -30,7 +30,7 @@ from duckrabbit.training.cascade.stage1 import TEXTS, Captioned, TextRecipe
 from duckrabbit.training.cascade.stage2 import UPSCALERS, Enlargements, UpscalerRecipe, enlargements
 from duckrabbit.training.cascade.start import STARTED, Start, read_start
 from duckrabbit.training.cascade.words import TOKENIZER, read_tokenizer, read_wordings
-from duckrabbit.training.trainer import CHECKPOINT, read_identity
+from duckrabbit.training.run import CHECKPOINT, read_identity
 
 SHOWN = ("cat face", "apple", "rocket", "castle", "tropical fish", "car")
 R = TypeVar("R", bound=CascadeRecipe)

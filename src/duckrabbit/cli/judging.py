@@ -1,78 +1,126 @@
-"""`duckrabbit train judge`: what it learns from, a line after every epoch, and the one test at the end."""
+"""`duckrabbit train classifier` and `train judge`: what they learn from, a line after every epoch, and the one test."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 import typer
+from torch import Tensor
 
 from duckrabbit.cli.perform import progress
+from duckrabbit.cli.training import changed, run_folder, train
+from duckrabbit.cli.training_options import JudgeTraining
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
+from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.errors import UserError
+from duckrabbit.evaluation.digits import classifier as digits
 from duckrabbit.evaluation.drawings import judge_training as training
 from duckrabbit.evaluation.drawings.judge import SIZE, Judge, load_judge, save_judge
 from duckrabbit.evaluation.drawings.lite import REQUIREMENT, published
-from duckrabbit.evaluation.drawings.vocabulary import common_subjects, vocabulary_of
-from duckrabbit.training.speed import keep_memory
+from duckrabbit.evaluation.drawings.vocabulary import Vocabulary, common_subjects, vocabulary_of
+from duckrabbit.evaluation.judge_recipe import JudgeRecipe, best_epoch
+from duckrabbit.models.weights import file_hash
+from duckrabbit.training.run import trained
+from duckrabbit.training.trainer import Progress, Trainer
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """What was asked for: the drawings, how long, from which start, and which subjects."""
+def teach_classifier(options: JudgeTraining, data: str) -> None:
+    """Train a classifier, or go on; write it, test what was written, and write it again with what was found."""
+    shown, validation, test = (load_or_fetch(data, split, typer.echo) for split in ("train", "validation", "test"))
+    recipe = changed(digits.ClassifierRecipe(), {"epochs": options.epochs, "seed": options.seed, "data": data})
 
-    data: Path
-    epochs: int
-    seed: int
-    families: int
-    every: bool
-    start: Path | None
+    def valid(weights: Mapping[str, Tensor]) -> float:
+        return digits.accuracy(digits.with_weights(weights), validation)
+
+    def export(run: Path, into: Path) -> Path:
+        weights, log = best_epoch(run, recipe.epochs, valid)
+        digits.save_classifier(digits.with_weights(weights), into, {})
+        kept, _ = digits.load_classifier(into)  # what is tested is what was written, in half precision
+        right = digits.accuracy(kept, test)
+        facts = {"data": data, "epochs": recipe.epochs, "seed": recipe.seed, "log": log, "test": right}
+        digits.save_classifier(kept, into, {**facts, "validation": digits.accuracy(kept, validation)})
+        typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {into}.")
+        return into
+
+    into = options.output or Path("classifier.safetensors")
+    train(recipe, shown, replace(options, output=into), _told(valid), export)
 
 
-def teach(lesson: Lesson, output: Path) -> None:
-    """Train a judge, write it to `output`, test what was written, and write it again with what was found."""
-    keep_memory()
-    index = read_index(lesson.data)
-    size = min(SIZE, index["size"])
-    drawings = load_drawings(lesson.data, "train", size)
-    vocabulary = vocabulary_of(drawings, lesson.families, None if lesson.every else common_subjects())
+def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, families: int, every: bool) -> None:
+    """Train a judge, or go on; write it, test what was written, and write it again with what was found."""
+    index = read_index(folder)
+    size, digest = min(SIZE, index["size"]), index.get("data_hash") or ""
+    drawings = load_drawings(folder, "train", size)
+    vocabulary = vocabulary_of(drawings, families, None if every else common_subjects())
     learned, validation = training.split(training.labelled(drawings, vocabulary))
     others = training.unknown(drawings, vocabulary)
     words = f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles"
     typer.echo(f"{words}, {len(learned.images)} drawings, and {len(others.images)} of other subjects for the styles")
-    torch.manual_seed(lesson.seed)
-    if lesson.start:
-        judge, before = load_judge(lesson.start)
-    else:
-        judge, before = Judge(vocabulary), {}
+    seed = training.SubjectRecipe.seed if options.seed is None else options.seed
+    judge, before = _begun(start, vocabulary, seed)
+    begun: dict[str, Any] = {"judge": judge, "start": file_hash(start) if start else "", "seed": seed}
+    recipe = training.SubjectRecipe(**begun, others=len(set(others.subjects.tolist())))
+    recipe = changed(recipe, {"epochs": options.epochs}, **({"rate": 1e-3} if start else {}))
+
+    run, began = run_folder(recipe, options), time.perf_counter()
+    styled = training.Statistics(training.joined(learned, others), judge, seed, digest)
+    with progress(styled.looks) as advance:
+        styles = replace(options, run=str(run / "styles"), pictures=False)
+        told = replace(styled, advance=advance)
+        if train(training.StyleRecipe(**begun), told, styles, lambda *_: None, lambda run, _: run) is None:
+            return
+    judge = training.with_styles(judge, trained(run / "styles")[0])
+
+    def valid(weights: Mapping[str, Tensor]) -> float:
+        return training.accuracy(training.with_subjects(judge, weights), validation)[0].value
+
+    def export(run: Path, into: Path) -> Path:
+        weights, log = best_epoch(run, recipe.epochs, valid)
+        facts = {"data_hash": digest, "epochs": recipe.epochs, "seed": seed}
+        facts |= {"before": before} if start else {"begun_with": REQUIREMENT}
+        save_judge(training.with_subjects(judge, weights), into, facts)
+        kept, _ = load_judge(into)  # what is tested is what was written, in half precision
+        parts = {p: load_drawings(folder, p, size) for p in ("held-out", "unseen")}
+        found = training.tested(kept, {p: training.labelled(d, vocabulary) for p, d in parts.items()})
+        save_judge(kept, into, {**facts, "accuracy": found, "log": log})
+        for name, value in found.items():
+            typer.echo(f"{name}: {100 * value:.1f} %")
+        typer.echo(f"The judge is in {into}.")
+        return into
+
+    spent = (time.perf_counter() - began) / 60
+    left = None if options.minutes is None else max(0.0, options.minutes - spent)
+    into = options.output or Path("drawing-judge.safetensors")
+    lessons = training.Lessons(learned, others, digest)
+    train(recipe, lessons, replace(options, output=into, minutes=left), _told(valid), export)
+
+
+def _begun(start: Path | None, vocabulary: Vocabulary, seed: int) -> tuple[Judge, dict[str, object]]:
+    """The judge that training begins with, and the facts of its file. Raises UserError where it judges other things."""
+    if start is None:
+        torch.manual_seed(seed)
+        judge = Judge(vocabulary)
         typer.echo("Fetching the weights that it begins with ...")
         judge.start(published())
+        return judge, {}
+    judge, before = load_judge(start)
     if judge.vocabulary != vocabulary:
-        raise UserError(
-            f"{lesson.start} judges other subjects or styles than these drawings have; train without --start."
-        )
-    gently: dict[str, Any] = {"rate": 1e-3} if lesson.start else {}
-    judge.requires_grad_()
-    styled = training.joined(learned, others)
-    with progress(training.looks(styled)) as advance:
-        training.train_styles(judge, styled, advance=advance)
-    log = []
-    for epoch in training.train_subjects(
-        judge, learned, validation, others, epochs=lesson.epochs, seed=lesson.seed, **gently
-    ):
-        found = f"subject {100 * epoch.subject:.1f} %  style {100 * epoch.style:.1f} %"
-        typer.echo(f"epoch {epoch.epoch}/{lesson.epochs}  loss {epoch.loss:.3f}  validation: {found}")
-        log.append(epoch._asdict())
-    facts: dict[str, Any] = {"data_hash": index.get("data_hash"), "epochs": lesson.epochs, "seed": lesson.seed}
-    facts |= {"before": before} if lesson.start else {"begun_with": REQUIREMENT}
-    save_judge(judge, output, facts)
-    kept, _ = load_judge(output)  # what is tested is what was written, in half precision
-    facts["accuracy"] = training.tested(
-        kept, {p: training.labelled(load_drawings(lesson.data, p, size), vocabulary) for p in ("held-out", "unseen")}
-    )
-    save_judge(judge, output, {**facts, "log": log})
-    for name, value in facts["accuracy"].items():
-        typer.echo(f"{name}: {100 * value:.1f} %")
-    typer.echo(f"The judge is in {output}.")
+        raise UserError(f"{start} judges other subjects or styles than these drawings have; train without --start.")
+    return judge, before
+
+
+def _told(valid: Callable[[Mapping[str, Tensor]], float]) -> Callable[[Trainer, Progress], None]:
+    """Prints how an epoch's weights do on the validation set."""
+
+    def show(trainer: Trainer, step: Progress) -> None:
+        recipe: Any = trainer.recipe
+        assert isinstance(recipe, JudgeRecipe)
+        score = 100 * valid(trainer.weights())
+        typer.echo(f"epoch {step.epoch}/{recipe.epochs}  loss {step.loss:.3f}  validation {score:.2f} %")
+
+    return show

@@ -22,9 +22,10 @@ from duckrabbit.cli.training_options import Training
 from duckrabbit.data.folders import runs_folder
 from duckrabbit.errors import UserError
 from duckrabbit.training.protocols import AnyRecipe, Data
+from duckrabbit.training.run import read_identity
 from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory
 from duckrabbit.training.trainer import Progress as Step
-from duckrabbit.training.trainer import Trainer, read_identity
+from duckrabbit.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

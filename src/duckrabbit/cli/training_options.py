@@ -84,3 +84,13 @@ class CascadeTraining(Training):
         str | None,
         _option("--data", panel=_RECIPE, text="A folder of drawings, or its name; see `duckrabbit data build`."),
     ] = None
+
+
+@dataclass(frozen=True)
+class JudgeTraining(Training):
+    """The options of a run of either judge."""
+
+    precision: Annotated[str, _option("--precision", panel=_RUN, text="no (float32), bf16 or auto (measured).")] = "no"
+    epochs: Annotated[
+        int | None, _option("--epochs", panel=_RECIPE, text="Passes over the pictures, instead of the recipe's.", min=1)
+    ] = None

@@ -66,7 +66,8 @@ class Sampler:
 
     def job(self, prompt: str, setting: Setting, model: Model | None = None) -> Job:
         """The job that draws a prompt in a setting, as `generate` makes it."""
-        return generate(model or self.model, prompt, stage=self.stages, **setting.options)
+        options: Options = {**setting.options, "stage": self.stages}
+        return generate(model or self.model, prompt, **options)
 
     def draw(self, prompts: Sequence[str], setting: Setting, on_move: OnMove = unheard, first_seed: int = 0) -> Tensor:
         """A picture for each prompt, prompt k from seed first_seed + k: (N, C, S, S), 0 to 1.

@@ -29,7 +29,7 @@ from duckrabbit.models.digits.model import WEIGHTS, DigitsConfig, is_digits, loa
 from duckrabbit.report import digit_figures
 from duckrabbit.report import plots as figures
 from duckrabbit.training.digits.export import export
-from duckrabbit.training.trainer import METRICS, RECIPE, read_identity
+from duckrabbit.training.run import METRICS, RECIPE, read_identity
 
 DENOISING = r"$L = \mathbb{E}\,\|D_\theta(x + \sigma\epsilon) - x\|^2,\qquad \sigma = 0.5$"
 NOISE = r"$z = x + \sigma\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"

@@ -24,7 +24,8 @@ from duckrabbit.training.cascade.export import NOISE_LEVEL, SCALE, SPACING, STEP
 from duckrabbit.training.cascade.recipe import CascadeRecipe, to_unit
 from duckrabbit.training.cascade.stage2 import Enlargements
 from duckrabbit.training.cascade.words import padded, tokenise
-from duckrabbit.training.trainer import METRICS, Progress, Trainer, read_metrics
+from duckrabbit.training.run import METRICS, read_metrics
+from duckrabbit.training.trainer import Progress, Trainer
 
 
 def show_enlarged(trainer: Trainer, step: Progress, samples: Enlargements) -> None:

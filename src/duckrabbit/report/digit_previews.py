@@ -6,7 +6,8 @@ from typing import cast
 
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.training.digits.recipes import Recipe
-from duckrabbit.training.trainer import METRICS, Progress, Trainer, read_metrics
+from duckrabbit.training.run import METRICS, read_metrics
+from duckrabbit.training.trainer import Progress, Trainer
 
 
 def show(trainer: Trainer, step: Progress, data: Pictures) -> None:

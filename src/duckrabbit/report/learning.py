@@ -11,7 +11,7 @@ from duckrabbit.models.digits.model import folder_name
 from duckrabbit.report.figures import Figure
 from duckrabbit.report.plots import loss_curve, pixels
 from duckrabbit.report.sheet import Cell, Row, Sheet
-from duckrabbit.training.trainer import METRICS, read_metrics
+from duckrabbit.training.run import METRICS, read_metrics
 
 
 def learning(folders: Mapping[str, Path]) -> Figure:

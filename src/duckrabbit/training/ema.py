@@ -1,62 +1,48 @@
 """An exponential moving average of a network's weights, the one that samples.
 
-    w_ema <- d w_ema + (1 - d) w,    d = min(decay, (1 + step) / (10 + step))
+    w_ema <- d w_ema + (1 - d) w,    d = min(decay, n / (9 + n)),    n = 1, 2, ... the number of the step
 
-The warm-up of d (as in TensorFlow's ExponentialMovingAverage) forgets the random start. Only
-parameters are averaged. The running statistics of batch norm are copied: they are averages already,
-and an average of them lags. They belong to the raw weights though, so `settle` measures them anew.
+The warm-up of d (as in TensorFlow's ExponentialMovingAverage) forgets the random start, which counts as the first of
+the averaged. Only parameters are averaged. The running statistics of batch norm are copied: they are averages already,
+and an average of them lags. They belong to the raw weights though, so `measure_norms` measures them anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
 
 
-class Ema:
-    """The average of `module`'s parameters, with a copy of its buffers; names as in its state_dict."""
+def averaged(module: nn.Module, decay: float) -> AveragedModel:
+    """The average of `module`'s weights, begun with those it has; `update_parameters` takes in those after a step."""
 
-    def __init__(self, module: nn.Module, decay: float) -> None:
-        self.decay = decay
-        self._parameters = {k: p.detach().clone() for k, p in module.named_parameters()}
-        self._buffers = {k: b.detach().clone() for k, b in module.named_buffers()}
+    def towards(averages: Any, now: Any, _: Tensor | int) -> None:
+        n = int(average.n_averaged)  # on the CPU; the one that is handed over is on the device, and would be waited for
+        torch._foreach_lerp_(averages, now, 1 - min(decay, n / (9 + n)))
 
-    @torch.no_grad()
-    def update(self, module: nn.Module, step: int) -> None:
-        """Take in the weights after step `step` (0, 1, ...)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        now = [p.detach() for p in module.parameters()]
-        torch._foreach_lerp_(list(self._parameters.values()), now, 1 - decay)
-        for name, buffer in module.named_buffers():
-            self._buffers[name].copy_(buffer)
-
-    def state(self) -> dict[str, Tensor]:
-        """Parameters and buffers, for `load_state_dict` of the module."""
-        return {**self._parameters, **self._buffers}
-
-    @torch.no_grad()
-    def restore(self, state: Mapping[str, Tensor]) -> None:
-        """Go on from what `state` gave."""
-        for name, value in (self._parameters | self._buffers).items():
-            value.copy_(state[name])
+    average = AveragedModel(module, multi_avg_fn=torch.no_grad()(towards))
+    average.n_averaged.fill_(1)
+    return average
 
 
-@torch.no_grad()
-def settle(module: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None, Tensor | None]]) -> None:
+def measure_norms(module: nn.Module, batches: Iterable[tuple[Tensor, Tensor | None, Tensor | None]]) -> None:
     """Measure the batch norm statistics of `module` anew, as plain averages over `batches` (x, t, labels).
 
-    What stochastic weight averaging does (Izmailov et al. 2018, section 3.2). Leaves eval mode.
+    What stochastic weight averaging does (Izmailov et al. 2018, section 3.2).
     """
-    norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d)]
-    momenta = [m.momentum for m in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    module.train()
-    for x, t, labels in batches:
-        module(x, t, labels)
-    module.eval()
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
+    update_bn(([batch] for batch in batches), _Together(module).eval())
+
+
+class _Together(nn.Module):
+    """A network that takes its arguments as one."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+
+    def forward(self, arguments: tuple[Tensor, Tensor | None, Tensor | None]) -> Tensor:
+        return self.module(*arguments)

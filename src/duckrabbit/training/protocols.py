@@ -55,6 +55,11 @@ class AnyRecipe(Protocol):
         ...
 
     @property
+    def weight_decay(self) -> float:
+        """AdamW's."""
+        ...
+
+    @property
     def ema(self) -> float:
         """The decay of the average."""
         ...

@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
 import torch
 from accelerate import Accelerator
@@ -30,12 +30,14 @@ from duckrabbit.training.checkpoint import (
     restore_random_states,
     save_tensors,
 )
-from duckrabbit.training.ema import Ema
+from duckrabbit.training.ema import averaged
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.protocols import AnyRecipe, Data
+from duckrabbit.training.run import CHECKPOINT, METRICS, RECIPE, read_metrics, snapshot_name, without
 from duckrabbit.training.speed import Speed
 
-CHECKPOINT, METRICS, RECIPE = "checkpoint.safetensors", "metrics.jsonl", "recipe.json"
+REPORT = 20
+"""Steps between two reports where the device computes while the next step is prepared; on a CPU there is one each."""
 
 
 class Progress(NamedTuple):
@@ -82,39 +84,43 @@ class Trainer:
         start(self.bare)
         self.speed.arrange(self.bare)
         groups = [{"params": parameters, "factor": factor} for parameters, factor in recipe.rates(self.bare)]
-        optimizer = torch.optim.Adam(groups, betas=recipe.betas, fused=True)
-        self.ema = Ema(self.bare.to(accelerator.device), recipe.ema) if recipe.ema else None
+        optimizer = torch.optim.AdamW(groups, betas=recipe.betas, weight_decay=recipe.weight_decay, fused=True)
+        self.ema = averaged(self.bare.to(accelerator.device), recipe.ema) if recipe.ema else None
         self.module, self.optimizer = accelerator.prepare(self.bare, optimizer)
         self.objective = recipe.objective()
+        self.report_every = 1 if accelerator.device.type == "cpu" else REPORT
         self._take_up()
         self._data = data.to(accelerator.device)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
         """Make the steps that are left; after each, ask `stop` whether to end early.
 
-        Ends with a checkpoint in either case.
+        The steps are told of, and their losses read, some at a time, so that no device is waited for in every
+        step; at once where an epoch ends and where the recipe rests. Ends with a checkpoint in any case.
         """
         self.module.train()
         saved = start = time.perf_counter()
         before = self.seconds
+        made: list[tuple[Tensor, float]] = []
         with (self.folder / METRICS).open("a", encoding="utf-8") as log:
             while self.step < self.steps and not stop():
                 loss = self._train()
                 self.seconds = before + time.perf_counter() - start
-                progress = self._progress(loss)
-                if self.accelerator.is_main_process:
-                    log.write(json.dumps(progress._asdict()) + "\n")
-                    log.flush()
-                if self.step % self.steps_per_epoch == 0:
+                made.append((loss, self.seconds))
+                rests = self.recipe.rests(self.step, self.steps_per_epoch)
+                ended = self.step % self.steps_per_epoch == 0
+                if not (rests or ended or len(made) >= self.report_every):
+                    continue
+                told, made = self._report(made, log), []
+                if ended:
                     self._snapshot(self.step // self.steps_per_epoch)
-                if (
-                    self.recipe.rests(self.step, self.steps_per_epoch)
-                    or time.perf_counter() - saved > self.checkpoint_seconds
-                ):
+                if rests or time.perf_counter() - saved > self.checkpoint_seconds:
                     self.save()
                     saved = time.perf_counter()
-                yield progress
+                yield from told
+            told = self._report(made, log)
         self.save()
+        yield from told
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -123,13 +129,13 @@ class Trainer:
         states, random = random_states()
         tensors = {**_prefixed("model", own_state(self.bare)), **_prefixed("optimizer", self._moments()), **states}
         if self.ema:
-            tensors |= _prefixed("ema", self.ema.state())
+            tensors |= _prefixed("ema", self.weights())
         facts = {"step": self.step, "seconds": self.seconds, "random": random, **self._identity()}
         save_tensors(self.folder / CHECKPOINT, tensors, facts)
 
     def weights(self) -> dict[str, Tensor]:
         """What to sample with: the average where the recipe keeps one."""
-        return self.ema.state() if self.ema else own_state(self.bare)
+        return own_state(self.ema.module if self.ema else self.bare)
 
     def _train(self) -> Tensor:
         """One step; its loss on this process, weighted so that the sum over processes is the mean."""
@@ -155,21 +161,31 @@ class Trainer:
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.ema:
-            self.ema.update(self.bare, self.step)
+            self.ema.update_parameters(self.bare)
         self.step += 1
         return loss.detach()
 
-    def _progress(self, loss: Tensor) -> Progress:
-        value = float(self.accelerator.reduce(loss, reduction="sum"))
-        if not math.isfinite(value):
-            raise UserError(
-                f"The loss is not finite after step {self.step}; lower the learning rate, or train in fp32."
-            )
-        epoch, k = divmod(self.step - 1, self.steps_per_epoch)
+    def _report(self, made: list[tuple[Tensor, float]], log: TextIO) -> list[Progress]:
+        """The last steps, with the loss of each on this process and the seconds so far; into the log, too."""
+        if not made:
+            return []
+        losses = self.accelerator.reduce(torch.stack([loss for loss, _ in made]), reduction="sum").tolist()
+        first = self.step - len(made)
+        told = [self._progress(first + k, loss, s) for k, (loss, (_, s)) in enumerate(zip(losses, made, strict=True))]
+        if self.accelerator.is_main_process:
+            log.write("".join(json.dumps(progress._asdict()) + "\n" for progress in told))
+            log.flush()
+        return told
+
+    def _progress(self, step: int, loss: float, seconds: float) -> Progress:
+        """What is told of step 0, 1, ...; raises UserError for a loss that is not finite."""
+        if not math.isfinite(loss):
+            raise UserError(f"The loss is not finite after step {step + 1}; lower the learning rate, or train in fp32.")
+        epoch, k = divmod(step, self.steps_per_epoch)
         pictures = min(len(self.data), self.steps_per_epoch * self.recipe.batch)
         images = epoch * pictures + min((k + 1) * self.recipe.batch, pictures)
-        rate = self.recipe.learning_rate(self.step - 1, self.steps_per_epoch)
-        return Progress(self.step, self.steps, epoch + 1, value, rate, images, round(self.seconds, 3))
+        rate = self.recipe.learning_rate(step, self.steps_per_epoch)
+        return Progress(step + 1, self.steps, epoch + 1, loss, rate, images, round(seconds, 3))
 
     def _take_up(self) -> None:
         """Go on from the checkpoint, if there is one; the log loses what came after it."""
@@ -211,10 +227,11 @@ class Trainer:
                 f"{self.folder} holds another run (it differs in {differ}); train into another folder, "
                 "or remove this one."
             )
-        load_own_state(self.bare, _without("model", tensors))
+        load_own_state(self.bare, without("model", tensors))
         if self.ema:
-            self.ema.restore(_without("ema", tensors))
-        moments = _without("optimizer", tensors)
+            load_own_state(self.ema.module, without("ema", tensors))
+            self.ema.n_averaged.fill_(1 + facts["step"])
+        moments = without("optimizer", tensors)
         for i, parameter in enumerate(self.bare.parameters() if moments else ()):
             self.optimizer.state[parameter] = {
                 "step": moments[f"{i}.step"].to(parameter.device),
@@ -230,37 +247,11 @@ class Trainer:
     def _snapshot(self, epoch: int) -> None:
         if epoch in self.recipe.snapshots and self.accelerator.is_main_process:
             facts = {"epoch": epoch, "seconds": self.seconds, **self._identity()}
-            save_tensors(self.folder / f"epoch-{epoch:03d}.safetensors", self.weights(), facts)
+            save_tensors(self.folder / snapshot_name(epoch), self.weights(), facts)
 
     def _identity(self) -> dict[str, Any]:
         """What has to be the same for a run to be the same run."""
         return {"recipe": self.recipe.to_json(), "precision": self.speed.precision, **self.data.identity()}
-
-
-def read_identity(run: Path) -> dict[str, Any]:
-    """What a run was when it began: "recipe", a mapping, "precision" and what its data said of themselves.
-
-    The recipe is empty where the file is missing, damaged or another program's.
-    """
-    try:
-        found = json.loads((run / RECIPE).read_text(encoding="utf-8"))
-        return {**found, "recipe": dict(found["recipe"])}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {"recipe": {}}
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The steps of a metrics log, in order, up to the first line that is none: a kill can cut the last one short."""
-    rows = []
-    for line in path.read_bytes().splitlines():
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        if not isinstance(row, dict) or "step" not in row:
-            break
-        rows.append(row)
-    return rows
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> str:
@@ -270,7 +261,3 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> str:
 
 def _prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{k}": v for k, v in tensors.items()}
-
-
-def _without(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {k.removeprefix(f"{prefix}."): v for k, v in tensors.items() if k.startswith(f"{prefix}.")}

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -13,34 +14,55 @@ from PIL import Image
 from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import judge_training as training
+from duckrabbit.evaluation.drawings.distort import distort_drawings, recolour
 from duckrabbit.evaluation.drawings.judge import Judge, Seen, load_judge, look, save_judge
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary, vocabulary_of
+from duckrabbit.evaluation.judge_recipe import best_epoch
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.run import trained
+from duckrabbit.training.trainer import Trainer
 
 SHEET = Path(__file__).parents[2] / "data" / "held-out.png"
 
 
+def learn(recipe, data, folder):
+    """A recipe, trained; the loss of each step."""
+    return [step.loss for step in Trainer(recipe, data, folder, Accelerator(cpu=True)).run()]
+
+
+def taught_subjects(judge, learned, others, epochs, folder):
+    recipe = training.SubjectRecipe(
+        judge=judge, epochs=epochs, batch=16, rate=1e-2, others=len(set(others.subjects.tolist()))
+    )
+    return learn(recipe, training.Lessons(learned, others), folder)
+
+
 @pytest.fixture(scope="module")
-def taught():
-    """A tiny judge after 24 looks at 144 drawings, and how it said it was doing."""
+def taught(tmp_path_factory):
+    """A tiny judge after 24 looks at 144 drawings, the log of its epochs, and all of its losses."""
     torch.manual_seed(0)
-    judge = Judge(VOCABULARY, TINY)
+    folder, judge = tmp_path_factory.mktemp("run"), Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
-    training.train_styles(judge, learned)
-    epochs = list(training.train_subjects(judge, learned, validation, epochs=24, batch=16, rate=1e-2))
-    return judge, epochs
+    styles = learn(training.StyleRecipe(judge=judge, batch=64), training.Statistics(learned, judge), folder / "styles")
+    judge = training.with_styles(judge, trained(folder / "styles")[0])
+    subjects = taught_subjects(judge, learned, training.unknown(drawings(3), VOCABULARY), 24, folder)
+    valid = lambda weights: training.accuracy(training.with_subjects(judge, weights), validation)[0].value
+    weights, log = best_epoch(folder, 24, valid)
+    return training.with_subjects(judge, weights), log, (styles, subjects)
 
 
 def test_it_learns_shapes_whatever_their_colour_and_how_they_are_drawn(taught):
-    judge, epochs = taught
+    judge, log, losses = taught
     subject, style = training.accuracy(judge, training.labelled(drawings(2, seed=1), VOCABULARY))
     assert subject.value > 0.8
     assert style.value > 0.75
-    assert [e.epoch for e in epochs] == list(range(1, 25))
-    assert epochs[-1].loss < 0.7 * epochs[0].loss
+    assert [row["epoch"] for row in log] == list(range(1, 25))
+    for steps in losses:
+        few = len(steps) // 10
+        assert sum(steps[-few:]) < 0.7 * sum(steps[:few])
 
 
-def test_other_subjects_are_told_apart_too_and_forgotten():
+def test_other_subjects_are_told_apart_too_and_forgotten(tmp_path):
     """They have numbers of their own beyond the judge's, and no place in it at the end."""
     known = Vocabulary(VOCABULARY.styles, SHAPES[:4], {})
     learned, others = (f(drawings(3), known) for f in (training.labelled, training.unknown))
@@ -48,25 +70,42 @@ def test_other_subjects_are_told_apart_too_and_forgotten():
     assert sorted(set(others.subjects.tolist())) == list(range(4, len(SHAPES)))
     torch.manual_seed(0)
     judge = Judge(known, TINY)
-    learned, validation = training.split(learned, 0.2)
-    z, more = torch.randn(5, TINY.subject_features), torch.randn(2, TINY.subject_features)
-    cosines = judge.cosines(z, more)
-    assert torch.equal(cosines[:, :4], judge.cosines(z))
-    torch.testing.assert_close(cosines[:, 4:], torch.cosine_similarity(z[:, None], more[None], dim=2))
-    list(training.train_subjects(judge, learned, validation, others, epochs=40, batch=16, rate=1e-2))
+    learned, _ = training.split(learned, 0.2)
+    z = torch.randn(5, TINY.subject_features)
+    wanted = torch.cosine_similarity(z[:, None], judge.subjects[None], dim=2)
+    torch.testing.assert_close(judge.cosines(z), wanted)
+    taught_subjects(judge, learned, others, 40, tmp_path)
+    judge = training.with_subjects(judge, trained(tmp_path)[0])
     assert len(judge.subjects) == 4
     assert training.accuracy(judge, training.labelled(drawings(2, seed=1), known))[0].value > 0.8
 
 
+def test_an_epoch_shows_each_drawing_once_and_a_quarter_of_others():
+    known = Vocabulary(VOCABULARY.styles, SHAPES[:4], {})
+    learned, others = (f(drawings(3), known) for f in (training.labelled, training.unknown))
+    for part, first in ((learned, 0), (others, 128)):  # each carries its number
+        part.images[:, 0, 0, 0] = torch.arange(len(part.images)) % 128 + first
+    lessons = training.Lessons(learned, others)
+    assert len(lessons) == 160
+    images, subjects = lessons.drawn(torch.randperm(160), Draws(0, 0, 160, slice(None)))
+    numbers = images[:, 0, 0, 0].int()
+    assert sorted(numbers[numbers < 128].tolist()) == list(range(120))
+    strange = numbers[numbers >= 128] - 128
+    assert len(strange) == 40
+    assert len(set(strange.tolist())) > 20
+    assert torch.equal(subjects[numbers < 128], learned.subjects[numbers[numbers < 128]])
+    assert torch.equal(subjects[numbers >= 128], others.subjects[strange])
+
+
 def test_at_the_end_it_holds_the_weights_that_did_best(taught):
-    judge, epochs = taught
+    judge, log, _ = taught
     _, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     found = training.accuracy(judge, validation)[0].value
-    assert found == pytest.approx(max(e.subject for e in epochs))
+    assert found == pytest.approx(max(row["validation"] for row in log))
 
 
 def test_small_and_large_pictures_are_judged_alike(taught):
-    judge, _ = taught
+    judge = taught[0]
     for size in (32, 64, 128):
         data = drawings(1, seed=2, size=size, styles=STYLES[:1])
         seen = look(judge, data.images.permute(0, 3, 1, 2).float() / 255)
@@ -75,7 +114,7 @@ def test_small_and_large_pictures_are_judged_alike(taught):
 
 
 def test_the_parts_are_named_and_a_style_that_is_unknown_has_no_score(taught):
-    judge, _ = taught
+    judge = taught[0]
     strange = drawings(1, seed=3, styles=STYLES[:1])
     strange = type(strange)(**{**strange.__dict__, "styles": ("soft cartoon",) * len(strange)})
     found = training.tested(judge, {"unseen": training.labelled(strange, VOCABULARY)})
@@ -84,7 +123,7 @@ def test_the_parts_are_named_and_a_style_that_is_unknown_has_no_score(taught):
 
 
 def test_it_is_kept_with_its_words(taught, tmp_path):
-    judge, _ = taught
+    judge = taught[0]
     save_judge(judge, tmp_path / "j", {"epochs": 10})
     again, facts = load_judge(tmp_path / "j")
     assert again.vocabulary == VOCABULARY
@@ -112,13 +151,13 @@ def test_rank_counts_those_that_are_no_worse():
 def test_distortion_leaves_paper_white_and_keeps_the_colours_of_the_first_half():
     pictures = torch.ones(40, 3, 64, 64)
     pictures[:, 1:, 20:44, 20:44] = 0  # red
-    changed = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
+    changed = distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
     assert changed[:, :, 0].mean() > 0.97
     ink = (1 - changed).mean((2, 3))
     assert (ink[:20, 0] < 0.4 * ink[:20, 1:].amin(1)).all()
     hues = ink[20:].argmin(1).bincount(minlength=3)
     assert (hues > 1).all()  # the other half is red, green and blue
-    again = training.distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
+    again = distort_drawings(pictures, Draws(0, 0, 40, slice(None)), 20)
     assert torch.equal(changed, again)
 
 
@@ -127,12 +166,12 @@ def test_recolouring_turns_colours_about_grey(seed):
     """Grey stays grey, times one number; the distance from grey of all inks scales alike (a rotation, stretched)."""
     draws = lambda: Draws(seed, 0, 4, slice(None))
     grey = torch.full((4, 3, 2, 2), 0.8)
-    out = 1 - training.recolour(grey, torch.ones(4), draws())
+    out = 1 - recolour(grey, torch.ones(4), draws())
     torch.testing.assert_close(out.amax(1), out.amin(1), atol=1e-5, rtol=0)
     contrast = out[:, 0, 0, 0] / 0.2
     assert ((contrast > 0.74) & (contrast < 1.26)).all()
     a, b = (torch.full((4, 3, 2, 2), 0.8) - 0.03 * torch.tensor(c).view(1, 3, 1, 1) for c in ([1, 0, 0], [0, 1, 1]))
-    spreads = [(1 - training.recolour(x, torch.ones(4), draws())).std(1)[:, 0, 0] for x in (a, b)]
+    spreads = [(1 - recolour(x, torch.ones(4), draws())).std(1)[:, 0, 0] for x in (a, b)]
     torch.testing.assert_close(spreads[0], spreads[1], atol=1e-4, rtol=0)  # both are as far from grey
 
 

@@ -24,7 +24,8 @@ from duckrabbit.training.cascade.start import read_start
 from duckrabbit.training.cascade.words import TOKENIZER, padded
 from duckrabbit.training.checkpoint import load_tensors
 from duckrabbit.training.objectives import Draws
-from duckrabbit.training.trainer import CHECKPOINT, Trainer, read_metrics
+from duckrabbit.training.run import CHECKPOINT, read_metrics
+from duckrabbit.training.trainer import Trainer
 
 
 def finish(recipe, data, folder, until=None, **more):

@@ -166,7 +166,7 @@ def _log_folder(name: str) -> Path:
     """The folder with the log of a model's training. Raises UserError where there is none."""
     from duckrabbit.data.folders import kept_runs, runs_folder
     from duckrabbit.models.load import digits_folder
-    from duckrabbit.training.trainer import METRICS
+    from duckrabbit.training.run import METRICS
 
     left = digits_folder(find_model(name))
     for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left, kept_runs().get(name)):

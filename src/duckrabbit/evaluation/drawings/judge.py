@@ -161,10 +161,14 @@ class Judge(nn.Module):
         what, how = self.what(resized(pictures, ENLARGED)), self.how(pictures)
         return Seen(self.cosines(what), self.styles(how), torch.cat([what, how], 1))
 
-    def cosines(self, what: Tensor, more: Tensor | None = None) -> Tensor:
-        """S (N, subjects) of the features (N, F) of what is drawn; (N, subjects + M) with the vectors `more` (M, F)."""
-        vectors = self.subjects if more is None else torch.cat([self.subjects, more])
-        return normalize(what, dim=1) @ normalize(vectors, dim=1).T
+    def cosines(self, what: Tensor) -> Tensor:
+        """S (N, subjects) of the features (N, F) of what is drawn."""
+        return cosines(what, self.subjects)
+
+
+def cosines(what: Tensor, vectors: Tensor) -> Tensor:
+    """S (N, M) of the features `what` (N, F) and the vectors (M, F) of subjects."""
+    return normalize(what, dim=1) @ normalize(vectors, dim=1).T
 
 
 @torch.no_grad()

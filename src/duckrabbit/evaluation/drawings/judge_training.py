@@ -10,32 +10,26 @@ it knows; and the style is learned from all, whose colours stay.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, interpolate
+from torch.nn.functional import interpolate
 
 from duckrabbit.data.drawings.drawings import Drawings
-from duckrabbit.evaluation.distort import distort
-from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, look, resized
+from duckrabbit.evaluation.drawings.distort import distort_drawings, distorted, shrunk, whole
+from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, cosines, look, resized
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
+from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.metrics import Score, share
-from duckrabbit.training.ema import Ema
 from duckrabbit.training.objectives import Draws
 
 AT_ONCE = 128
 """Drawings that are looked at together where nothing is learned."""
-
-
-class Epoch(NamedTuple):
-    """What is known after an epoch; accuracies, of subject and style, are between 0 and 1."""
-
-    epoch: int
-    loss: float
-    subject: float
-    style: float
 
 
 class Labelled(NamedTuple):
@@ -78,196 +72,206 @@ def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, 
     return Labelled(*(x[order[cut:]] for x in data)), Labelled(*(x[order[:cut]] for x in data))
 
 
-def train_subjects(
-    judge: Judge,
-    train: Labelled,
-    validation: Labelled,
-    others: Labelled | None = None,
-    *,
-    epochs: int = 14,
-    rate: float = 3e-3,
-    batch: int = 48,
-    seed: int = 180,
-) -> Iterator[Epoch]:
-    """Train what tells the subject, in place; yields after every epoch, and at the end keeps the weights that did best.
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """Drawings of the judge's subjects, and places for a third as many of `others` (`unknown`), drawn anew each time.
 
-    others: drawings of other subjects (`unknown`), a third as many a batch. AdamW, one cycle up to `rate`, a third of
-    it for the trunk, which knows something already; weight decay 0.05, labels smoothed by 0.1, gradients no longer than
-    1. An average of the weights over about 50 steps is what is validated and kept. What is random follows from the seed
-    and the step.
+    `digest` names the set.
     """
-    judge.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    per_epoch = max(1, len(train.images) // batch)
-    known, features = judge.subjects.shape
-    count = known if others is None or not len(others.images) else int(others.subjects.max()) + 1
-    more = nn.Parameter(torch.randn(count - known, features) / features**0.5)
-    optimizer, cycle = _optimizer(judge, more, rate, per_epoch * epochs)
-    average, examiner = Ema(judge, 0.98), Judge(judge.vocabulary, judge.shape)
-    best, kept = -1.0, {k: v.clone() for k, v in average.state().items()}
-    for epoch in range(epochs):
-        order = torch.randperm(len(train.images), generator=torch.Generator().manual_seed(seed + epoch))
-        chance = torch.Generator().manual_seed(seed + epoch)
-        judge.train()
-        total = 0.0
-        for k in range(per_epoch):
-            step, data = epoch * per_epoch + k, _rows(train, order[k * batch : (k + 1) * batch])
-            if others is not None:
-                data = _some(joined(data, _some(others, chance, batch // 3)), chance)
-            loss = _subject_loss(judge, more, data, Draws(seed, step, len(data.images), slice(None)))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
-            optimizer.step()
-            cycle.step()
-            average.update(judge, step)
-            total += float(loss.detach())
-        examiner.load_state_dict(average.state())
-        subject, style = accuracy(examiner.eval(), validation)
-        if subject.value > best:
-            best, kept = subject.value, {k: v.clone() for k, v in average.state().items()}
-        yield Epoch(epoch + 1, total / per_epoch, subject.value, style.value)
-    judge.load_state_dict(kept)
-    judge.eval()
+
+    known: Labelled
+    others: Labelled
+    digest: str = ""
+
+    def __len__(self) -> int:
+        count = len(self.known.images)
+        return count + (count // 3 if len(self.others.images) else 0)
+
+    def to(self, device: str | torch.device) -> Lessons:
+        """The same on a device."""
+        known, others = (Labelled(*(x.to(device) for x in part)) for part in (self.known, self.others))
+        return Lessons(known, others, self.digest)
+
+    def identity(self) -> Mapping[str, Any]:
+        """How many, and of which set."""
+        return {"pictures": len(self.known.images), "others": len(self.others.images), "data": self.digest}
+
+    def drawn(self, places: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """The images (N, 3, H, W), uint8, and the numbers of the subjects (N,) at these places."""
+        count = len(self.known.images)
+        if len(self) == count:
+            return self.known.images[places], self.known.subjects[places]
+        other = draws.integers(len(self.others.images), places)
+        ours = places < count
+        images = self.others.images[other].clone()
+        images[ours] = self.known.images[places[ours]]
+        return images, self.others.subjects[other].where(~ours, self.known.subjects[places.clamp(max=count - 1)])
 
 
-def _optimizer(
-    judge: Judge, more: Tensor, rate: float, steps: int
-) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler]:
-    trunk = [*judge.what.trunk.parameters()]
-    groups: list[dict[str, Any]] = [
-        {"params": trunk},
-        {"params": [*judge.what.leave.parameters(), judge.subjects, judge.inverse_temperature, more]},
-    ]
-    optimizer = torch.optim.AdamW(groups, rate, betas=(0.9, 0.99), weight_decay=0.05, fused=True)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, [rate / 3, rate], total_steps=max(2, steps), pct_start=0.15)
-    return optimizer, cycle
+class SubjectNet(nn.Module):
+    """What tells the subject in a judge, which it begins with; and vectors for `others` that it does not know."""
+
+    def __init__(self, judge: Judge, others: int) -> None:
+        super().__init__()
+        begun = deepcopy(judge).requires_grad_()
+        self.what, self.subjects, self.inverse_temperature = begun.what, begun.subjects, begun.inverse_temperature
+        features = self.subjects.shape[1]
+        self.more = nn.Parameter(torch.randn(others, features) / features**0.5)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Logits (N, subjects + others) of pictures (N, 3, H, W), 0 to 1."""
+        seen = self.what(resized(pictures, ENLARGED))
+        return cosines(seen, torch.cat([self.subjects, self.more])) * self.inverse_temperature
 
 
-def _rows(data: Labelled, rows: Tensor) -> Labelled:
-    return Labelled(*(x[rows] for x in data))
+@dataclass(frozen=True)
+class _Begun(JudgeRecipe):
+    """A recipe that begins with the weights of `judge`; `start` is the digest of its file, "" for a new one."""
+
+    judge: Judge = field(kw_only=True)
+    start: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values, without the weights."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != "judge"}
+
+
+@dataclass(frozen=True)
+class SubjectRecipe(_Begun):
+    """AdamW, one cycle up to `rate`, a third of it for the trunk, which knows something already.
+
+    An average of the weights over about 50 steps is what is kept. Of four pictures in a batch about one is of the
+    `others`, so many subjects that the judge does not know.
+    """
+
+    name: str = "judge"
+    epochs: int = 14
+    batch: int = 64
+    rate: float = 3e-3
+    weight_decay: float = 0.05
+    ema: float = 0.98
+    clip: float = 1.0
+    warmup: float = 0.15
+    others: int = 0
+
+    def build(self) -> nn.Module:
+        """The judge's side for subjects."""
+        return SubjectNet(self.judge, self.others)
+
+    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """The trunk, and the rest."""
+        assert isinstance(module, SubjectNet)
+        rest = [*module.what.leave.parameters(), module.subjects, module.inverse_temperature, module.more]
+        return [([*module.what.trunk.parameters()], 1 / 3), (rest, 1.0)]
+
+    def inputs(self, data: Lessons, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Pictures (N, 3, H, W) from 0 to 1, distorted, three of four in strange colours; and their subjects."""
+        images, subjects = data.drawn(rows, draws)
+        return distort_drawings(images.float() / 255, draws, len(images) // 4), subjects
+
+
+@dataclass(frozen=True, eq=False)
+class Statistics:
+    """What the linear layers for styles are told of drawings: as they are, shrunk to half, and distorted.
+
+    It is worked out once, when it is first asked for, since the trunk stays as it is. Drawings whose style the judge
+    does not know are left out. `advance` is called as often as `looks` says.
+    """
+
+    data: Labelled
+    judge: Judge
+    seed: int = 180
+    digest: str = ""
+    device: str | torch.device = "cpu"
+    advance: Callable[[str], None] = lambda word: None
+
+    def __len__(self) -> int:
+        return 3 * int((self.data.styles >= 0).sum())
+
+    def to(self, device: str | torch.device) -> Statistics:
+        """The same on a device."""
+        return replace(self, device=device)
+
+    def identity(self) -> Mapping[str, Any]:
+        """How many, and of which set."""
+        return {"pictures": len(self), "data": self.digest}
+
+    @property
+    def looks(self) -> int:
+        """How often AT_ONCE drawings are looked at."""
+        return 3 * math.ceil(len(self) / 3 / AT_ONCE)
+
+    @cached_property
+    def told(self) -> tuple[Tensor, Tensor]:
+        """The statistics (len(self), C), and the numbers of the styles (len(self),)."""
+        known = self.data.styles >= 0
+        parts = []
+        self.judge.how.eval()
+        for seen in (whole, shrunk, distorted):
+            for step, part in enumerate(self.data.images[known].split(AT_ONCE)):
+                parts.append(self.judge.how.statistics(seen(part, Draws(self.seed, step, len(part), slice(None)))))
+                self.advance("styles")
+        return torch.cat(parts).to(self.device), self.data.styles[known].repeat(3).to(self.device)
+
+
+class StyleNet(nn.Module):
+    """What tells the style in a judge, which it begins with, once the statistics are taken."""
+
+    def __init__(self, judge: Judge) -> None:
+        super().__init__()
+        begun = deepcopy(judge).requires_grad_()
+        self.leave, self.styles = begun.how.leave, begun.styles
+
+    def forward(self, told: Tensor) -> Tensor:
+        """Logits (N, styles) of statistics (N, C, 1, 1)."""
+        return self.styles(self.leave(told.flatten(1)))
+
+
+@dataclass(frozen=True)
+class StyleRecipe(_Begun):
+    """AdamW, one cycle up to `rate`. The weights at the end are kept."""
+
+    name: str = "judge-styles"
+    epochs: int = 40
+    batch: int = 256
+    rate: float = 2e-3
+    weight_decay: float = 0.1
+    warmup: float = 0.3
+
+    @property
+    def snapshots(self) -> tuple[int, ...]:
+        """None: of no epoch are the weights kept."""
+        return ()
+
+    def build(self) -> nn.Module:
+        """The judge's side for styles."""
+        return StyleNet(self.judge)
+
+    def inputs(self, data: Statistics, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+        """Statistics (N, C, 1, 1), and the numbers of the styles."""
+        told, styles = data.told
+        return told[rows][..., None, None], styles[rows]
+
+
+def with_subjects(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
+    """A copy of the judge with what a SubjectNet has learned, ready to look."""
+    return _with(judge, {k: v for k, v in weights.items() if k != "more"})
+
+
+def with_styles(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
+    """A copy of the judge with what a StyleNet has learned, ready to look."""
+    return _with(judge, {f"how.{k}" if k.startswith("leave.") else k: v for k, v in weights.items()})
+
+
+def _with(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
+    judge = deepcopy(judge)
+    judge.load_state_dict({**judge.state_dict(), **weights})
+    return judge.eval().requires_grad_(False)
 
 
 def joined(one: Labelled, other: Labelled) -> Labelled:
     """Both, one after the other."""
     return Labelled(*(torch.cat(pair) for pair in zip(one, other, strict=True)))
-
-
-def _some(data: Labelled, chance: torch.Generator, count: int | None = None) -> Labelled:
-    """`count` different ones, or all, in random order."""
-    return _rows(data, torch.randperm(len(data.images), generator=chance)[:count])
-
-
-def _subject_loss(judge: Judge, more: Tensor, data: Labelled, draws: Draws) -> Tensor:
-    """Cross entropy of the subject, among the judge's and those whose vectors are `more` (M, F).
-
-    Three of four pictures have strange colours.
-    """
-    pictures = distort_drawings(data.images.float() / 255, draws, len(data.images) // 4)
-    cosines = judge.cosines(judge.what(resized(pictures, ENLARGED)), more)
-    return cross_entropy(cosines * judge.inverse_temperature, data.subjects, label_smoothing=0.1)
-
-
-def train_styles(
-    judge: Judge,
-    data: Labelled,
-    *,
-    epochs: int = 40,
-    rate: float = 2e-3,
-    batch: int = 256,
-    seed: int = 180,
-    advance: Callable[[str], None] = lambda word: None,
-) -> None:
-    """Train what tells the style, in place: on drawings as they are, as they look when shrunk to half, and distorted.
-
-    The statistics are taken once, since the trunk stays as it is. AdamW, one cycle up to `rate`, weight decay 0.1,
-    labels smoothed by 0.1. Drawings whose style the judge does not know are left out. `advance` is called as often as
-    `looks` says.
-    """
-    known = data.styles >= 0
-    images, styles = data.images[known], data.styles[known].repeat(3)
-    judge.how.eval()
-    parts = []
-    for seen in (_whole, _shrunk, _distorted):
-        for step, part in enumerate(images.split(AT_ONCE)):
-            parts.append(judge.how.statistics(seen(part, Draws(seed, step, len(part), slice(None)))))
-            advance("styles")
-    told = torch.cat(parts)
-    learned = nn.ModuleList([judge.how.leave, judge.styles])
-    optimizer = torch.optim.AdamW(learned.parameters(), rate, weight_decay=0.1)
-    steps = epochs * math.ceil(len(told) / batch)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=max(2, steps))
-    learned.train()
-    for _ in range(epochs):
-        for rows in torch.randperm(len(told)).split(batch):
-            if len(rows) < 2:  # of one picture a norm knows no spread
-                continue
-            loss = cross_entropy(judge.styles(judge.how.leave(told[rows])), styles[rows], label_smoothing=0.1)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            cycle.step()
-    judge.eval()
-
-
-def looks(data: Labelled) -> int:
-    """How often `train_styles` looks at AT_ONCE drawings."""
-    return 3 * math.ceil(int((data.styles >= 0).sum()) / AT_ONCE)
-
-
-def _whole(images: Tensor, draws: Draws) -> Tensor:
-    """Drawings (N, 3, H, W), uint8, as pictures from 0 to 1."""
-    return resized(images.float() / 255, SIZE)
-
-
-def _shrunk(images: Tensor, draws: Draws) -> Tensor:
-    """The same by way of half the size, as what comes out of a small stage I looks."""
-    return resized(resized(images.float() / 255, SIZE // 2), SIZE)
-
-
-def _distorted(images: Tensor, draws: Draws) -> Tensor:
-    """The same distorted, colours nearly true: what a model paints has no exact inks and no clean planes."""
-    return distort_drawings(images.float() / 255, draws, len(images))
-
-
-def distort_drawings(images: Tensor, draws: Draws, whole: int) -> Tensor:
-    """Pictures (N, 3, H, W), 0 to 1, distorted at random; in the first `whole` colours stay nearly true.
-
-    Turned by up to 14 degrees, scaled by up to 20 %, shifted by up to 5 pixels, mirrored half the time; shrunk to
-    half or less and enlarged again six times in ten; with noise of up to 0.06 half the time.
-    """
-    strength = torch.ones(len(images))
-    strength[:whole] = 0.04
-    dark = distort(1 - images, draws, turn=14, scale=0.2, shift=5)  # what moves in is white
-    pictures = recolour(1 - dark, strength, draws)
-    mirrored = draws.uniform(images) < 0.5
-    pictures[mirrored] = pictures[mirrored].flip(-1)
-    size, factor = images.shape[-2:], draws.uniform(images)
-    for low, high, small in ((0.0, 0.25, 0.375), (0.25, 0.6, 0.5)):
-        rows = (low <= factor) & (factor < high)
-        shrunk = interpolate(pictures[rows], scale_factor=small, mode="area")
-        pictures[rows] = interpolate(shrunk, size, mode="bicubic", align_corners=False)
-    noise = 0.06 * (draws.uniform(images) - 0.5).clamp(min=0) * 2
-    return (pictures + noise.view(-1, 1, 1, 1) * draws.normal(images)).clamp(0, 1)
-
-
-def recolour(images: Tensor, strength: Tensor, draws: Draws) -> Tensor:
-    """Pictures (N, 3, H, W) with hue, saturation and contrast changed, by `strength` (N,) from 0 to 1; white stays.
-
-    Colours turn about the grey axis by up to 180 degrees, and are stretched away from it or drawn to it; then all
-    values are stretched away from white.
-    """
-    turn, stretch, contrast, grey = (draws.uniform(images) * 2 - 1 for _ in range(4))
-    angle = strength * turn * math.pi
-    saturation = 1 + 0.5 * strength * stretch
-    saturation[grey < -1 + 0.6 * (strength > 0.5)] = 0.0
-    axis = torch.ones(3, 3) / 3
-    cross = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]) / 3**0.5
-    cos, sin = ((f(angle) * saturation).view(-1, 1, 1) for f in (torch.cos, torch.sin))
-    matrix = axis + cos * (torch.eye(3) - axis) + sin * cross  # Rodrigues' rotation about (1, 1, 1)
-    dark = torch.einsum("nij,njhw->nihw", matrix, 1 - images) * (1 + 0.25 * strength.sqrt() * contrast).view(
-        -1, 1, 1, 1
-    )
-    return (1 - dark).clamp(0, 1)
 
 
 def accuracy(judge: Judge, data: Labelled) -> tuple[Score, Score]:

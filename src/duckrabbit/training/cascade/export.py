@@ -26,8 +26,8 @@ from duckrabbit.training.cascade.recipe import TIMES, CascadeRecipe
 from duckrabbit.training.cascade.stage1 import TextRecipe
 from duckrabbit.training.cascade.stage2 import UpscalerRecipe
 from duckrabbit.training.cascade.words import LENGTH, TOKENIZER
-from duckrabbit.training.checkpoint import load_own_state, load_tensors
-from duckrabbit.training.trainer import CHECKPOINT, METRICS
+from duckrabbit.training.checkpoint import load_own_state
+from duckrabbit.training.run import METRICS, trained
 
 STEPS: Mapping[str, int] = {"text": 25, "upscaler": 8}
 SPACING: Spacing = "linspace"
@@ -48,10 +48,9 @@ def export_stage(run: Path, into: Path, credits: Credits) -> Path:
     credits: of the drawings that were seen. A stage II inside `into` stays. Raises UserError
     where the run has no checkpoint.
     """
-    tensors, facts = load_tensors(run / CHECKPOINT)
+    weights, facts = trained(run)
     recipe = read_stage(facts["recipe"])
-    prefix = "ema." if recipe.ema else "model."
-    module = build(recipe, {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
+    module = build(recipe, weights)
     training = _training_facts(recipe, facts)
     into.parent.mkdir(parents=True, exist_ok=True)
     unfinished = Path(tempfile.mkdtemp(dir=into.parent, prefix=f".{into.name}.", suffix=UNFINISHED))

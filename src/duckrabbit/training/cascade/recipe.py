@@ -13,6 +13,7 @@ from duckrabbit.diffusion.levels import DiscreteSchedule, squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.training.cascade.variational_bound import Hybrid
 from duckrabbit.training.objectives import Weighting
+from duckrabbit.training.rates import one_cycle
 from duckrabbit.training.values import Plain
 
 TIMES = 1000
@@ -35,6 +36,7 @@ class CascadeRecipe(Plain, ABC):
 
     stage: ClassVar[str] = ""
     snapshots: ClassVar[tuple[int, ...]] = ()
+    weight_decay: ClassVar[float] = 0.0
 
     name: str
     size: int
@@ -85,11 +87,7 @@ class CascadeRecipe(Plain, ABC):
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """A linear rise, then half a cosine."""
-        total = math.ceil(self.images / self.batch)
-        rise = max(1, round(self.warmup * total))
-        if step < rise:
-            return self.rate * (step + 1) / rise
-        return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+        return one_cycle(self.rate, step, math.ceil(self.images / self.batch), self.warmup)
 
     def length(self, pictures: int) -> tuple[int, int]:
         """The steps of an epoch, all of them whole batches where there are enough pictures, and of the run."""

@@ -2,10 +2,10 @@
 
 The low resolution picture is the drawing shrunk by area, enlarged again as in sampling, and noised
 to a level that the network is told: in sampling it comes from a stage I that makes mistakes (Ho et
-al. 2022, arXiv 2106.15282, section 4.2). Noise hides small ones; contrast, saturation and inks that
-are off, and uneven, it does not, and so such mistakes are made in training too (`mistaken`):
-a network that is told the prompt can learn which inks a style has. The network learns v, which is of
-use at high noise too, so that eight steps are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
+al. 2022, arXiv 2106.15282, section 4.2). Noise hides small ones. Contrast, saturation and inks that
+are off, and uneven, it does not; such mistakes can be made in training too (`mistakes`), which did
+not help (docs/log.md). The network learns v, which is of use at high noise too, so that eight steps
+are enough (Salimans and Ho 2022, arXiv 2202.00512, section 4).
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class UpscalerRecipe(CascadeRecipe):
     stage: ClassVar[str] = "upscaler"
 
     crop: int = 64
-    mistakes: float = 1.0
+    mistakes: float = 0.0
 
     def build(self) -> nn.Module:
         """The network, with random weights."""

@@ -15,11 +15,10 @@ from torch import Tensor
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.files import write_atomically, write_text
 from duckrabbit.networks.unet_28 import build_unet, count_parameters
-from duckrabbit.training.checkpoint import load_tensors
 from duckrabbit.training.digits.recipes import Recipe
-from duckrabbit.training.ema import settle
+from duckrabbit.training.ema import measure_norms
 from duckrabbit.training.objectives import Draws
-from duckrabbit.training.trainer import CHECKPOINT, METRICS, read_metrics
+from duckrabbit.training.run import METRICS, read_metrics, trained
 
 SETTLE_BATCHES = 50
 
@@ -31,15 +30,12 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     snapshot: the epoch whose weights to take, instead of the latest ones. Raises UserError where
     the run has no such weights.
     """
-    name = CHECKPOINT if snapshot is None else f"epoch-{snapshot:03d}.safetensors"
-    tensors, facts = load_tensors(run / name)
+    weights, facts = trained(run, snapshot)
     recipe = Recipe.from_json(facts["recipe"])
-    prefix = "" if snapshot is not None else ("ema." if recipe.ema else "model.")
-    weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     unet = build_unet(recipe.network())
     unet.load_state_dict(weights)
     if recipe.ema:
-        settle(unet, _inputs(recipe, data))
+        measure_norms(unet, _inputs(recipe, data))
     training = _training_facts(recipe, facts, data)
     config = {
         "network": recipe.network().to_json(),

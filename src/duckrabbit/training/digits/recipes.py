@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, linear, 
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import Edition, UNetConfig, build_unet
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
+from duckrabbit.training.rates import one_cycle
 from duckrabbit.training.values import Plain
 
 Task = Literal["denoiser", "time", "class"]
@@ -35,6 +36,8 @@ class Recipe(Plain):
     first `warmup` of the steps and lowers it to 0 on a cosine. ema and clip: 0 for none.
     snapshots: after which epochs to keep the weights.
     """
+
+    weight_decay: ClassVar[float] = 0.0
 
     name: str
     task: Task
@@ -125,11 +128,7 @@ class Recipe(Plain):
         if self.decay == "exponential":
             return self.rate * 0.1 ** ((step // steps_per_epoch) / self.epochs)
         if self.decay == "cosine":
-            total = self.epochs * steps_per_epoch
-            rise = max(1, round(self.warmup * total))
-            if step < rise:
-                return self.rate * (step + 1) / rise
-            return self.rate * 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+            return one_cycle(self.rate, step, self.epochs * steps_per_epoch, self.warmup)
         return self.rate
 
 
