@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits.classifier import Classifier, distort, judge, load_classifier, save_classifier
+from duckrabbit.evaluation.digits.classifier import Classifier, distort, judge, load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
 from duckrabbit.evaluation.metrics import (
     frechet,
@@ -19,6 +19,7 @@ from duckrabbit.evaluation.metrics import (
     share,
     ssim,
 )
+from duckrabbit.evaluation.weights_file import write_weights
 from duckrabbit.training.objectives import Draws
 
 
@@ -124,7 +125,7 @@ def test_the_shipped_classifier_is_as_good_as_it_says():
 
 
 def test_a_file_that_is_no_classifier_is_refused(tmp_path):
-    save_classifier(Classifier(), tmp_path / "c", {"x": 1})
+    write_weights(Classifier(), tmp_path / "c", {"x": 1})
     assert load_classifier(tmp_path / "c")[1] == {"x": 1}
     (tmp_path / "c").write_bytes(b"junk")
     for name in ("c", "nothing"):

@@ -12,7 +12,6 @@ import torch
 import typer
 from torch import Tensor
 
-from duckrabbit.cli.perform import progress
 from duckrabbit.cli.training import changed, run_folder, train
 from duckrabbit.cli.training_options import JudgeTraining
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
@@ -24,6 +23,7 @@ from duckrabbit.evaluation.drawings.judge import SIZE, Judge, load_judge, save_j
 from duckrabbit.evaluation.drawings.lite import REQUIREMENT, published
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary, common_subjects, vocabulary_of
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe, best_epoch
+from duckrabbit.evaluation.weights_file import write_weights
 from duckrabbit.models.weights import file_hash
 from duckrabbit.training.run import trained
 from duckrabbit.training.trainer import Progress, Trainer
@@ -39,11 +39,11 @@ def teach_classifier(options: JudgeTraining, data: str) -> None:
 
     def export(run: Path, into: Path) -> Path:
         weights, log = best_epoch(run, recipe.epochs, valid)
-        digits.save_classifier(digits.with_weights(weights), into, {})
+        write_weights(digits.with_weights(weights), into, {})
         kept, _ = digits.load_classifier(into)  # what is tested is what was written, in half precision
         right = digits.accuracy(kept, test)
         facts = {"data": data, "epochs": recipe.epochs, "seed": recipe.seed, "log": log, "test": right}
-        digits.save_classifier(kept, into, {**facts, "validation": digits.accuracy(kept, validation)})
+        write_weights(kept, into, {**facts, "validation": digits.accuracy(kept, validation)})
         typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {into}.")
         return into
 
@@ -69,21 +69,19 @@ def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, famili
 
     run, began = run_folder(recipe, options), time.perf_counter()
     styled = training.Statistics(training.joined(learned, others), judge, seed, digest)
-    with progress(styled.looks) as advance:
-        styles = replace(options, run=str(run / "styles"), pictures=False)
-        told = replace(styled, advance=advance)
-        if train(training.StyleRecipe(**begun), told, styles, lambda *_: None, lambda run, _: run) is None:
-            return
-    judge = training.with_styles(judge, trained(run / "styles")[0])
+    styles = replace(options, run=str(run / "styles"), pictures=False)
+    if train(training.StyleRecipe(**begun), styled, styles, lambda *_: None, lambda run, _: run) is None:
+        return
+    judge = training.with_learned(judge, trained(run / "styles")[0])
 
     def valid(weights: Mapping[str, Tensor]) -> float:
-        return training.accuracy(training.with_subjects(judge, weights), validation)[0].value
+        return training.accuracy(training.with_learned(judge, weights), validation)[0].value
 
     def export(run: Path, into: Path) -> Path:
         weights, log = best_epoch(run, recipe.epochs, valid)
         facts = {"data_hash": digest, "epochs": recipe.epochs, "seed": seed}
         facts |= {"before": before} if start else {"begun_with": REQUIREMENT}
-        save_judge(training.with_subjects(judge, weights), into, facts)
+        save_judge(training.with_learned(judge, weights), into, facts)
         kept, _ = load_judge(into)  # what is tested is what was written, in half precision
         parts = {p: load_drawings(folder, p, size) for p in ("held-out", "unseen")}
         found = training.tested(kept, {p: training.labelled(d, vocabulary) for p, d in parts.items()})

@@ -79,11 +79,5 @@ def _row(query: Query, b: int, condition: Condition) -> Query:
 
 def _together(rows: list[Prediction]) -> Prediction:
     """Predictions of single rows as one of all."""
-    parts: list[Tensor | None] = []
-    for name in ("x0", "eps", "var_interp"):
-        values = [getattr(row, name) for row in rows]
-        parts.append(None if values[0] is None else torch.cat(values))
-    x0, eps, var_interp = parts
-    assert x0 is not None
-    assert eps is not None
-    return Prediction(x0, eps, var_interp)
+    x0, eps, var_interp = zip(*((row.x0, row.eps, row.var_interp) for row in rows), strict=True)
+    return Prediction(torch.cat(x0), torch.cat(eps), None if var_interp[0] is None else torch.cat(var_interp))

@@ -56,10 +56,6 @@ class JudgeRecipe(Plain, ABC):
     def build(self) -> nn.Module:
         """The network that learns."""
 
-    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """All parameters learn at the same rate."""
-        return [(list(module.parameters()), 1.0)]
-
     def objective(self) -> Naming:
         """The loss."""
         return Naming()

@@ -11,11 +11,10 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from duckrabbit.data.mnist.read import Pictures, to_range
-from duckrabbit.evaluation.digits.classifier import Classifier, judge, load_classifier
+from duckrabbit.evaluation.digits.classifier import judge, load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
 from duckrabbit.evaluation.digits.scorecard import anagram_matrix, draw, draw_anagrams
 from duckrabbit.evaluation.sampling import Setting
-from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.digits.model import DigitsModel, load_denoiser
 from duckrabbit.report import plots as figures
 from duckrabbit.tasks.run import run
@@ -51,24 +50,17 @@ def steps(model: DigitsModel, test: Pictures) -> Figure:
 
 
 def six_over_nine(model: DigitsModel, test: Pictures) -> Figure:
-    """The surest anagrams of a 6 that is a 9 upside down."""
-    pictures = best_anagrams(model, load_classifier()[0], 6, 9)
-    turned = parse_view("rotate_180", 28)(pictures)
-    return figures.turned_pairs(pictures, turned, "6, and 9 upside down")
+    """The ten surest of 40 anagrams of a 6 that is a 9 upside down, by the classifier's smaller probability."""
+    upright, turned = draw_anagrams(model, 6, 9, range(40), ANAGRAM)
+    classifier = load_classifier()[0]
+    sure = torch.minimum(judge(classifier, upright)[0][:, 6], judge(classifier, turned)[0][:, 9]).topk(10).indices
+    return figures.turned_pairs(upright[sure], turned[sure], "6, and 9 upside down")
 
 
 def matrix(model: DigitsModel, test: Pictures) -> Figure:
     """Which digits can be turned into which."""
     rates = anagram_matrix(model, load_classifier()[0], PER_PAIR, ANAGRAM)
     return figures.rate_matrix(rates, f"Half-turn anagrams judged right, %, {PER_PAIR} each")
-
-
-def best_anagrams(model: DigitsModel, classifier: Classifier, first: int, second: int, count: int = 10) -> Tensor:
-    """The `count` surest of four times as many anagrams, by the classifier's smaller probability."""
-    drawn = draw_anagrams(model, first, second, range(4 * count), ANAGRAM, "rotate_180")
-    sure = [judge(classifier, x)[0] for x in (drawn, parse_view("rotate_180", 28)(drawn))]
-    both = torch.minimum(sure[0][:, first], sure[1][:, second])
-    return drawn[both.topk(count).indices]
 
 
 def inpainted(model: DigitsModel, test: Pictures) -> Figure:

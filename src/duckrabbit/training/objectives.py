@@ -64,7 +64,6 @@ class Objective(Protocol):
 
     def loss(self, net: Any, x0: Tensor, condition: Any, draws: Draws, /) -> Tensor:
         """The loss of each picture (N,), for x0 (N, C, H, W) in the model's range and what belongs to it."""
-        ...
 
 
 @dataclass(frozen=True)

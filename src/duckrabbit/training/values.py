@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from torch import nn
+
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Plain:
-    """A recipe, a dataclass of numbers, words and tuples of them."""
+    """A recipe, a dataclass of numbers, words and tuples of them. All of its parameters learn at the same rate."""
 
     def to_json(self: DataclassInstance) -> dict[str, Any]:
         """The recipe as plain values."""
@@ -26,3 +28,7 @@ class Plain:
         if unknown:
             raise UserError(f"A recipe has no {', '.join(sorted(unknown))}; it was written by another version.")
         return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
+        """The parameters in groups, each with the factor of its learning rate."""
+        return [(list(module.parameters()), 1.0)]

@@ -85,7 +85,8 @@ def test_without_a_label_it_draws_what_it_likes():
 
 def test_anagrams_show_one_thing_upright_and_one_turned():
     setting = Setting(1.0, "ddim", 20)
-    good = draw_anagrams(Exact(), 2, 7, range(3), setting, "rotate_180")  # 7 is 2 turned: both can be had
+    good, turned = draw_anagrams(Exact(), 2, 7, range(3), setting)  # 7 is 2 turned: both can be had
+    assert torch.equal(turned, good.flip(-1, -2))
     assert shown(good).tolist() == [2, 2, 2]
     assert shown(good.flip(-1, -2)).tolist() == [7, 7, 7]
 

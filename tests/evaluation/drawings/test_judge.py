@@ -44,11 +44,11 @@ def taught(tmp_path_factory):
     folder, judge = tmp_path_factory.mktemp("run"), Judge(VOCABULARY, TINY)
     learned, validation = training.split(training.labelled(drawings(3), VOCABULARY), 0.2)
     styles = learn(training.StyleRecipe(judge=judge, batch=64), training.Statistics(learned, judge), folder / "styles")
-    judge = training.with_styles(judge, trained(folder / "styles")[0])
+    judge = training.with_learned(judge, trained(folder / "styles")[0])
     subjects = taught_subjects(judge, learned, training.unknown(drawings(3), VOCABULARY), 24, folder)
-    valid = lambda weights: training.accuracy(training.with_subjects(judge, weights), validation)[0].value
+    valid = lambda weights: training.accuracy(training.with_learned(judge, weights), validation)[0].value
     weights, log = best_epoch(folder, 24, valid)
-    return training.with_subjects(judge, weights), log, (styles, subjects)
+    return training.with_learned(judge, weights), log, (styles, subjects)
 
 
 def test_it_learns_shapes_whatever_their_colour_and_how_they_are_drawn(taught):
@@ -74,8 +74,8 @@ def test_other_subjects_are_told_apart_too_and_forgotten(tmp_path):
     z = torch.randn(5, TINY.subject_features)
     wanted = torch.cosine_similarity(z[:, None], judge.subjects[None], dim=2)
     torch.testing.assert_close(judge.cosines(z), wanted)
-    taught_subjects(judge, learned, others, 40, tmp_path)
-    judge = training.with_subjects(judge, trained(tmp_path)[0])
+    taught_subjects(judge, learned, others, 28, tmp_path)
+    judge = training.with_learned(judge, trained(tmp_path)[0])
     assert len(judge.subjects) == 4
     assert training.accuracy(judge, training.labelled(drawings(2, seed=1), known))[0].value > 0.8
 

@@ -19,7 +19,7 @@ from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.distort import distort
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe
-from duckrabbit.evaluation.weights_file import read_weights, write_weights
+from duckrabbit.evaluation.weights_file import read_weights
 from duckrabbit.training.objectives import Draws
 
 SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/digit-classifier.safetensors")))
@@ -92,11 +92,6 @@ def with_weights(weights: Mapping[str, Tensor]) -> Classifier:
     classifier.load_state_dict(weights)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return classifier.eval().requires_grad_(False)
-
-
-def save_classifier(classifier: Classifier, path: Path, facts: dict[str, object]) -> None:
-    """Write the classifier in fp16 with facts about it in the header of the file."""
-    write_weights(classifier, path, facts)
 
 
 def load_classifier(path: Path = SHIPPED) -> tuple[Classifier, dict[str, object]]:

@@ -25,6 +25,8 @@ from duckrabbit.tasks.tasks import anagram
 BATCH = 250
 """Digits that are drawn at once."""
 
+HALF = "rotate_180"
+
 DIGITS = tuple(f"{digit}" for digit in range(10))
 
 
@@ -101,25 +103,19 @@ def score(
     }
 
 
-def draw_anagrams(model: Model, first: int, second: int, seeds: range, setting: Setting, view: str) -> Tensor:
-    """Pictures (len(seeds), 1, 28, 28) from 0 to 1 that show `first`, and `second` through the view (tasks.anagram)."""
-    return run(anagram(model, {"identity": str(first), view: str(second)}, **setting.options), seeds).unit
+def draw_anagrams(model: Model, first: int, second: int, seeds: range, setting: Setting) -> tuple[Tensor, Tensor]:
+    """Pictures (len(seeds), 1, 28, 28), 0 to 1, that show `first`; and the same turned by half, showing `second`."""
+    pictures = run(anagram(model, {"identity": str(first), HALF: str(second)}, **setting.options), seeds).unit
+    return pictures, parse_view(HALF, pictures.shape[-1])(pictures)
 
 
 def anagram_rate(
-    model: Model,
-    classifier: Classifier,
-    first: int,
-    second: int,
-    seeds: range,
-    setting: Setting,
-    view: str = "rotate_180",
+    model: Model, classifier: Classifier, first: int, second: int, seeds: range, setting: Setting
 ) -> Score:
-    """How often a picture is judged to show `first`, and `second` through the view."""
-    pictures = draw_anagrams(model, first, second, seeds, setting, view)
-    turned = parse_view(view, pictures.shape[-1])(pictures)
-    one, other = (judge(classifier, x)[0].argmax(1) for x in (pictures, turned))
-    return share(int(((one == first) & (other == second)).sum()), len(pictures))
+    """How often a picture is judged to show `first`, and, turned by half, `second`."""
+    pairs = draw_anagrams(model, first, second, seeds, setting)
+    one, other = (judge(classifier, x)[0].argmax(1) for x in pairs)
+    return share(int(((one == first) & (other == second)).sum()), len(one))
 
 
 def anagram_matrix(model: Model, classifier: Classifier, per_pair: int, setting: Setting) -> Tensor:

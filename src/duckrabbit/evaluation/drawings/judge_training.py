@@ -10,7 +10,7 @@ it knows; and the style is learned from all, whose colours stay.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -175,7 +175,7 @@ class Statistics:
     """What the linear layers for styles are told of drawings: as they are, shrunk to half, and distorted.
 
     It is worked out once, when it is first asked for, since the trunk stays as it is. Drawings whose style the judge
-    does not know are left out. `advance` is called as often as `looks` says.
+    does not know are left out.
     """
 
     data: Labelled
@@ -183,7 +183,6 @@ class Statistics:
     seed: int = 180
     digest: str = ""
     device: str | torch.device = "cpu"
-    advance: Callable[[str], None] = lambda word: None
 
     def __len__(self) -> int:
         return 3 * int((self.data.styles >= 0).sum())
@@ -196,11 +195,6 @@ class Statistics:
         """How many, and of which set."""
         return {"pictures": len(self), "data": self.digest}
 
-    @property
-    def looks(self) -> int:
-        """How often AT_ONCE drawings are looked at."""
-        return 3 * math.ceil(len(self) / 3 / AT_ONCE)
-
     @cached_property
     def told(self) -> tuple[Tensor, Tensor]:
         """The statistics (len(self), C), and the numbers of the styles (len(self),)."""
@@ -210,7 +204,6 @@ class Statistics:
         for seen in (whole, shrunk, distorted):
             for step, part in enumerate(self.data.images[known].split(AT_ONCE)):
                 parts.append(self.judge.how.statistics(seen(part, Draws(self.seed, step, len(part), slice(None)))))
-                self.advance("styles")
         return torch.cat(parts).to(self.device), self.data.styles[known].repeat(3).to(self.device)
 
 
@@ -253,19 +246,11 @@ class StyleRecipe(_Begun):
         return told[rows][..., None, None], styles[rows]
 
 
-def with_subjects(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
-    """A copy of the judge with what a SubjectNet has learned, ready to look."""
-    return _with(judge, {k: v for k, v in weights.items() if k != "more"})
-
-
-def with_styles(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
-    """A copy of the judge with what a StyleNet has learned, ready to look."""
-    return _with(judge, {f"how.{k}" if k.startswith("leave.") else k: v for k, v in weights.items()})
-
-
-def _with(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
+def with_learned(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
+    """A copy of the judge, ready to look, with what a SubjectNet or a StyleNet has learned."""
     judge = deepcopy(judge)
-    judge.load_state_dict({**judge.state_dict(), **weights})
+    own = {f"how.{k}" if k.startswith("leave.") else k: v for k, v in weights.items() if k != "more"}
+    judge.load_state_dict({**judge.state_dict(), **own})
     return judge.eval().requires_grad_(False)
 
 

@@ -82,10 +82,6 @@ class UpscalerRecipe(CascadeRecipe):
         """The network, with random weights."""
         return Upscaler(second_stage(self.size, self.channels, layers=self.layers, text=self.text))
 
-    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """All parameters learn at the same rate."""
-        return [(list(module.parameters()), 1.0)]
-
     def inputs(self, data: Enlargements, rows: Tensor, draws: Draws) -> tuple[Tensor, tuple[Tensor, ...]]:
         """A crop of each picture, with the same crop of its low resolution version, noised to a level.
 

@@ -83,10 +83,6 @@ class Recipe(Plain):
         """The network, with random weights."""
         return build_unet(self.network())
 
-    def rates(self, module: nn.Module) -> list[tuple[list[nn.Parameter], float]]:
-        """All parameters learn at the same rate."""
-        return [(list(module.parameters()), 1.0)]
-
     def inputs(self, data: Pictures, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """The pictures of these rows (N, 1, 28, 28) in the model's range, and their labels."""
         return to_range(data.images[rows], self.value_range), data.labels[rows]
