@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from duckrabbit.models.load import load
     from duckrabbit.records.replay import replay
     from duckrabbit.tasks.job import Job, Stage, cost
-    from duckrabbit.tasks.pictures import as_mask, as_picture
+    from duckrabbit.tasks.masks import as_mask
+    from duckrabbit.tasks.pictures import as_picture
     from duckrabbit.tasks.results import Result
     from duckrabbit.tasks.run import run, run_all
     from duckrabbit.tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
@@ -55,7 +56,8 @@ _PLACES = {
     "guidance.views.shipped": "VIEWS PixelView parse_view",
     "models.load": "load",
     "tasks.job": "Job Stage cost",
-    "tasks.pictures": "as_mask as_picture",
+    "tasks.masks": "as_mask",
+    "tasks.pictures": "as_picture",
     "records.replay": "replay",
     "tasks.results": "Result",
     "tasks.run": "run run_all",

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import duckrabbit as dr
-from duckrabbit.tasks.pictures import box_mask, to_pixels, to_range
+from duckrabbit.tasks.masks import box_mask
+from duckrabbit.tasks.pictures import to_pixels, to_range
 from samples import pixels, save
 
 same = settings(derandomize=True, deadline=None, max_examples=60, database=None)
@@ -163,7 +164,8 @@ def test_every_byte_survives_the_models_range(value_range):
     "tensor",
     [
         torch.rand(3, 32, 32),
-        torch.rand(1, 1, 32, 32),
+        torch.rand(1, 2, 32, 32),
+        torch.rand(0, 3, 32, 32),
         torch.rand(1, 3, 32, 32) * 2,
         torch.rand(1, 3, 32, 32) - 0.5,
         torch.full((1, 3, 32, 32), float("nan")),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import duckrabbit as dr
-from duckrabbit.tasks.pictures import open_picture
+from duckrabbit.tasks.reading import open_picture
 
 
 def test_what_the_first_stage_made_is_written_too(cascade_folder, tmp_path):

@@ -65,6 +65,9 @@ def _on_terminal(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Fi
         tell(jobs, len(seeds))
         return
     folder = prepare_folder(common)
+    if not common.quiet:
+        for note in notes_of(jobs):
+            typer.echo(note, err=True)
     moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
     try:
         with progress(moves, quiet=common.quiet) as advance:
@@ -157,7 +160,7 @@ def write_figure(figure: Figure, folder: Path, extras: Extras) -> None:
 
 
 def tell(jobs: Sequence[Job], count: int) -> None:
-    """Print each job's tree, its network calls and questions, and about how long it takes."""
+    """Print each job's tree, its network calls and questions, its notes, and about how long it takes."""
     seconds: float | None = 0.0
     for job in jobs:
         typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
@@ -177,8 +180,15 @@ def tell(jobs: Sequence[Job], count: int) -> None:
             )
             guess = speed.estimate(job.model, stage.index, price.pictures * count)
             seconds = None if guess is None or seconds is None else seconds + guess
+    for note in notes_of(jobs):
+        typer.echo(note)
     about = "unknown; it is learned from the first run" if seconds is None else f"about {seconds:.0f} s"
     typer.echo(f"estimated time: {about}")
+
+
+def notes_of(jobs: Sequence[Job]) -> list[str]:
+    """What was done to the pictures that the jobs were given, each sentence once."""
+    return list(dict.fromkeys(note for job in jobs for note in job.notes.values()))
 
 
 def _next_folder(command: str) -> Path:

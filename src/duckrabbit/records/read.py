@@ -17,8 +17,8 @@ from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.job import Job, Stage, cost
-from duckrabbit.tasks.pictures import open_picture
 from duckrabbit.tasks.plain import from_plain, tensor_hash
+from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import CHUNK, FORMAT
 
 _NEEDED = {"model": dict, "stages": list, "seeds": list, "cost": list, "pixels": list, "device": str, "dtype": str}

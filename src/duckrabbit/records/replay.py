@@ -13,7 +13,7 @@ from duckrabbit.models.cards import cards
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
 from duckrabbit.records.read import read_job, read_record
-from duckrabbit.tasks.pictures import open_picture
+from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result
 from duckrabbit.tasks.run import OnState, run
 

@@ -7,7 +7,7 @@ written down and run again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -60,13 +60,15 @@ class Stage:
 class Job:
     """A model and the stages to run on it; `composite` puts known pixels back into the result.
 
-    `title` says in a few words what it is, for captions.
+    `title` says in a few words what it is, for captions; `notes` what was done to the pictures that it
+    was given, in sentences.
     """
 
     model: Model
     stages: tuple[Stage, ...]
     title: str = ""
     composite: KnownPixels | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def value_range(job: Job) -> tuple[float, float]:

@@ -39,7 +39,8 @@ class Result:
     """What a job made. `images` (B, C, H, W): float32 on the CPU, in the model's range, not clamped.
 
     `stage_images` are the results of each stage, the last one `images` before the composite;
-    `seconds` is the whole time, `stage_seconds` that of each stage with the loading of its weights.
+    `seconds` is the whole time, `stage_seconds` that of each stage with the loading of its weights; `notes`
+    are sentences to know of, as the job's.
     """
 
     job: Job

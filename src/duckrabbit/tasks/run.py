@@ -61,7 +61,7 @@ def run(
     results = tuple(x.float().cpu() for x in made)
     spent = tuple(b - a for a, b in pairwise(times))
     seconds = time.perf_counter() - began
-    return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch)
+    return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch, dict(job.notes))
 
 
 def run_all(

@@ -19,7 +19,8 @@ from duckrabbit.guidance.nodes import Bands, Prompt
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
-from duckrabbit.tasks.pictures import Source, as_mask, as_picture, resize, seen, to_range
+from duckrabbit.tasks.masks import as_mask, share_anew
+from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
 from duckrabbit.tasks.settings import Options, Settings, limited, plan_of, settle, solver_of
 from duckrabbit.tasks.subjects import Subject, Trees, refuse_beside, subject_trees, title_of
 
@@ -75,12 +76,13 @@ def hybrid(
         return _cascade(
             model, lambda k: Bands((band,), (far(k), near(k))), settings, f"{title_of(high)} | {title_of(low)}"
         )
-    picture = as_picture(image)
+    picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
         return KnownBand(_at(picture, facts), band)
 
-    return _cascade(model, near, settings, f"{title_of(high)} | picture", constrain=keep)
+    job = _cascade(model, near, settings, f"{title_of(high)} | picture", constrain=keep)
+    return replace(job, notes=notes_on(picture, _last(job).size))
 
 
 def edit(
@@ -114,9 +116,9 @@ def edit(
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     what = _null(model) if subject is None else subject
     job = _cascade(model, subject_trees(model, what, settings, options), settings, kept)
-    picture = _at(as_picture(image), model.stages[0])
-    first = replace(job.stages[0], plan=rest, start=picture if len(rest) < len(plan) else None)
-    return replace(job, stages=(first, *job.stages[1:]))
+    picture, facts = read_picture(image), model.stages[0]
+    first = replace(job.stages[0], plan=rest, start=_at(picture, facts) if len(rest) < len(plan) else None)
+    return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
 
 
 def inpaint(
@@ -128,21 +130,22 @@ def inpaint(
     jump: int = 1,
     resample: int = 1,
     how: Literal["renoised", "clean"] = "renoised",
+    invert: bool = False,
     **options: Unpack[Options],
 ) -> Job:
-    """Make the white part of `mask` anew and keep the rest (CS180 5A, 1.7.2).
+    """Make the white part of `mask` (`invert`: the black one) anew and keep the rest (CS180 5A, 1.7.2).
 
     Known pixels are re-noised to every level (`how="clean"`: kept without noise, for comparison).
     `resample` > 1 walks every `jump` moves so many times (RePaint, Lugmayr et al. 2022). The result
     has the picture's own pixels where the mask is black.
     """
-    settings = settle(model, options, ("jump", "resample", "how"))
+    settings = settle(model, options, ("jump", "resample", "how", "invert"))
     jump, resample = whole("jump", jump, 1), whole("resample", resample, 1)
     if jump > 1 and resample == 1:
         raise UserError("jump would change nothing with resample 1, which does not go back. Leave it out.")
     one_of("way to keep known pixels,", how, ("renoised", "clean"))
-    picture = as_picture(image)
-    white = as_mask(mask, picture)
+    picture = read_picture(image)
+    white = as_mask(mask, picture, invert)
 
     def keep(facts: StageFacts) -> KnownPixels:
         small = (resize(white, facts.size) > 0.5).float()
@@ -157,8 +160,9 @@ def inpaint(
     trees = subject_trees(model, what, settings, options)
     job = _cascade(model, trees, settings, "no prompt" if subject is None else title_of(subject), keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
-    last = replace(keep(model.stages[job.stages[-1].index]), how="clean")
-    return replace(job, stages=(first, *job.stages[1:]), composite=last)
+    last = replace(keep(_last(job)), how="clean")
+    notes = {**notes_on(picture, _last(job).size), "mask": share_anew(white)}
+    return replace(job, stages=(first, *job.stages[1:]), composite=last, notes=notes)
 
 
 def upscale(model: Model, image: Source, subject: Subject | None = None, **options: Unpack[Options]) -> Job:
@@ -169,9 +173,9 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
     what = _null(model) if subject is None else subject
     job = _cascade(model, subject_trees(model, what, settings, options), settings, "enlarged")
-    low = _at(as_picture(image), model.stages[0])
-    second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), low))
-    return replace(job, stages=(second,))
+    picture, facts = read_picture(image), model.stages[0]
+    second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), _at(picture, facts)))
+    return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
 
 
 def noise(model: Model, image: Source, t: float) -> Job:
@@ -185,8 +189,9 @@ def noise(model: Model, image: Source, t: float) -> Job:
     if at.sigma == 0:
         raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
     plan = (Move(CLEAN, at),)
-    stage = Stage(0, Prompt(model.condition(_null(model))), plan, DDIM(), _at(as_picture(image), facts))
-    return Job(model, (stage,), f"t = {t:g}")
+    picture = read_picture(image)
+    stage = Stage(0, Prompt(model.condition(_null(model))), plan, DDIM(), _at(picture, facts))
+    return Job(model, (stage,), f"t = {t:g}", notes=notes_on(picture, facts.size))
 
 
 def denoise(
@@ -227,10 +232,11 @@ def denoise(
         ends_clean = full[-1].to == CLEAN or t <= full[-1].to.t
         times = [t, *later] if ends_clean else [t, *later, full[-1].to.t]
         plan = plan_through(facts.schedule, times, to_clean=ends_clean)
-    first = replace(job.stages[0], plan=plan, start=_at(as_picture(image), facts))
+    picture = read_picture(image)
+    first = replace(job.stages[0], plan=plan, start=_at(picture, facts))
     if method == "one-step":
         first = replace(first, solver=DDIM())
-    return replace(job, stages=(first,))
+    return replace(job, stages=(first,), notes=notes_on(picture, facts.size))
 
 
 def options_for(method: str, options: Mapping[str, Any]) -> Any:
@@ -276,6 +282,10 @@ def _noise_level(facts: StageFacts, settings: Settings) -> int:
     return facts.noise_level if settings.noise_level is None else settings.noise_level
 
 
-def _at(picture: Tensor, facts: StageFacts) -> Tensor:
+def _last(job: Job) -> StageFacts:
+    return job.model.stages[job.stages[-1].index]
+
+
+def _at(picture: Picture, facts: StageFacts) -> Tensor:
     """A picture as a stage sees it: its size, its channels, its range."""
-    return to_range(seen(picture, facts.size, facts.channels), facts.value_range)
+    return to_range(seen(picture.pixels, facts.size, facts.channels), facts.value_range)

@@ -87,12 +87,12 @@ def edit(
     """
     from duckrabbit.cli.perform import perform
     from duckrabbit.report.figures import edits
-    from duckrabbit.tasks.pictures import as_picture
+    from duckrabbit.tasks.pictures import read_picture
     from duckrabbit.tasks.tasks import edit as task
 
     if start is not None and strength is not None:
         raise UserError("Give either --start or --strength, not both.")
-    model, subject, picture = common.load(), subject_of(prompt, view), as_picture(image)
+    model, subject, picture = common.load(), subject_of(prompt, view), read_picture(image)
     if strength is not None:
         values = numbers(strength, "--strength", float)
         jobs = [task(model, picture, subject, strength=s, **common.options()) for s in values]
@@ -111,6 +111,9 @@ def inpaint(
     box: Annotated[
         str | None, typer.Option(help="Instead of a mask: x0,y0,x1,y1 in pixels of the middle square, made anew.")
     ] = None,
+    invert: Annotated[
+        bool, typer.Option("--invert", help="The other way round: black, or what is outside the box, is made anew.")
+    ] = False,
     prompt: SubjectPrompt = None,
     view: Views = None,
     jump: Annotated[int, typer.Option(help="RePaint: go back so many moves ...")] = 1,
@@ -127,28 +130,31 @@ def inpaint(
 
         duckrabbit inpaint photo.jpg mask.png --prompt "a 3d render of a rocket"
         duckrabbit inpaint photo.jpg --box 40,0,120,80 --jump 5 --resample 3 --count 4
+        duckrabbit inpaint photo.jpg keep.png --invert --prompt "a 3d render of a rocket"
     """
     from duckrabbit.cli.perform import perform
     from duckrabbit.report.figures import before_and_after
-    from duckrabbit.tasks.pictures import as_mask, as_picture, box_mask
+    from duckrabbit.tasks.masks import as_mask, box_mask
+    from duckrabbit.tasks.pictures import read_picture
     from duckrabbit.tasks.tasks import inpaint as task
 
     if (mask is None) == (box is None):
         raise UserError("Say what to make anew: either a MASK (white is new) or --box x0,y0,x1,y1.")
-    picture = as_picture(image)
+    picture = read_picture(image)
     if mask is not None:
-        white = as_mask(mask, picture)
+        white = as_mask(mask, picture, invert)
     else:
         corners = numbers(box or "", "--box", float)
         if len(corners) != 4:
             raise UserError(f"--box takes four numbers, x0,y0,x1,y1, not '{box}'.")
-        white = box_mask((corners[0], corners[1], corners[2], corners[3]), picture.shape[-1])
+        inside = box_mask((corners[0], corners[1], corners[2], corners[3]), min(picture.size))
+        white = 1 - inside if invert else inside
     job = task(
         common.load(), picture, white, subject_of(prompt, view),
         jump=jump, resample=resample, how="clean" if clean_known else "renoised", **common.options(),
     )  # fmt: skip
-    hole = picture * (1 - white) + white * 0.5
-    given = [(picture, "the picture"), (hole, "grey is made anew")]
+    hole = picture.pixels * (1 - white) + white * 0.5
+    given = [(picture.pixels, "the picture"), (hole, "grey is made anew")]
     title = f"Inpainting: {job.title}"
     perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, title, view or ()))
 
@@ -160,7 +166,7 @@ def upscale(
     *,
     common: Common,
 ) -> None:
-    """Send a picture through the second stage of a cascade.
+    """Send a picture through the second stage of a cascade; it is first brought to the size of the first.
 
     **Examples**
 
@@ -168,13 +174,13 @@ def upscale(
     """
     from duckrabbit.cli.perform import perform
     from duckrabbit.report.figures import before_and_after
-    from duckrabbit.tasks.pictures import as_picture, resize
+    from duckrabbit.tasks.pictures import read_picture, resize
     from duckrabbit.tasks.tasks import upscale as task
 
     common.refuse("upscale", "stage", "steps", "guidance_scale", "preset")
-    model, picture = common.load(), as_picture(image)
+    model, picture = common.load(), read_picture(image)
     job = task(model, picture, subject_of(prompt, view), **common.options())
-    given = [(resize(picture, model.stages[0].size), "the picture")]
+    given = [(resize(picture.pixels, model.stages[0].size), "the picture")]
     perform(common, [job], lambda run: before_and_after(run, given, job, common.seeds, "Enlarged", view or ()))
 
 

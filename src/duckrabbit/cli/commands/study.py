@@ -44,12 +44,12 @@ def noise(
     """
     from duckrabbit.cli.perform import perform
     from duckrabbit.report.figures import forward_process
-    from duckrabbit.tasks.pictures import as_picture
+    from duckrabbit.tasks.pictures import read_picture
     from duckrabbit.tasks.tasks import noise as task
 
     common.refuse("noise", "steps", "steps_stage2", "guidance_scale", "negative_prompt", "solver", "stage", "preset")
     common.refuse("noise", "count", "micro_batch", "prompts", "dtype")
-    model, picture = common.load(), as_picture(image)
+    model, picture = common.load(), read_picture(image)
     jobs = [task(model, picture, at) for at in times_of(model, t, sigma)]
     perform(common, jobs, lambda run: forward_process(run, picture, jobs, common.seeds[0]))
 
@@ -72,14 +72,14 @@ def denoise(
     """
     from duckrabbit.cli.perform import perform
     from duckrabbit.report.figures import denoising, methods_of
-    from duckrabbit.tasks.pictures import as_picture
+    from duckrabbit.tasks.pictures import read_picture
     from duckrabbit.tasks.tasks import denoise as task
     from duckrabbit.tasks.tasks import options_for
 
     common.refuse("denoise", "count", "stage", "steps_stage2")
     if prompt is not None:
         refuse_empty(prompt)
-    model, options, picture = common.load(), common.options(), as_picture(image)
+    model, options, picture = common.load(), common.options(), read_picture(image)
     times, methods = times_of(model, t, sigma), methods_of(model.stages[0])
     if "iterative" not in methods:
         common.refuse("denoise with a model of one step", "steps", "solver")

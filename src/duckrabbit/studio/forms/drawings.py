@@ -145,6 +145,7 @@ class Inpaint(Form):
     kind, verb, tab = "inpaint", "inpaint", "inpaint"
     image: str = ""
     mask: str = ""
+    invert: bool = False
     prompt: str = ""
     jump: int = 1
     resample: int = 1
@@ -157,7 +158,8 @@ class Inpaint(Form):
             raise UserError("RePaint goes back 1 to 100 moves, 1 to 20 times.")
         told = ["--prompt", self.prompt.strip()] if self.prompt.strip() else []
         back = ["--jump", str(self.jump), "--resample", str(self.resample)] if self.resample > 1 else []
-        return [picture_path(self.image, inputs), picture_path(self.mask, inputs), *told, *back]
+        turned = ["--invert"] if self.invert else []
+        return [picture_path(self.image, inputs), picture_path(self.mask, inputs), *turned, *told, *back]
 
 
 @dataclass(frozen=True, kw_only=True)

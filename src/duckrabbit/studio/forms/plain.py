@@ -83,6 +83,8 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
             return tuple(str(v) for v in value)
         if type(None) in kinds:
             return None if value in (None, "") else _typed(name, value, kinds[0])
+        if hint is bool:
+            return {"true": True, "false": False}[str(value).lower()]
         if isinstance(value, bool | list | dict) or value is None:
             raise ValueError
         if hint is int and float(value) != int(float(value)):
@@ -90,6 +92,6 @@ def _typed(name: str, value: Any, hint: Any) -> Any:
         made = int(float(value)) if hint is int else hint(value)
         if isinstance(made, float) and not abs(made) < 1e6:
             raise ValueError
-    except (ValueError, TypeError, OverflowError):
+    except (ValueError, TypeError, OverflowError, KeyError):
         raise UserError(f"The setting {name} cannot be {str(value)[:40]!r}; give another value.") from None
     return made

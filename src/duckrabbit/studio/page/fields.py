@@ -87,6 +87,10 @@ class Builder:
         value, kind = getattr(self.start, name), f"{self.kind}-{name}"
         return self.add(name, gr.Slider(low, high, value, step=step, label=label, buttons=[], elem_id=kind, **more))
 
+    def check(self, name: str, label: str) -> Any:
+        """Yes or no."""
+        return self.add(name, gr.Checkbox(getattr(self.start, name), label=label))
+
     def choice(self, name: str, label: str, choices: Sequence[Any]) -> Any:
         """One of several."""
         return self.add(name, gr.Dropdown(list(choices), value=getattr(self.start, name), label=label))

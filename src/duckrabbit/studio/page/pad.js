@@ -97,6 +97,8 @@ const duckrabbitPads = (() => {
         }
         const pen = this.picture.getContext("2d");
         pen.imageSmoothingEnabled = false;
+        pen.fillStyle = "#ffffff"; // what is transparent lies on white
+        pen.fillRect(0, 0, this.picture.width, this.picture.height);
         pen.drawImage(image, 0, 0);
         this.root.classList.add("full");
         this.picture.setAttribute("aria-label", "The picture");

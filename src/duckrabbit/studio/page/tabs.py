@@ -38,6 +38,7 @@ def edit(build: Builder, samples: Sequence[str]) -> None:
 def inpaint(build: Builder, samples: Sequence[str]) -> None:
     """A picture, its mask, and what to put there."""
     build.picture("image", "Paint over what is to be made anew", samples, mask="mask")
+    build.check("invert", "The other way round: keep what is painted, make the rest anew")
     build.text("prompt", "What should be there?")
     build.sampling()
     with gr.Accordion("RePaint: go back up", open=False), gr.Row(elem_classes=["pair"]):

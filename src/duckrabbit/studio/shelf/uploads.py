@@ -12,7 +12,9 @@ from PIL import Image
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 from duckrabbit.studio.shelf.shelf import Shelf
-from duckrabbit.tasks.pictures import open_picture, write_png
+from duckrabbit.tasks.colours import in_8_bits
+from duckrabbit.tasks.pictures import write_png
+from duckrabbit.tasks.reading import open_picture
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 40_000_000
@@ -33,7 +35,8 @@ def take(shelf: Shelf, content: bytes, whole: bool = False) -> Kept:
     """Keep an uploaded picture as a square: its middle, or, `whole`, all of it with a border.
 
     Its header is read first, so that nothing large is decoded; one picture is decoded at a time.
-    Its text and other data are not kept. Raises UserError for what is no picture, or too large.
+    Its text and other data are not kept; what is clear stays so, since it may be a mask. Raises
+    UserError for what is no picture, or too large.
     """
     if len(content) > MOST_BYTES:
         raise UserError(too_many_bytes())
@@ -46,7 +49,7 @@ def take(shelf: Shelf, content: bytes, whole: bool = False) -> Kept:
             image = open_picture(temporary, name="The upload", most=MOST_PIXELS)
             small = _small(image, whole)
         incoming.unlink()
-    name = hashlib.sha256(f"{small.size}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
+    name = hashlib.sha256(f"{small.size}{small.mode}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
     if not (shelf.inputs / name).exists():
         write_png(small, shelf.inputs / name)
         shelf.make_room()
@@ -59,18 +62,17 @@ def too_many_bytes() -> str:
 
 
 def _small(image: Image.Image, whole: bool) -> Image.Image:
-    """A square of WIDEST px at most, on white, in 8-bit RGB; see `take`."""
+    """A square of WIDEST px at most, in 8-bit RGB, or RGBA with white where it is clear; see `take`."""
     if not whole:
         side, (width, height) = min(image.size), image.size
         left, top = (width - side) // 2, (height - side) // 2
         image = image.crop((left, top, left + side, top + side))
+    image = in_8_bits(image)
     image.thumbnail((WIDEST, WIDEST), Image.Resampling.LANCZOS)
-    if image.mode.startswith(("I", "F")):
-        image = image.point(lambda v: v / 257).convert("L") if image.mode.startswith("I") else image.convert("L")
-    rgba = image.convert("RGBA")
-    paper = Image.new("RGBA", rgba.size, "white")
-    rgb = Image.alpha_composite(paper, rgba).convert("RGB")
-    return rgb if rgb.width == rgb.height else _bordered(rgb)
+    if image.mode == "RGBA":
+        clear = image.getchannel("A").point(lambda alpha: 255 * (alpha == 0))
+        image.paste((255, 255, 255, 0), mask=clear)  # what was cut out is not kept
+    return image if image.width == image.height else _bordered(image)
 
 
 def _bordered(image: Image.Image) -> Image.Image:
@@ -80,7 +82,7 @@ def _bordered(image: Image.Image) -> Image.Image:
     edges = (pixels[0], pixels[-1]) if across else (pixels[:, 0], pixels[:, -1])
     first, last = (tuple(int(v) for v in edge.mean(axis=0).round()) for edge in edges)
     side = max(image.size)
-    square = Image.new("RGB", (side, side), first)
+    square = Image.new(image.mode, (side, side), first)
     square.paste(last, (0, side // 2, side, side) if across else (side // 2, 0, side, side))
     square.paste(image, ((side - image.width) // 2, (side - image.height) // 2))
     return square

@@ -1,0 +1,126 @@
+"""Masks: 1 where a picture is made anew. What is no mask is refused, and not guessed at."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, max_pool2d
+
+from duckrabbit.errors import UserError
+from duckrabbit.tasks.pictures import Picture, Source, read_picture
+
+DARK, LIGHT = 0.25, 0.75
+"""What is darker is black, what is lighter white; between them lie the greys of soft edges."""
+COLOURED = 0.15
+"""Channels so far apart are a colour, and more than JPEG does to a grey."""
+STRAY = 0.002
+"""The share of pixels that may be out of place: what compression and scaling do."""
+MOST_GREY = 0.25
+"""A mask with more greys than this is a picture."""
+PICTURE = 0.1
+"""Of a mask with a hole, so much colour or grey is a picture's."""
+BLOCKS = 256
+"""Soft edges are looked for in so many blocks a side, at most; they reach over a 32nd of the mask."""
+MEANING = "White is where the picture is made anew, black is kept"
+
+
+def as_mask(source: Source, like: Source | None = None, invert: bool = False) -> Tensor:
+    """A mask as float32 (1, 1, S, S): 1 (white) where the picture is to be made anew; `invert`: where it is black.
+
+    Greys are cut at the half where they are the soft edge between black and white. Of a mask with
+    transparency the clear part is black if all else is white, as on a painted layer; and white if all
+    else is a picture with a hole in it.
+
+    Raises UserError for what has colours or a third level, where it is not clear what is meant, where
+    it is all of one value, and where its whole size, upright, is not that of `like`.
+    """
+    read = read_picture(source)
+    if like is not None:
+        picture = read_picture(like)
+        if read.size != picture.size:
+            size, want = (f"{w} x {h}" for w, h in (read.size, picture.size))
+            raise UserError(f"The mask has {size} pixels and the picture {want}; make them alike.")
+    white = _white(read)
+    if white.min() == white.max():
+        where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"
+        new = bool(white.min()) != invert
+        what = "nothing would be kept" if new else "nothing would be painted"
+        raise UserError(f"{where} all {'white' if white.min() else 'black'}: {what}. {MEANING}.")
+    return 1 - white if invert else white
+
+
+def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:
+    """A mask (1, 1, size, size) that is 1 inside x0, y0, x1, y1, in pixels of the picture's square."""
+    if not all(math.isfinite(v) for v in box):
+        raise UserError("The corners of a box are numbers of pixels: x0,y0,x1,y1.")
+    x0, y0, x1, y1 = (round(v) for v in box)
+    if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size) or (x1 - x0) * (y1 - y0) == size * size:
+        raise UserError(
+            f"The box {x0},{y0},{x1},{y1} does not lie within the picture's middle square of {size} x {size} pixels; "
+            "give x0,y0,x1,y1 with x0 < x1 and y0 < y1, and leave something to keep."
+        )
+    mask = torch.zeros(1, 1, size, size)
+    mask[..., y0:y1, x0:x1] = 1
+    return mask
+
+
+def share_anew(mask: Tensor) -> str:
+    """How much of a picture is made anew, in a sentence."""
+    percent = 100 * mask.float().mean().item()
+    told = "less than 1 %" if percent < 1 else "more than 99 %" if percent > 99 else f"{percent:.0f} %"
+    return f"{told} of the picture is made anew{'; to keep that part instead, invert the mask' * (percent > 50)}."
+
+
+def _white(read: Picture) -> Tensor:
+    """(B, 1, S, S), 1 where the mask is white, by its colours or by its transparency."""
+    if read.alpha is None or read.alpha.min() == read.alpha.max() > 0:
+        return _levels(read.colours)
+    if read.alpha.max() == 0:
+        raise UserError(f"The mask is clear all over. {MEANING}.")
+    opaque = _halved(read.alpha, "transparency")
+    painted = read.colours[:, :, opaque[0, 0] > 0]
+    grey = painted.mean(1)
+    coloured = (painted.amax(1) - painted.amin(1) > COLOURED).float().mean()
+    if coloured <= STRAY and (grey < LIGHT).float().mean() <= STRAY:
+        return opaque
+    if max(coloured, ((grey >= DARK) & (grey <= LIGHT)).float().mean()) > PICTURE:
+        return 1 - opaque
+    what = "black" if (grey < DARK).float().mean() >= 1 - STRAY else "black and white"
+    raise UserError(
+        f"The mask is {what} on a clear layer, which does not say whether the clear part is made anew. {MEANING}: "
+        "fill the clear part with one of the two."
+    )
+
+
+def _levels(colours: Tensor) -> Tensor:
+    """(B, 1, S, S), 1 where `colours` (B, 3, S, S) are white. Raises UserError where they are not black and white."""
+    coloured = (colours.amax(1) - colours.amin(1) > COLOURED).float().mean()
+    if coloured > STRAY:
+        raise UserError(
+            f"The mask has colours ({_percent(coloured)} of it), as a picture has. {MEANING}; other colours have no "
+            "meaning."
+        )
+    return _halved(colours.mean(1, keepdim=True), "brightness")
+
+
+def _halved(values: Tensor, what: str) -> Tensor:
+    """`values` (B, 1, S, S) cut at the half, if all greys are soft edges. Raises UserError for a third level."""
+    white, side = (values > 0.5).float(), min(BLOCKS, values.shape[-1])
+    grey = adaptive_avg_pool2d(((values >= DARK) & (values <= LIGHT)).float(), side)
+    reach = max(2, side // 32)
+    some_white, some_black = (
+        max_pool2d(adaptive_max_pool2d(level, side), 2 * reach + 1, 1, reach) for level in (white, 1 - white)
+    )
+    if (grey * (1 - some_white * some_black)).mean() > STRAY or grey.mean() > MOST_GREY:
+        levels = "neither black nor white" if what == "brightness" else "neither clear nor opaque"
+        raise UserError(
+            f"{_percent(grey.mean())} of the mask is {levels}, and no soft edge between the two. {MEANING}; "
+            "make it of these two alone."
+        )
+    return white
+
+
+def _percent(share: Tensor) -> str:
+    return f"{max(1, round(100 * share.item()))} %"
