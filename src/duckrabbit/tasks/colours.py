@@ -50,7 +50,8 @@ def _transform(image: Image.Image) -> ImageCms.ImageCmsTransform | None:
         if (mode == "CMYK") != (image.mode == "CMYK") or (mode == "L" and not grey):
             return None
         mode = "I;16" if mode == "L" and image.mode == "F" else mode
-        made = ImageCms.buildTransform(profile, _srgb(), mode, "RGB", ImageCms.Intent.PERCEPTUAL)
+        exact = ImageCms.Flags.NONE if mode in ("RGB", "CMYK") else ImageCms.Flags.NOOPTIMIZE  # else 10 of 255 off
+        made = ImageCms.buildTransform(profile, _srgb(), mode, "RGB", ImageCms.Intent.PERCEPTUAL, exact)
         return None if mode != "CMYK" and _changes_nothing(made, mode) else made
     except (ImageCms.PyCMSError, KeyError, ValueError, OSError, TypeError):
         return None

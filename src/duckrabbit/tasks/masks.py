@@ -34,12 +34,15 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
     else is a picture with a hole in it.
 
     Raises UserError for what has colours or a third level, where it is not clear what is meant, where
-    it is all of one value, and where its whole size, upright, is not that of `like`.
+    it is all of one value, and where its whole size, upright, is not that of `like`; a tensor may also
+    be of the middle square alone.
     """
     read = read_picture(source)
     if like is not None:
         picture = read_picture(like)
-        if read.size != picture.size:
+        side = min(picture.size)
+        cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
+        if read.size != picture.size and not cut_before:
             size, want = (f"{w} x {h}" for w, h in (read.size, picture.size))
             raise UserError(f"The mask has {size} pixels and the picture {want}; make them alike.")
     white = _white(read)

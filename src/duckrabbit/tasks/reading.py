@@ -7,6 +7,7 @@ RGBA where it is transparent, or F with greys in [0, 1] where it had more than 8
 from __future__ import annotations
 
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -60,7 +61,8 @@ def open_picture(path: str | Path, name: str | None = None, most: int = MAX_PIXE
     name = name or str(path)
     if not path.is_file():
         raise UserError(f"{path} is a folder, not a picture." if path.is_dir() else f"There is no picture {path}.")
-    with _pillow:
+    with _pillow, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of small damages, which are read over
         return _guarded(path, name, most)
 
 
@@ -109,9 +111,8 @@ def _guarded(path: Path, name: str, most: int) -> Image.Image:
     except PermissionError:
         raise UserError(f"{name} cannot be read: permission denied.") from None
     except Exception as error:  # decoders raise whatever their format makes them
-        raise UserError(
-            f"{name} is not a picture that can be read ({f'{kind}: ' if kind else ''}{error}). {WORK}"
-        ) from None
+        why = f"{kind}: {error}" if kind else str(error)
+        raise UserError(f"{name} is not a picture that can be read ({why}). {WORK}") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
