@@ -145,12 +145,15 @@ def test_the_whole_sizes_must_agree(tmp_path, refused, cli, oracle):
     save(tmp_path / "mask-turned.png", mask, exif=exif)
     save(tmp_path / "mask-upright.png", np.rot90(mask, -1))
     common = ("--model", "oracle", "--steps", "1")
-    assert "32 x 48" in refused("inpaint", "turned.png", "mask.png", *common, "--out", "made")
+    assert "turn one of them" in refused("inpaint", "turned.png", "mask.png", *common, "--out", "made")
     assert "48 x 32" in refused("inpaint", "wide.png", "mask-upright.png", *common, "--out", "made")
     with pytest.raises(dr.UserError, match="48 x 32 pixels and the picture 32 x 48"):
         dr.inpaint(oracle, Image.open(tmp_path / "turned.png"), Image.open(tmp_path / "mask.png"))
     upright = np.rot90(wide, -1)[8:40]
     kept = np.rot90(mask, -1)[8:40] == 0
+    cut = dr.as_mask(np.ascontiguousarray(np.rot90(mask, -1)))
+    job = dr.inpaint(oracle, tmp_path / "turned.png", cut, steps=1)
+    assert (dr.run(job).pixels[0].numpy()[kept] == upright[kept]).all()
     for name in ("mask-turned", "mask-upright"):
         assert cli("inpaint", "turned.png", f"{name}.png", *common, "--out", name).code == 0
         made = read(tmp_path / name / "01-seed180.png")

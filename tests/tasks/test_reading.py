@@ -4,6 +4,7 @@ What the terminal sees is read off what `inpaint` keeps to the pixel; what the s
 """
 
 import io
+import struct
 import sys
 from types import SimpleNamespace
 
@@ -192,13 +193,7 @@ def test_a_tiff_of_12_bits(seen, tmp_path):
         (256, 3, 32), (257, 3, 32), (258, 3, 12), (259, 3, 1), (262, 3, 1), (273, 4, 8), (277, 3, 1), (278, 3, 32),
         (279, 4, len(packed)),
     ]  # fmt: skip
-    entries = b"".join(
-        int(tag).to_bytes(2, "little")
-        + kind.to_bytes(2, "little")
-        + (1).to_bytes(4, "little")
-        + v.to_bytes(4, "little")
-        for tag, kind, v in tags
-    )
+    entries = b"".join(struct.pack("<HHII", tag, kind, 1, v) for tag, kind, v in tags)
     start = (8 + len(packed)).to_bytes(4, "little")
     directory = len(tags).to_bytes(2, "little") + entries + bytes(4)
     (tmp_path / "a.tif").write_bytes(b"II*\0" + start + packed + directory)

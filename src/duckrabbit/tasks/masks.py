@@ -44,7 +44,8 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
         cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
         if read.size != picture.size and not cut_before:
             size, want = (f"{w} x {h}" for w, h in (read.size, picture.size))
-            raise UserError(f"The mask has {size} pixels and the picture {want}; make them alike.")
+            way = "turn one of them" if read.size == picture.size[::-1] else "make them alike"
+            raise UserError(f"The mask has {size} pixels and the picture {want}; {way}.")
     white = _white(read)
     if white.min() == white.max():
         where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"

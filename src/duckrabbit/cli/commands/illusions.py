@@ -133,8 +133,7 @@ def _perform(
         return figure(choice.run, choice.seeds, choice.words)
 
     if common.dry_run:
-        once = trial if len(job.stages) == 1 else replace(trial, notes={})  # said of the whole job, below
-        perform(replace(common, count=tried), [once], chosen, extras)
+        perform(replace(common, count=tried), [trial], chosen, extras)
     if not common.dry_run or len(job.stages) > 1:
         perform(common, [job] if common.dry_run or len(job.stages) == 1 else [trial, job], chosen, extras)
 
