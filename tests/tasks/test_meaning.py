@@ -11,7 +11,6 @@ import duckrabbit as dr
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.evaluation.classical import SIGMAS, best_gaussian_blur
 from duckrabbit.evaluation.metrics import psnr
-from duckrabbit.report.figures import unit
 from duckrabbit.tasks.pictures import resize, to_range
 from duckrabbit.tasks.reading import open_picture
 

@@ -24,14 +24,14 @@ def in_srgb(image: Image.Image) -> Image.Image:
     transform = _transform(image)
     try:
         if image.mode == "F":
-            return image if transform is None else ImageCms.applyTransform(_ink(image, transform), transform)
+            return image if transform is None else transform.apply(_ink(image, transform))
         if transform is None:
             return image.convert("RGBA" if image.has_transparency_data else "RGB")
         if not image.has_transparency_data:
-            return ImageCms.applyTransform(image.convert(transform.input_mode), transform)
+            return transform.apply(image.convert(transform.input_mode))
         rgba = image.convert("RGBA")
         opaque = rgba.convert("RGB").convert(transform.input_mode)
-        made = ImageCms.applyTransform(opaque, transform)
+        made = transform.apply(opaque)
         made.putalpha(rgba.getchannel("A"))
     except (ValueError, OSError, ImageCms.PyCMSError) as error:
         raise UserError(f"The picture's colours cannot be read ({error}); save it as RGB.") from None
@@ -67,7 +67,7 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         colours = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, -1)
         ramp = colours[..., 0]
         lattice = Image.fromarray(ramp if mode == "L" else ramp.astype(np.uint16) * 257)
-    made = np.asarray(ImageCms.applyTransform(lattice, transform))
+    made = np.asarray(transform.apply(lattice))
     return bool(np.abs(made.astype(int) - colours).max() <= 1)
 
 

@@ -142,7 +142,8 @@ def _heic(path: Path, name: str, most: int) -> Image.Image:
             "Or save it as JPEG."
         ) from None
     file = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
-    check_size(*file.size, name, most)
+    width, height = file.size
+    check_size(width, height, name, most)
     return standard(file.to_pillow())
 
 
