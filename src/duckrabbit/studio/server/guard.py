@@ -1,8 +1,8 @@
 """The guard before the page: what it does not let through, nothing behind it ever sees.
 
 It asks for the password, knows which host it is, reads uploads itself (bounded in bytes, their
-header looked at before anything is decoded), serves the shelf's files, and closes the ways by which
-a page server of Gradio reads or fetches files.
+header looked at before anything is decoded), serves the shelf's files, writes every message to Gradio
+anew (`messages`), and closes the ways by which a page server of Gradio reads or fetches files.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import json
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from duckrabbit.errors import UserError
+from duckrabbit.studio.server.messages import ANSWERS, rewritten
 from duckrabbit.studio.shelf.shelf import Shelf
 from duckrabbit.studio.shelf.uploads import MOST_BYTES, take, too_many_bytes
 
@@ -55,28 +56,27 @@ class Guard:
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope.get("headers", [])}
         refusal = self._refusal(scope, headers)
         if scope["type"] != "http":
-            if refusal is None:
-                await self.app(scope, receive, send)
-            else:
-                await send({"type": "websocket.close", "code": 1008})
+            await send({"type": "websocket.close", "code": 1008})  # neither the page nor the API has one
             return
         guarded = _with_headers(send)
         response = refusal or await self._answer(scope, receive, headers)
         if response is not None:
             await response(scope, receive, guarded)
             return
-        body = _Body(receive, MOST_TEXT)
-        if scope["method"] in ("POST", "PUT", "PATCH"):
-            content = await body.read()
-            if content is None:
-                await _refuse(413, "The request is too long; settings are short texts.")(scope, receive, guarded)
-                return
-            if b"gradio.FileData" in content or b"http-equiv" in content:
-                await _refuse(400, "Send a picture's bytes to /pictures, and give its name.")(scope, receive, guarded)
-                return
-            await self.app(scope, body.again(content), guarded)
+        if scope["method"] in ("GET", "HEAD"):
+            await self.app(scope, receive, guarded)
             return
-        await self.app(scope, receive, guarded)
+        body = _Body(receive, MOST_TEXT)
+        content = await body.read()
+        if content is None:
+            await _refuse(413, "The request is too long; settings are short texts.")(scope, receive, guarded)
+            return
+        try:
+            message = rewritten(scope["path"], content)
+        except UserError as error:
+            await _refuse(400, str(error))(scope, receive, guarded)
+            return
+        await self.app(_holding(scope, message), body.again(message), guarded)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         host = headers.get("host", "")
@@ -94,6 +94,8 @@ class Guard:
         path = unquote(unquote(scope["path"]))
         if any(word in path for word in CLOSED) or "\\" in path or "/../" in path:
             return _refuse(404, "There is nothing here.")
+        if b"deep_link" in unquote_to_bytes(scope.get("query_string", b"")):
+            return _refuse(404, "There is nothing here.")
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response | None:
@@ -106,7 +108,11 @@ class Guard:
                 return _refuse(405, "Send a picture's bytes with POST.")
             whole = b"fit=whole" in scope.get("query_string", b"").split(b"&")
             return await self._upload(receive, headers, whole)
-        return None
+        if scope["method"] in ("GET", "HEAD"):
+            return None
+        if not ANSWERS.fullmatch(scope["path"]):
+            return _refuse(404, "There is nothing here that takes a message.")
+        return None if scope["method"] == "POST" else _refuse(405, "Send messages with POST.")
 
     async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool) -> Response:
         length = headers.get("content-length", "0")
@@ -153,6 +159,14 @@ class _Body:
             return {"type": "http.request", "body": content, "more_body": False}
 
         return receive
+
+
+def _holding(scope: Scope, message: bytes) -> Scope:
+    """The scope of a request with that message as its body, whatever its headers said of the one it had."""
+    told = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+    others = [(k, v) for k, v in scope["headers"] if k.lower() not in told]
+    ours = [(b"content-type", b"application/json"), (b"content-length", str(len(message)).encode())]
+    return {**scope, "headers": [*others, *ours]}
 
 
 def _with_headers(send: Send) -> Send:
