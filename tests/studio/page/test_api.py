@@ -31,7 +31,7 @@ def test_every_tab_is_there_with_typed_parameters(client):
     told = client.view_api(return_format="dict")["named_endpoints"]
     tabs = ("generate", "denoise", "edit", "inpaint", "anagram", "hybrid")
     digits = ("digits", "one_step", "from_t", "digit_anagram", "curves")
-    assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete", "stop")} == set(told)
+    assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete")} == set(told)
     kinds = {p["parameter_name"]: p["python_type"]["type"] for p in told["/anagram"]["parameters"]}
     assert kinds["seed"] == "int"
     assert "list" in kinds["prompts"]

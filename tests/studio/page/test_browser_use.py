@@ -238,11 +238,12 @@ def test_the_place_in_the_queue_is_told(opened, studio):
 
 def test_a_failure_is_told_and_the_next_one_runs(opened):
     page = opened()
-    page.get_by_label("What is it a picture of?").fill("a <b>purple</b> dinosaur")
+    words = 'a <b>purple</b> <meta http-equiv="refresh" content="0;url=/x"> dinosaur'
+    page.get_by_label("What is it a picture of?").fill(words)
     page.click("#generate-run")
     alert = page.locator("#generate-view [role=alert]")
     alert.wait_for()
-    assert "knows no prompt 'a <b>purple</b> dinosaur'" in alert.inner_text()
+    assert f"knows no prompt '{words}'" in alert.inner_text()
     page.get_by_label("What is it a picture of?").fill("a red square")
     finished(page, "generate")
 

@@ -1,7 +1,8 @@
-"""The tabs' functions by name, for programs: /generate, /denoise, ..., /shelf, /delete, /stop.
+"""The tabs' functions by name, for programs: /generate, /denoise, ..., /shelf, /delete.
 
-Their parameters are the forms' fields. A picture is given by its name: send its bytes to /pictures
-with POST, the answer holds it.
+To drop the connection on which an answer is awaited cancels what was asked for. Their parameters are
+the forms' fields. A picture is given by its name: send its bytes to /pictures with POST, the answer
+holds it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from dataclasses import MISSING, fields
 from typing import Any, get_type_hints
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from duckrabbit.errors import UserError
 from duckrabbit.studio.forms.drawings import Form
 from duckrabbit.studio.forms.plain import FORMS, from_plain, to_address
+from duckrabbit.studio.queue.asking import CALL
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Item, Shelf
 
@@ -33,11 +36,7 @@ def register(desk: Desks, kept: Shelf) -> None:
         """Throw something that was made away."""
         return _in_words(lambda: kept.delete(item)) or f"{item} is deleted."
 
-    def stop(ticket: str) -> bool:
-        """Cancel what waits or runs; whether there was something to cancel."""
-        return desk.stop(ticket)
-
-    for function in (shelf, delete, stop):
+    for function in (shelf, delete):
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
 
 
@@ -59,23 +58,28 @@ def describe(item: Item) -> dict[str, Any]:
 def _maker(desk: Desks, kept: Shelf, kind: type[Form]) -> Any:
     """The endpoint of a form: waits its turn, and returns what was made."""
 
-    async def make(**values: Any) -> dict[str, Any]:
+    async def make(askers: set[str], **values: Any) -> dict[str, Any]:
         try:
-            ticket = desk.submit(from_plain(kind.kind, values))
+            ticket = desk.submit(from_plain(kind.kind, values), askers)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
-        while not ticket.finished:
-            await asyncio.sleep(0.05)
+        try:
+            while not ticket.finished:
+                await asyncio.sleep(0.05)
+        finally:
+            desk.stop(ticket.id)  # where the call is cancelled
         item = kept.get(ticket.item) if ticket.item else None
         if item is None:
             raise gr.Error(ticket.sentence or "It was deleted before it could be shown.", print_exception=False)
         return describe(item)
 
-    async def positional(*values: Any) -> dict[str, Any]:
-        return await make(**dict(zip(names, values)))
+    async def positional(request: gr.Request, *values: Any) -> dict[str, Any]:
+        askers = {CALL.get(), str(request.session_hash), str(LocalContext.event_id.get(None))} - {"", "None"}
+        return await make(askers, **dict(zip(names, values)))
 
     hints = get_type_hints(kind)
     names = [f.name for f in fields(kind)]
+    caller = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
     parameters = [
         inspect.Parameter(
             f.name,
@@ -86,8 +90,8 @@ def _maker(desk: Desks, kept: Shelf, kind: type[Form]) -> Any:
         for f in fields(kind)
     ]
     positional.__name__, positional.__doc__ = kind.kind, kind.__doc__
-    positional.__signature__ = inspect.Signature(parameters, return_annotation=dict[str, Any])  # type: ignore[attr-defined]
-    positional.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": dict[str, Any]}
+    positional.__signature__ = inspect.Signature([caller, *parameters], return_annotation=dict[str, Any])  # type: ignore[attr-defined]
+    positional.__annotations__ = {p.name: p.annotation for p in (caller, *parameters)} | {"return": dict[str, Any]}
     return positional
 
 

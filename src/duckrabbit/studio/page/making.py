@@ -34,7 +34,7 @@ class Making:
         page, idle, busy = str(request.session_hash), gr.update(interactive=True), gr.update(interactive=False)
         self._drop(page)
         try:
-            ticket = self._at_work[page] = self.desk.submit(self.fields.form(values))
+            ticket = self._at_work[page] = self.desk.submit(self.fields.form(values), (page,))
         except UserError as error:
             yield show.sentence(str(error), failed=True), idle, busy
             return
@@ -45,6 +45,7 @@ class Making:
             if not ticket.replaced:
                 yield self._end(ticket), idle, busy
         finally:
+            self.desk.stop(ticket.id)  # where nobody looks any more
             if self._at_work.get(page) is ticket:
                 del self._at_work[page]
 

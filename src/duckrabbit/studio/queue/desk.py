@@ -33,13 +33,15 @@ class Stopped(Exception):
 class Ticket:
     """How far something is. `version` grows with every change; `preview` is a PNG of the latest state.
 
-    `place` names its device, where there are several; `replaced`: whoever asked has asked for another.
+    `place` names its device, where there are several; `askers`: the names of whoever asked, a session's or a
+    call's; `replaced`: they have asked for another.
     """
 
     form: Form
     guess: float
     number: int
     place: str = ""
+    askers: frozenset[str] = frozenset()
     replaced: bool = False
     id: str = field(default_factory=lambda: secrets.token_hex(12))
     state: Literal["waiting", "running", "done", "failed", "stopped"] = "waiting"
@@ -94,8 +96,11 @@ class Desk:
         self._thread = threading.Thread(target=self._serve, name="duckrabbit-desk", daemon=True)
         self._thread.start()
 
-    def submit(self, form: Form) -> Ticket:
-        """Hand something in. Raises UserError for what is not allowed, and where too many are waiting."""
+    def submit(self, form: Form, askers: Collection[str] = ()) -> Ticket:
+        """Hand something in, for whoever is called one of `askers`.
+
+        Raises UserError for what is not allowed, and where too many are waiting.
+        """
         form.arguments()
         if self._models and form.model not in self._models:
             raise UserError(f"The studio has not the model '{form.model}'; it has {', '.join(self._models)}.")
@@ -105,7 +110,7 @@ class Desk:
             if len(self._waiting) >= self._most:
                 raise UserError(FULL.format(len(self._waiting)))
             self._count += 1
-            ticket = Ticket(form, self._guess(form), self._count, self._place)
+            ticket = Ticket(form, self._guess(form), self._count, self._place, frozenset(askers))
             self._waiting.append(ticket)
             self._known[ticket.id] = ticket
             self._forget()
@@ -146,6 +151,13 @@ class Desk:
                 self._waiting.remove(ticket)
                 _finish(ticket, "stopped", "Cancelled before it began.")
             return True
+
+    def leave(self, asker: str) -> None:
+        """Cancel all that `asker` has asked for: nobody is there any more to see it."""
+        with self._change:
+            left = [ticket.id for ticket in self._known.values() if asker in ticket.askers]
+        for name in left:
+            self.stop(name)
 
     def close(self, wait: float = 10.0) -> None:
         """Take no more, stop what runs, and wait so many seconds for the worker to leave; 0 does not wait."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from duckrabbit.errors import UserError
 from duckrabbit.studio.forms.drawings import Form
@@ -15,13 +15,13 @@ class Desks:
     def __init__(self, desks: Mapping[str, Desk]) -> None:
         self._desks = dict(desks)
 
-    def submit(self, form: Form) -> Ticket:
+    def submit(self, form: Form, askers: Collection[str] = ()) -> Ticket:
         """Hand something in where the wait is shortest; of desks that are equal, where its model was last used.
 
         Raises UserError as `Desk.submit` does.
         """
         every = list(self._desks.values())
-        return min(every, key=lambda desk: (*_wait(desk), desk.last_model != form.model)).submit(form)
+        return min(every, key=lambda desk: (*_wait(desk), desk.last_model != form.model)).submit(form, askers)
 
     def ahead(self, ticket: Ticket) -> tuple[int, float]:
         """How many come before it at its own desk, and about how many seconds that takes."""
@@ -40,6 +40,11 @@ class Desks:
     def stop(self, name: str) -> bool:
         """Cancel a ticket, wherever it is. Whether there was something to stop."""
         return any(desk.stop(name) for desk in self._desks.values())
+
+    def leave(self, asker: str) -> None:
+        """Cancel all that `asker` has asked for, at every desk."""
+        for desk in self._desks.values():
+            desk.leave(asker)
 
     def close(self) -> None:
         """Stop all of them at once, then wait for each."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
@@ -19,13 +19,11 @@ import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 
 from duckrabbit.errors import UserError
+from duckrabbit.studio.server.leaving import App, Receive, Scope, Send, answer, awaited
 from duckrabbit.studio.server.messages import ANSWERS, rewritten
 from duckrabbit.studio.shelf.shelf import Shelf
 from duckrabbit.studio.shelf.uploads import MOST_BYTES, take, too_many_bytes
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 MOST_TEXT = 100_000
 """Bytes of any other request; settings are short."""
 CLOSED = ("/upload", "/file=", "/file/", "/proxy=", "/stream/", "/component_server", "/deep_link", "/vibe")
@@ -41,12 +39,16 @@ HEADERS = {
 
 @dataclass
 class Guard:
-    """ASGI middleware. `password` empty asks for none; `local`: only names of this machine are answered."""
+    """ASGI middleware. `password` empty asks for none; `local`: only names of this machine are answered.
 
-    app: Callable[[Scope, Receive, Send], Awaitable[None]]
+    `leave` is called with the name of whoever drops a connection on which they awaited something.
+    """
+
+    app: App
     shelf: Shelf
     password: str = ""
     local: bool = True
+    leave: Callable[[str], None] = lambda name: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand the request on with its body bounded."""
@@ -64,7 +66,7 @@ class Guard:
             await response(scope, receive, guarded)
             return
         if scope["method"] in ("GET", "HEAD"):
-            await self.app(scope, receive, guarded)
+            await self._handed(scope, receive, guarded)
             return
         body = _Body(receive, MOST_TEXT)
         content = await body.read()
@@ -76,7 +78,14 @@ class Guard:
         except UserError as error:
             await _refuse(400, str(error))(scope, receive, guarded)
             return
-        await self.app(_holding(scope, message), body.again(message), guarded)
+        await self._handed(_holding(scope, message), body.again(message), guarded)
+
+    async def _handed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = awaited(scope, scope["path"])
+        if name:
+            await answer(self.app, scope, receive, send, name, self.leave)
+        else:
+            await self.app(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         host = headers.get("host", "")

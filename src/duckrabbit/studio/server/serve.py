@@ -78,7 +78,7 @@ class Studio:
         self.desk = Desks(_desks(commands, self.shelf, wishes, names, first))
         begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
-        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL)
+        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL, self.desk.leave)
 
     def close(self) -> None:
         """Stop what runs; nothing half-made stays on the shelf."""
