@@ -243,10 +243,10 @@ def test_a_damaged_file_is_a_sentence_under_every_policy(copy):
 
 
 def test_another_file_than_the_cards_is_refused(cascade_folder, monkeypatch):
-    from duckrabbit.models.cascade.parts import Folder, unet_part
+    from duckrabbit.models.cascade.parts import Folder, UNetPart
 
     name = "unet/diffusion_pytorch_model.safetensors"
-    part = unet_part(Folder(cascade_folder, sha256={name: "0" * 64}), "U-Net", "float32")
+    part = UNetPart(Folder(cascade_folder, sha256={name: "0" * 64}), "U-Net", "float32")
     with pytest.raises(UserError, match="not the file its card describes"):
         part.load()
 

@@ -16,7 +16,7 @@ from duckrabbit.models.cascade.folder import StageConfig, check_index, folder_ca
 from duckrabbit.models.cascade.hub import Hub, Repository, is_repository
 from duckrabbit.models.cascade.memory import Part, Policy
 from duckrabbit.models.cascade.model import Cascade, encoder_hash
-from duckrabbit.models.cascade.parts import Folder, Source, object_part, text_part, unet_part
+from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, UNetPart
 from duckrabbit.models.cascade.scheduler import read_scheduler
 from duckrabbit.models.cascade.text import PromptTable, TextEncoder, read_prompts
 from duckrabbit.models.digits.model import is_digits, load_digits
@@ -174,9 +174,9 @@ def _from_sources(
     configs = [source.config() for source in sources]
     stages = _stages(card, configs, [source.name for source in sources])
     unets = tuple(
-        unet_part(source, f"U-Net of stage {i}", dtype, "stage2/" if i else "") for i, source in enumerate(sources)
+        UNetPart(source, f"U-Net of stage {i}", dtype, "stage2/" if i else "") for i, source in enumerate(sources)
     )
-    text = text_part(first, dtype, device) if (configs[0].index.get("text_encoder") or [None])[0] else None
+    text: Part | None = TextPart(first, dtype, device) if (configs[0].index.get("text_encoder") or [None])[0] else None
     has_encoder = text is not None and isinstance(first, Folder) and first.folder("text_encoder").is_dir()
     encoder = encoder_hash(text.hashes()) if prompts and text and has_encoder else ""
     table, text = _table(prompts, text, configs[0], first.name, encoder)
@@ -247,12 +247,12 @@ def _from_pipeline(
         if unet.dtype != getattr(torch, kind):
             unet.to(getattr(torch, kind))
     unets = tuple(
-        object_part(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
+        HeldPart(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
     )
-    text = None
+    text: Part | None = None
     if pipeline.text_encoder is not None:
         thing = TextEncoder(pipeline.tokenizer, pipeline.text_encoder.eval())
-        text = object_part("text encoder", thing, pipeline.text_encoder, "text_encoder")
+        text = HeldPart("text encoder", thing, pipeline.text_encoder, "text_encoder")
     table, text = _table(prompts, text, configs[0], names[0])
     return Cascade(_completed(card, configs[0]), _stages(card, configs, names), unets, text, where, kind, table, memory)
 

@@ -86,7 +86,11 @@ class Card:
 
 
 class Model(Protocol):
-    """A cascade of one stage or more. `device` and `dtype` are where and in what it computes."""
+    """A cascade of one stage or more. `device` and `dtype` are where and in what it computes.
+
+    A model that only one thread can sample from at a time may have a method `turn()` besides: a context that
+    every run is made in.
+    """
 
     card: Card
     stages: tuple[StageFacts, ...]

@@ -107,7 +107,7 @@ def mixtures() -> Mapping[Condition, GaussianMixture]:
 
 def draw(shape: str, rgb: tuple[float, float, float], size: int = SIZE) -> Tensor:
     """One shape in one colour (0 to 1) on white, with soft edges: (3, size, size) in [-1, 1]."""
-    line = (torch.arange(size) + 0.5) / size * 2 - 1
+    line = (torch.arange(size, dtype=torch.float32) + 0.5) / size * 2 - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     inside = {  # how far a pixel lies inside the shape, in half widths of the picture
         "circle": 0.65 - (x**2 + y**2).sqrt(),
@@ -116,10 +116,10 @@ def draw(shape: str, rgb: tuple[float, float, float], size: int = SIZE) -> Tenso
         "cross": torch.minimum(0.65 - torch.maximum(x.abs(), y.abs()), 0.2 - torch.minimum(x.abs(), y.abs())),
     }[shape]
     cover = (inside * size / 2 + 0.5).clamp(0, 1)
-    colour = torch.tensor(rgb).view(3, 1, 1)
+    colour = torch.tensor(rgb, dtype=torch.float32).view(3, 1, 1)
     return 2 * (cover * colour + (1 - cover)) - 1
 
 
 def _mixture(means: list[Tensor]) -> GaussianMixture:
-    k = len(means)
-    return GaussianMixture(torch.stack(means), torch.full((k,), STD), torch.full((k,), 1 / k))
+    stacked, one = torch.stack(means), torch.ones(len(means), dtype=torch.float32)
+    return GaussianMixture(stacked, STD * one, one / len(means))

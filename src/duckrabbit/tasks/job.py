@@ -106,7 +106,7 @@ def _count(facts: StageFacts, stage: Stage) -> Cost:
     def silent(like: Tensor, purpose: str, i: int) -> Tensor:
         return torch.zeros_like(like)
 
-    blank = torch.zeros(1, facts.channels, facts.size, facts.size)
+    blank = torch.zeros((1, facts.channels, facts.size, facts.size), dtype=torch.float32)
     for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, stage.solver, silent):
         pass
     return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

@@ -65,7 +65,7 @@ def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:
             f"The box {x0},{y0},{x1},{y1} does not lie within the picture's middle square of {size} x {size} pixels; "
             "give x0,y0,x1,y1 with x0 < x1 and y0 < y1, and leave something to keep."
         )
-    mask = torch.zeros(1, 1, size, size)
+    mask = torch.zeros((1, 1, size, size), dtype=torch.float32)
     mask[..., y0:y1, x0:x1] = 1
     return mask
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from itertools import pairwise
 
 import torch
@@ -36,25 +37,27 @@ def run(
     """Run a job: one picture for every seed, of a whole number or a row of them (arguments.seeds_of).
 
     `micro_batch` bounds how many pictures the network sees at once; the noise of a seed does not
-    depend on it. Raises UserError, before anything runs, for seeds that are none and for a job that
-    no record can hold; and, at most two moves after it happened, for a picture that is not finite.
+    depend on it. Several threads may run jobs at once, on one model too. Raises UserError, before
+    anything runs, for seeds that are none and for a job that no record can hold; and, at most two
+    moves after it happened, for a picture that is not finite.
     """
     if not isinstance(job, Job):
         raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
     seeds = seeds_of(seeds)
     micro_batch = None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
     described(job, {})
-    began = time.perf_counter()
-    job.model.prepare(sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str))
     made: list[Tensor] = []
-    times = [time.perf_counter()]
-    for position, stage in enumerate(job.stages):
-        previous = made[-1] if made else None
-        for state in _finite(walk(job.model, stage, seeds, previous, micro_batch), stage):
-            if on_state is not None:
-                on_state(position, state)
-        made.append(state.x)
-        times.append(time.perf_counter())
+    with getattr(job.model, "turn", nullcontext)():
+        began = time.perf_counter()
+        job.model.prepare(sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str))
+        times = [time.perf_counter()]
+        for position, stage in enumerate(job.stages):
+            previous = made[-1] if made else None
+            for state in _finite(walk(job.model, stage, seeds, previous, micro_batch), stage):
+                if on_state is not None:
+                    on_state(position, state)
+            made.append(state.x)
+            times.append(time.perf_counter())
     images = made[-1]
     if job.composite is not None:
         images = job.composite(images, CLEAN, Noise(seeds), 0)
@@ -82,7 +85,8 @@ def walk(
     """The states of one stage; `previous` (B, C, h, w) is the result of the stage before it."""
     facts = model.stages[stage.index]
     noise = Noise(seeds, scope=f"stage{stage.index + 1}")
-    like = torch.empty(len(seeds), facts.channels, facts.size, facts.size, device=model.device)
+    shape = (len(seeds), facts.channels, facts.size, facts.size)
+    like = torch.empty(shape, dtype=torch.float32, device=model.device)
     low_res, level = None, 0
     if stage.low_res is not None:
         level = stage.low_res.noise_level

@@ -66,7 +66,8 @@ def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str
                 f"The view {spec} needs values that are symmetric about 0; {model.card.name} has {low:g} to {high:g}."
             )
         for each in model.stages:
-            view(torch.zeros(1, each.channels, each.size, each.size))  # a view that does not fit says so before a run
+            shape = (1, each.channels, each.size, each.size)
+            view(torch.zeros(shape, dtype=torch.float32))  # a view that does not fit says so before a run
         viewed.append((view, prompt))
     return viewed
 

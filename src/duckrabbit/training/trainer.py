@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
 from duckrabbit.files import clear_unfinished, write_text
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.checkpoint import (
     load_own_state,
     load_tensors,
@@ -80,7 +81,8 @@ class Trainer:
         self.checkpoint_seconds = checkpoint_seconds
         self.step, self.seconds = 0, 0.0
         set_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
-        self.bare = recipe.build()
+        with LOADING:
+            self.bare = recipe.build()
         start(self.bare)
         self.speed.arrange(self.bare)
         groups = [{"params": parameters, "factor": factor} for parameters, factor in recipe.rates(self.bare)]

@@ -20,6 +20,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.distort import distort
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.weights_file import read_weights
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.objectives import Draws
 
 SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/digit-classifier.safetensors")))
@@ -88,7 +89,8 @@ def accuracy(classifier: Classifier, data: Pictures) -> float:
 
 def with_weights(weights: Mapping[str, Tensor]) -> Classifier:
     """The classifier with these weights, ready to judge. Raises KeyError or RuntimeError where they are no one's."""
-    classifier = Classifier(len(weights["head.bias"]))
+    with LOADING:
+        classifier = Classifier(len(weights["head.bias"]))
     classifier.load_state_dict(weights)
     classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return classifier.eval().requires_grad_(False)

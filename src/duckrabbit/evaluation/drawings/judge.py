@@ -26,6 +26,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.lite import Trunk
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 from duckrabbit.evaluation.weights_file import read_weights, write_weights
+from duckrabbit.networks.loading import LOADING
 
 SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/drawing-judge.safetensors")))
 """The judge that comes with the project."""
@@ -122,7 +123,7 @@ def palette(pictures: Tensor, width: float = 0.06) -> Tensor:
     Every pixel p is shared out among the points c of a lattice by softmax(-|p - c|^2 / (2 width^2)). Roots, as in
     Hellinger's distance, so that the few pixels of an outline count beside the many of the paper.
     """
-    line = torch.linspace(0, 1, COLOURS)
+    line = torch.linspace(0, 1, COLOURS, dtype=pictures.dtype)
     points = torch.cartesian_prod(line, line, line)
     near = pictures.flatten(2).mT @ points.T - points.square().sum(1) / 2
     return (near / width**2).softmax(2).mean(1).clamp(min=1e-5).sqrt()
@@ -190,7 +191,8 @@ def load_judge(path: Path | None = None) -> tuple[Judge, dict[str, object]]:
     tensors, facts = read_weights(path, "judge of drawings", remedy)
     try:
         vocabulary = Vocabulary.from_json(facts.pop("vocabulary"))
-        judge = Judge(vocabulary, Shape(**facts.pop("shape")))
+        with LOADING:
+            judge = Judge(vocabulary, Shape(**facts.pop("shape")))
         judge.load_state_dict(tensors)
     except (KeyError, TypeError, RuntimeError) as error:
         raise UserError(f"{path} holds no judge of drawings ({error}); {remedy}.") from None

@@ -7,9 +7,12 @@ what is not in use makes room: the peak is the largest part, not the sum.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, Protocol, get_args
 
 from duckrabbit.errors import UserError
 
@@ -20,52 +23,95 @@ part is in memory at a time; auto: resident below SMALL bytes in all, else stric
 SMALL = 1 << 30
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Something that can be loaded by itself, with `.to(device)`.
+class Part(Protocol):
+    """Something that can be loaded by itself, with `.to(device)`."""
 
-    `load()` gives it, on the CPU, in the dtype it computes in; `size()` its bytes there; `hashes()` the
-    sha256 of its files by path. `can_park`: whether it is worth keeping in main memory. `is_held`:
-    somebody else holds it, so room is made by moving it away, not by letting go of it.
-    """
+    @property
+    def name(self) -> str:
+        """What to call it in a message; no other part of the model has this name."""
+        ...
 
-    name: str
-    load: Callable[[], Any]
-    size: Callable[[], int]
-    hashes: Callable[[], Mapping[str, str]]
-    can_park: bool = True
-    is_held: bool = False
+    @property
+    def can_park(self) -> bool:
+        """Whether it is worth keeping in main memory."""
+        ...
+
+    @property
+    def is_held(self) -> bool:
+        """Whether somebody else holds it, so that room is made by moving it away, not by letting go of it."""
+        ...
+
+    def load(self) -> Any:
+        """The thing itself, on the CPU, in the dtype it computes in."""
+        ...
+
+    def size(self) -> int:
+        """Its bytes in memory."""
+        ...
+
+    def hashes(self) -> Mapping[str, str]:
+        """The sha256 of its files, by path."""
+        ...
 
 
 @dataclass(eq=False)
 class Memory:
-    """The parts that are loaded. `peak` is the most that were in memory at once, parked ones included."""
+    """Which of the `parts` are loaded. `peak` is the most that were in memory at once, parked ones included.
 
-    policy: Policy
+    Several threads may use one: `lock` is held while parts come and go. A copy, and what comes out of a
+    pickle, has nothing loaded. Raises UserError for a policy that does not exist.
+    """
+
+    asked: Policy
     device: str
-    peak: int = 0
-    _here: dict[str, Any] = field(default_factory=dict)
-    _parked: dict[str, Any] = field(default_factory=dict)
+    parts: Sequence[Part] = ()
+    peak: int = field(default=0, init=False)
+    lock: AbstractContextManager[Any] = field(default_factory=threading.RLock, init=False, repr=False)
+    _here: dict[str, Any] = field(default_factory=dict, init=False)
+    _parked: dict[str, Any] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if self.asked not in get_args(Policy):
+            raise UserError(f"There is no memory policy '{self.asked}'; choose {', '.join(get_args(Policy))}.")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Memory, (self.asked, self.device, self.parts)
+
+    @cached_property
+    def policy(self) -> Policy:
+        """What was asked for, `auto` decided by the size of all parts together."""
+        if self.asked != "auto":
+            return self.asked
+        return "resident" if sum(part.size() for part in self.parts) < SMALL else "strict"
 
     @property
     def loaded(self) -> tuple[str, ...]:
         """The names of the parts on the device."""
         return tuple(self._here)
 
+    def turn(self) -> AbstractContextManager[Any]:
+        """A context in which no other thread makes a part give way; where all of them stay, it waits for nobody."""
+        return nullcontext() if self.policy == "resident" else self.lock
+
     def use(self, part: Part) -> Any:
-        """The part, on the device; the others have made room. Raises UserError where it does not fit."""
-        if part.name not in self._here:
-            if self.policy != "resident":
-                self._make_room()
-            self._here[part.name] = self._bring(part)
-            self.peak = max(self.peak, len(self._here) + len(self._parked))
-        return self._here[part.name][1]
+        """The part, on the device; the others have made room. It stays there for as long as the `turn` lasts.
+
+        Raises UserError where it does not fit.
+        """
+        with self.lock:
+            if part.name not in self._here:
+                if self.policy != "resident":
+                    self._make_room()
+                self._here[part.name] = self._bring(part)
+                self.peak = max(self.peak, len(self._here) + len(self._parked))
+            return self._here[part.name][1]
 
     def clear(self) -> None:
-        """Free everything."""
-        self._here.clear()
-        self._parked.clear()
-        _collect(self.device)
+        """Free everything; what another thread is using goes when it is done."""
+        with self.lock:
+            self._here.clear()
+            self._parked.clear()
+            _collect(self.device)
 
     def _bring(self, part: Part) -> tuple[Part, Any]:
         from torch import OutOfMemoryError
@@ -87,15 +133,6 @@ class Memory:
         if self._here:
             self._here.clear()
             _collect(self.device)
-
-
-def settle(policy: Policy, parts: list[Part]) -> Policy:
-    """`auto` decided by the size of all parts together."""
-    if policy not in ("auto", "resident", "parked", "strict"):
-        raise UserError(f"There is no memory policy '{policy}'; choose auto, resident, parked or strict.")
-    if policy != "auto":
-        return policy
-    return "resident" if sum(part.size() for part in parts) < SMALL else "strict"
 
 
 def _collect(device: str) -> None:

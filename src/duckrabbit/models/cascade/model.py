@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.memory import Memory, Part, Policy, settle
+from duckrabbit.models.cascade.memory import Memory, Part, Policy
 from duckrabbit.models.cascade.text import PromptTable, TextEncoder, normal
 from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.networks.batching import batched
@@ -24,7 +24,9 @@ from duckrabbit.networks.batching import batched
 class Cascade:
     """A text-to-image cascade whose parts are loaded when they are used.
 
-    `text` is None where prompts come from a table only. `embeddings` holds what is encoded already.
+    `text` is None where prompts come from a table only. Several threads may sample from one: where its parts
+    have to make room for one another (every policy but resident), a run waits for that of another thread.
+    It is pickled as what it is loaded from, without its weights.
     """
 
     card: Card
@@ -37,11 +39,19 @@ class Cascade:
     policy: Policy = "auto"
     _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
-    @cached_property
-    def memory(self) -> Memory:
-        """What is loaded; the policy is settled when it is first needed."""
-        parts = [*self.unets, *([self.text] if self.text else [])]
-        return Memory(settle(self.policy, parts), self.device)
+    memory: Memory = field(init=False, repr=False)
+    """What is loaded."""
+
+    def __post_init__(self) -> None:
+        self.memory = Memory(self.policy, self.device, [*self.unets, *([self.text] if self.text else [])])
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What it is loaded from, and the prompts that are encoded; the weights are loaded again."""
+        return {**self.__dict__, "_ready": {prompt: e.cpu() for prompt, e in self._ready.items()}}
+
+    def turn(self) -> AbstractContextManager[Any]:
+        """A context in which this thread has the model to itself, if its parts have to make room for one another."""
+        return self.memory.turn()
 
     def condition(self, text: str) -> Condition:
         """The prompt in its normal form. Raises UserError where there is neither entry nor encoder for it."""
@@ -57,18 +67,8 @@ class Cascade:
     def prepare(self, conditions: Iterable[Condition]) -> None:
         """Encode the prompts that are not encoded yet, with the text encoder alone in memory."""
         prompts = [str(self.condition(_prompt(c))) for c in conditions]
-        missing = [p for p in dict.fromkeys(prompts) if p not in self._ready]
-        encoded = {p: self.table.embeddings[p] for p in missing if p in self.table.embeddings}
-        unknown = [p for p in missing if p not in encoded]
-        if unknown and self.text is not None:
-            encoder: TextEncoder = self.memory.use(self.text)
-            encoded |= encoder(unknown)
-        for prompt, embedding in encoded.items():
-            if not torch.isfinite(embedding).all():
-                raise UserError(
-                    f"The text encoder answers '{prompt}' with NaN in {self.dtype}; load with dtype='float32'."
-                )
-            self._ready[prompt] = embedding.to(self.device, getattr(torch, self.dtype))
+        with self.memory.lock:  # a tokenizer serves one thread at a time; the next one finds it done
+            self._encode([p for p in dict.fromkeys(prompts) if p not in self._ready])
 
     def network(
         self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
@@ -85,17 +85,17 @@ class Cascade:
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], low: Tensor | None) -> Tensor:
             embeddings = self._embeddings(conditions)
-            unet = self.memory.use(part)
-            time = torch.tensor(at.t, device=self.device)
+            time = torch.tensor(at.t, dtype=torch.float32, device=self.device)
             labels = None if low is None else torch.full((len(x),), noise_level, device=self.device)
             sample = x if low is None else torch.cat([x, low.to(x)], dim=1)
-            output: Tensor = unet(
-                sample.to(self.device, dtype),
-                time,
-                encoder_hidden_states=embeddings,
-                class_labels=labels,
-                return_dict=False,
-            )[0]
+            with self.turn():
+                output: Tensor = self.memory.use(part)(
+                    sample.to(self.device, dtype),
+                    time,
+                    encoder_hidden_states=embeddings,
+                    class_labels=labels,
+                    return_dict=False,
+                )[0]
             return output.to(x.device)
 
         return batched(
@@ -122,11 +122,24 @@ class Cascade:
         """Free the weights; they are loaded again when they are needed."""
         self.memory.clear()
 
+    def _encode(self, prompts: list[str]) -> None:
+        encoded = {p: self.table.embeddings[p] for p in prompts if p in self.table.embeddings}
+        unknown = [p for p in prompts if p not in encoded]
+        if unknown and self.text is not None:
+            encoder: TextEncoder = self.memory.use(self.text)
+            encoded |= encoder(unknown)
+        for prompt, embedding in encoded.items():
+            if not torch.isfinite(embedding).all():
+                raise UserError(
+                    f"The text encoder answers '{prompt}' with NaN in {self.dtype}; load with dtype='float32'."
+                )
+            self._ready[prompt] = embedding.to(self.device, getattr(torch, self.dtype))
+
     def _embeddings(self, conditions: list[Condition]) -> Tensor:
         prompts = [normal(_prompt(c)) for c in conditions]
         if any(p not in self._ready for p in prompts):
             self.prepare(prompts)
-        return torch.stack([self._ready[p] for p in prompts])
+        return torch.stack([self._ready[p] for p in prompts]).to(self.device)
 
     def _facts(self, stage: int, low_res: Tensor | None, noise_level: int) -> StageFacts:
         if not 0 <= stage < len(self.stages):

@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
-from duckrabbit.models.cascade.memory import Part
 from duckrabbit.models.cascade.text import TextEncoder
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
+from duckrabbit.networks.loading import quietly_loading
 
 
 class Source(Protocol):
@@ -83,46 +83,76 @@ def weight_paths(source: Source, part: str) -> tuple[str, list[Path]]:
     return variant, [folder / name for name in chosen]
 
 
-def unet_part(source: Source, name: str, dtype: str, prefix: str = "") -> Part:
-    """The U-Net of a stage, its weights laid out channels last: 10 to 20 % faster, on the CPU too."""
+@dataclass(frozen=True)
+class UNetPart:
+    """The U-Net of a stage, its weights laid out channels last: 10 to 20 % faster, on the CPU too.
 
-    def load() -> Any:
-        from diffusers import UNet2DConditionModel
+    `prefix` comes before the paths of its files, where `hashes` names them.
+    """
 
-        variant, paths = weight_paths(source, "unet")
-        _check_files(source, paths)
-        with _quiet(), _sentence(f"{source.name}/unet"):
+    source: Source
+    name: str
+    dtype: str
+    prefix: str = ""
+    can_park: ClassVar[bool] = True
+    is_held: ClassVar[bool] = False
+
+    def load(self) -> Any:
+        """The module, on the CPU. Raises UserError for weights that are missing, damaged or foreign."""
+        where, folder = f"{self.source.name}/unet", self.source.folder("unet")
+        variant, paths = weight_paths(self.source, "unet")
+        _check_files(self.source, paths)
+        with _sentence(where), quietly_loading():
+            from diffusers import UNet2DConditionModel
+
             module, info = UNet2DConditionModel.from_pretrained(
-                source.folder("unet"),
-                torch_dtype=getattr(torch, dtype),
+                folder,
+                torch_dtype=getattr(torch, self.dtype),
                 variant=variant or None,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
             )
-        return _checked(module, info, f"{source.name}/unet").to(memory_format=torch.channels_last)
+            module = _checked(module, info, where)
+        return module.to(memory_format=torch.channels_last)
 
-    return Part(name, load, lambda: source.size("unet") * _width(dtype), lambda: _hashes(source, "unet", prefix))
+    def size(self) -> int:
+        """Its bytes in memory."""
+        return self.source.size("unet") * _width(self.dtype)
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of its weight files, by path."""
+        return _hashes(self.source, "unet", self.prefix)
 
 
-def text_part(source: Source, dtype: str, device: str = "cpu") -> Part:
+@dataclass(frozen=True)
+class TextPart:
     """The tokenizer and the text encoder, of the classes that model_index.json names.
 
     On a GPU it is read straight into the GPU's memory; where it does not fit there, it computes on
     the CPU in bfloat16.
     """
 
-    def load() -> TextEncoder:
-        place, kind = _place(device, dtype, source.size("text_encoder"))
-        index = source.config().index
+    source: Source
+    dtype: str
+    device: str = "cpu"
+    name: ClassVar[str] = "text encoder"
+    can_park: ClassVar[bool] = False
+    is_held: ClassVar[bool] = False
+
+    def load(self) -> TextEncoder:
+        """Both of them. Raises UserError for weights that are missing, damaged or foreign."""
+        source, where = self.source, f"{self.source.name}/text_encoder"
+        place, kind = _place(self.device, self.dtype, source.size("text_encoder"))
+        index, words, folder = source.config().index, source.folder("tokenizer"), source.folder("text_encoder")
         variant, paths = weight_paths(source, "text_encoder")
         _check_files(source, paths)
-        with _quiet(), _sentence(f"{source.name}/text_encoder"):
+        with _sentence(where), quietly_loading():
             tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
-                source.folder("tokenizer"), local_files_only=True
+                words, local_files_only=True
             )
             encoder, info = _transformers_class(index, "text_encoder", source.name).from_pretrained(
-                source.folder("text_encoder"),
+                folder,
                 dtype=getattr(torch, kind),
                 device_map={"": place} if place.startswith("cuda") else None,
                 variant=variant or None,
@@ -130,32 +160,47 @@ def text_part(source: Source, dtype: str, device: str = "cpu") -> Part:
                 local_files_only=True,
                 output_loading_info=True,
             )
-        encoder = _checked(encoder, info, f"{source.name}/text_encoder")
-        return TextEncoder(tokenizer, encoder, stays=place != device)
+            encoder = _checked(encoder, info, where)
+        return TextEncoder(tokenizer, encoder, stays=place != self.device)
 
-    return Part(
-        "text encoder",
-        load,
-        lambda: source.size("text_encoder") * _width(dtype),
-        lambda: _hashes(source, "text_encoder", ""),
-        can_park=False,
-    )
+    def size(self) -> int:
+        """Its bytes in memory."""
+        return self.source.size("text_encoder") * _width(self.dtype)
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of its weight files, by path."""
+        return _hashes(self.source, "text_encoder", "")
 
 
-def object_part(name: str, thing: Any, module: Any, path: str) -> Part:
-    """A part that is in memory already, from a diffusers pipeline; its hash is that of its tensors."""
+@dataclass(frozen=True, eq=False)
+class HeldPart:
+    """A part that is in memory already, from a diffusers pipeline; its hash is that of its tensors.
 
-    def hashes() -> dict[str, str]:
+    `thing` is what is used, the `module` itself or what has it within; `path` stands for its files.
+    """
+
+    name: str
+    thing: Any
+    module: Any
+    path: str
+    can_park: ClassVar[bool] = True
+    is_held: ClassVar[bool] = True
+
+    def load(self) -> Any:
+        """The thing."""
+        return self.thing
+
+    def size(self) -> int:
+        """Its bytes in memory."""
+        return sum(p.numel() * p.element_size() for p in self.module.parameters())
+
+    def hashes(self) -> dict[str, str]:
+        """The sha256 of its tensors."""
         digest = sha256()
-        for key, value in sorted(module.state_dict().items()):
+        for key, value in sorted(self.module.state_dict().items()):
             digest.update(f"{key} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return {path: digest.hexdigest()}
-
-    def size() -> int:
-        return sum(p.numel() * p.element_size() for p in module.parameters())
-
-    return Part(name, lambda: thing, size, hashes, is_held=True)
+        return {self.path: digest.hexdigest()}
 
 
 def _hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
@@ -216,22 +261,3 @@ def _sentence(where: str) -> Iterator[None]:
             raise
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise UserError(f"{where} cannot be loaded: {reason} Get the model again, or newer libraries.") from None
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the progress bars and advice of transformers and diffusers, which are for their own users."""
-    from diffusers.utils import logging as d
-    from transformers.utils import logging as t
-
-    levels, bar = (d.get_verbosity(), t.get_verbosity()), t.is_progress_bar_enabled()
-    d.set_verbosity_error()
-    t.set_verbosity_error()
-    t.disable_progress_bar()
-    try:
-        yield
-    finally:
-        d.set_verbosity(levels[0])
-        t.set_verbosity(levels[1])
-        if bar:
-            t.enable_progress_bar()

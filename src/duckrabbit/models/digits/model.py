@@ -33,6 +33,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.models.weights import verify
 from duckrabbit.networks.batching import batched
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.networks.unet_28 import NO_CLASS, SIZE, UNet, UNetConfig, build_unet
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -244,7 +245,8 @@ def load_denoiser(folder: Path | str, *, device: str = "cpu") -> UNet:
 
 def load_unet(folder: Path, config: DigitsConfig) -> UNet:
     """The network with its weights in float32, in eval mode. UserError for weights that do not fit."""
-    unet = build_unet(config.network)
+    with LOADING:
+        unet = build_unet(config.network)
     try:
         unet.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in _read(folder).items()})
     except RuntimeError as error:
@@ -261,10 +263,11 @@ def _read(folder: Path) -> dict[str, Tensor]:
 
 def _for_sampling(unet: UNet) -> UNet:
     """Batch norm folded into the convolutions before it, channels last: the same function, faster."""
-    for module in unet.modules():
-        if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
-            before: Any = module[0]
-            module[0] = fuse_conv_bn_eval(before, module[1], transpose=isinstance(before, nn.ConvTranspose2d))
-            module[1] = nn.Identity()
+    with LOADING:
+        for module in unet.modules():
+            if isinstance(module, nn.Sequential) and len(module) == 3 and isinstance(module[1], nn.BatchNorm2d):
+                before: Any = module[0]
+                module[0] = fuse_conv_bn_eval(before, module[1], transpose=isinstance(before, nn.ConvTranspose2d))
+                module[1] = nn.Identity()
     unet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return unet

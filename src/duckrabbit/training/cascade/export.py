@@ -10,8 +10,7 @@ import os
 import platform
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from duckrabbit.data.drawings.attribution import Credits
 from duckrabbit.diffusion.levels import Spacing
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
+from duckrabbit.networks.loading import LOADING, quietly_loading
 from duckrabbit.training.cascade.recipe import TIMES, CascadeRecipe
 from duckrabbit.training.cascade.stage1 import TextRecipe
 from duckrabbit.training.cascade.stage2 import UpscalerRecipe
@@ -59,7 +59,7 @@ def export_stage(run: Path, into: Path, credits: Credits) -> Path:
         card |= {"steps": STEPS[recipe.stage], "gflop": gflop(recipe, module)}
         card["guidance_scale"] = SCALE if recipe.stage == "text" else 1.0
         card |= {"training": training} if recipe.stage == "text" else {"noise_level": NOISE_LEVEL, "training": training}
-        with quiet_libraries():
+        with quietly_loading():
             _pipeline(recipe, module.half(), run).save_pretrained(unfinished, safe_serialization=True)
         (unfinished / "card.json").write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
         text = _readme(into.name, recipe, training, module, credits)
@@ -82,7 +82,7 @@ def read_stage(values: Mapping[str, Any]) -> CascadeRecipe:
 
 def build(recipe: CascadeRecipe, weights: Mapping[str, Tensor]) -> Any:
     """The network of a recipe with these weights, in eval mode; the global generator is left alone."""
-    with torch.random.fork_rng(devices=[]):
+    with LOADING, torch.random.fork_rng(devices=[]):
         module = recipe.build()
     load_own_state(module, weights)
     return module.eval().requires_grad_(False)
@@ -120,22 +120,6 @@ def gflop(recipe: CascadeRecipe, module: Any) -> float:
     with FlopCounterMode(display=False) as counter:
         module.unet(x, t, encoder_hidden_states=states, class_labels=t if second else None)
     return round(counter.get_total_flops() / 1e9, 2)
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Without the bars and advice of transformers, which are for its own users."""
-    from transformers.utils import logging
-
-    level, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _put(unfinished: Path, into: Path) -> None:

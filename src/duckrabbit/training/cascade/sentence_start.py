@@ -19,6 +19,7 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import AtomicFolder
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.cascade.words import LENGTH
 
 if TYPE_CHECKING:
@@ -104,16 +105,17 @@ def unigram(pieces: Mapping[str, int]) -> Any:
 
 
 def _read(source: Path) -> tuple[Any, Any]:
-    from transformers import AutoModel, AutoTokenizer
-
     if not (source / "config.json").is_file():
         raise UserError(
             f"There is no sentence encoder in {source}; download one, as sentence-transformers/all-MiniLM-L6-v2, and "
             "name the folder with its config.json."
         )
     try:
-        encoder = AutoModel.from_pretrained(source, local_files_only=True).eval()
-        tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
+        with LOADING:
+            from transformers import AutoModel, AutoTokenizer
+
+            encoder = AutoModel.from_pretrained(source, local_files_only=True).eval()
+            tokenizer = AutoTokenizer.from_pretrained(source, local_files_only=True)
     except (OSError, ValueError) as error:
         raise UserError(f"The sentence encoder in {source} cannot be read: {str(error).splitlines()[0]}") from None
     if not any(piece.startswith(_CONTINUED) for piece in tokenizer.get_vocab()):

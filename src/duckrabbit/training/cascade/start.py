@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from duckrabbit.errors import UserError
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.cascade.words import TOKENIZER, read_tokenizer
 from duckrabbit.training.checkpoint import load_own_state
 
@@ -41,11 +42,12 @@ class Start:
 
     def text_encoder(self) -> tuple[Any, Any]:
         """The tokenizer and the text encoder, in float32, for a stage that does not train it."""
-        from transformers import T5EncoderModel
-
         assert self.text is not None
         folder = self.text / "text_encoder"
-        encoder = T5EncoderModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
+        with LOADING:
+            from transformers import T5EncoderModel
+
+            encoder = T5EncoderModel.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
         return read_tokenizer(self.text / TOKENIZER), encoder
 
     @property

@@ -14,6 +14,7 @@ from torch.nn.functional import pad
 from duckrabbit.data.drawings.captions import caption
 from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.diffusion.streams import stream_seed
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.objectives import Draws
 
 TOKENIZER = "tokenizer"
@@ -79,6 +80,7 @@ def tokens_of(tokenizer: Any, texts: Sequence[Sequence[str]]) -> Tensor:
 
 def read_tokenizer(folder: Path) -> Any:
     """The T5 tokenizer in a folder."""
-    from transformers import T5Tokenizer
+    with LOADING:
+        from transformers import T5Tokenizer
 
-    return T5Tokenizer.from_pretrained(folder, local_files_only=True)
+        return T5Tokenizer.from_pretrained(folder, local_files_only=True)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.files import write_atomically, write_text
+from duckrabbit.networks.loading import LOADING
 from duckrabbit.networks.unet_28 import build_unet, count_parameters
 from duckrabbit.training.digits.recipes import Recipe
 from duckrabbit.training.ema import measure_norms
@@ -32,7 +33,8 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     """
     weights, facts = trained(run, snapshot)
     recipe = Recipe.from_json(facts["recipe"])
-    unet = build_unet(recipe.network())
+    with LOADING:
+        unet = build_unet(recipe.network())
     unet.load_state_dict(weights)
     if recipe.ema:
         measure_norms(unet, _inputs(recipe, data))
