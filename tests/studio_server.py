@@ -9,10 +9,9 @@ def start(folder, **wishes):
     """A studio that answers: its address, its desk and shelf, and how to end it."""
     import uvicorn
 
-    from duckrabbit.cli.main import app
     from duckrabbit.studio.server.serve import Studio, Wishes, listen, settings
 
-    made = Studio(app, Wishes(folder, wishes.pop("model", "oracle"), browser=False, **wishes))
+    made = Studio(Wishes(folder, wishes.pop("model", "oracle"), browser=False, **wishes))
     listening = listen("127.0.0.1", 0)
     server = uvicorn.Server(settings(made.app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)

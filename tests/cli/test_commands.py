@@ -27,7 +27,7 @@ RUNS = {
     ),
     "inpaint": (["photo.png", "mask.png", "--prompt", "a red circle"], 1),
     "inpaint a box": (["photo.png", "--box", "4,4,20,20", "--jump", "3", "--resample", "2"], 1),
-    "inpaint cleanly": (["photo.png", "mask.png", "--clean-known"], 1),
+    "inpaint cleanly": (["photo.png", "mask.png", "--how", "clean"], 1),
     "anagram": (["a red circle", "a blue cross", "--view", "rotate_90"], 1),
     "anagram of three": (["a red circle", "a blue cross", "a cross", "--view", "flip", "--view", "negate"], 1),
     "hybrid": (["--low", "a red circle", "--high", "a blue cross"], 1),

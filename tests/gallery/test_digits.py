@@ -21,7 +21,7 @@ def trained(training, tmp_path, monkeypatch):
         training("train", task, "--precision", "no", "--no-pictures")
     folders = {f"mnist-{task}": tmp_path / f"runs/fast-{task}/model" for task in ("class", "denoiser")}
     monkeypatch.setattr(training_gallery, "shipped", lambda: folders)
-    monkeypatch.setattr("duckrabbit.data.folders.KEPT", tmp_path / "kept")
+    monkeypatch.setattr("duckrabbit.folders.KEPT", tmp_path / "kept")
     (tmp_path / "kept").mkdir()
     monkeypatch.setattr("duckrabbit.models.load.folder_of", lambda name: folders.get(name, Path(name)))
     monkeypatch.setattr(digit_figures, "PER_PAIR", 1)

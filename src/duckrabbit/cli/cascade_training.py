@@ -18,10 +18,10 @@ from duckrabbit.cli.training import changed, processes, run_folder, train
 from duckrabbit.cli.training_options import CascadeTraining
 from duckrabbit.data.drawings.attribution import credits_of
 from duckrabbit.data.drawings.drawings import Drawings, load_drawings, read_index
-from duckrabbit.data.folders import data_folder
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.vocabulary import write_prompt_list
 from duckrabbit.files import AtomicFolder
+from duckrabbit.folders import data_folder
 from duckrabbit.report.cascade_previews import show_drawn, show_enlarged
 from duckrabbit.training.cascade.export import export_stage
 from duckrabbit.training.cascade.recipe import CascadeRecipe

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from duckrabbit.cli.commands import catalogue, checking, data, evaluate, illusions, pictures, study, train
+from duckrabbit.cli.commands import catalogue, checking, data, evaluate, replaying, requests, train
 from duckrabbit.errors import UserError
 from duckrabbit.gallery import command as gallery
 from duckrabbit.studio import command as studio
@@ -31,8 +31,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
-for commands in (pictures, illusions, study, gallery, studio, train, evaluate, data, catalogue, checking):
+for commands in (requests, replaying, gallery, studio, train, evaluate, data, catalogue, checking):
     commands.register(app)
 
 

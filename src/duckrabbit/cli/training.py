@@ -19,8 +19,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from duckrabbit.cli.training_options import Training
-from duckrabbit.data.folders import runs_folder
 from duckrabbit.errors import UserError
+from duckrabbit.folders import runs_folder
 from duckrabbit.training.protocols import AnyRecipe, Data
 from duckrabbit.training.run import read_identity
 from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory

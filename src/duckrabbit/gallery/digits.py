@@ -18,12 +18,12 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from duckrabbit.data.folders import kept_runs, runs_folder
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, Split
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.scorecard import draw
 from duckrabbit.evaluation.sampling import Setting
+from duckrabbit.folders import kept_runs, runs_folder
 from duckrabbit.models.cards import cards, folder_of
 from duckrabbit.models.digits.model import WEIGHTS, DigitsConfig, is_digits, load_denoiser, load_digits
 from duckrabbit.report import digit_figures

@@ -10,6 +10,7 @@ from typing import Any, cast
 import torch
 
 from duckrabbit.errors import UserError
+from duckrabbit.folders import runs_folder
 from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade.folder import StageConfig, check_index, folder_card, read_json, stage_facts
@@ -43,9 +44,9 @@ def load(
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
-    source: a name (`duckrabbit models list`), a folder in the diffusers format or of a trained model
-    of digits, a hub id, a diffusers pipeline, or an object with the members of `Model`, which comes
-    back as it is. stage2: the second
+    source: a name (`duckrabbit models list`) or that of a training run, a folder in the diffusers format
+    or of a trained model of digits, a hub id, a diffusers pipeline, or an object with the members of
+    `Model`, which comes back as it is. stage2: the second
     stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
     "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
     default float16 on a GPU, float32 on the CPU. prompts: a prompt file to use instead of the text
@@ -70,7 +71,7 @@ def load(
             f"A {type(source).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
             f"object it lacks {', '.join(lacks)}."
         )
-    name = str(source)
+    name = find_model(str(source))
     if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
             raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
@@ -89,7 +90,7 @@ def load(
 
 def digits_folder(name: str) -> Path | None:
     """The folder of the digit model that is meant by a name or a path; None where it is another kind of model."""
-    folder = folder_of(name)
+    folder = folder_of(find_model(name))
     return folder if is_digits(folder) else None
 
 
@@ -270,3 +271,10 @@ def _pipeline_config(pipeline: Any) -> StageConfig:
 
 
 __all__ = ["encoder_hash", "find_sources", "load", "pick_device", "pick_dtype"]
+
+
+def find_model(name: str) -> str:
+    """What `load` takes for a model: its name, folder or id; the folder of the model that a run of that name left."""
+    left = runs_folder() / name / "model"
+    known = name in cards() or Path(name).expanduser().exists() or not (left / "config.json").is_file()
+    return name if known else str(left)

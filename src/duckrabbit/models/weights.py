@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import struct
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
+from duckrabbit.folders import cache_folder
 
 _NAME = re.compile(r"(?:model|diffusion_pytorch_model)(?:\.(\w+))?(?:-\d+-of-\d+)?(?:\.(\w+))?\.safetensors")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
@@ -108,15 +108,6 @@ def verify(path: Path, expected: str | None, shown: str) -> None:
             f"{shown} is not the file its card describes: sha256 {actual[:12]}..., not {expected[:12]}.... "
             f"Delete {path} and get it again; if you replaced it on purpose, load its folder instead of the name."
         )
-
-
-def cache_folder() -> Path:
-    """Where duckrabbit keeps what it can compute again: $DUCKRABBIT_CACHE, or the user's cache folder."""
-    if chosen := os.environ.get("DUCKRABBIT_CACHE"):
-        return Path(chosen)
-    import platformdirs
-
-    return Path(platformdirs.user_cache_dir("duckrabbit"))
 
 
 def _known_hashes() -> dict[str, str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import OneStepSchedule, add_noise
+from duckrabbit.diffusion.levels import add_noise
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State
@@ -25,9 +24,10 @@ from duckrabbit.evaluation.classical import best_gaussian_blur, best_median
 from duckrabbit.evaluation.metrics import psnr, ssim
 from duckrabbit.guidance.views.between import between, walked_away
 from duckrabbit.guidance.views.shipped import Identity, parse_view
-from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.models.model import StageFacts
 from duckrabbit.report.films import Kind as FilmKind
 from duckrabbit.report.films import transition
+from duckrabbit.report.lettering import one_line
 from duckrabbit.report.pages import Kind as PageKind
 from duckrabbit.report.pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
@@ -35,9 +35,7 @@ from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
-from duckrabbit.tasks.tasks import denoise, level_words, options_for
-
-from .lettering import one_line
+from duckrabbit.tasks.tasks import level_words
 
 ACROSS = 8
 """The most states of a film side by side."""
@@ -52,12 +50,15 @@ class Extras:
     pages: tuple[PageKind, ...] = ()
 
 
+NO_EXTRAS = Extras()
+
+
 @dataclass(frozen=True, eq=False)
 class Figure:
     """A sheet, the results in it, and what else is written, by name: films as GIFs.
 
     A film is a list of frames uint8 (H, W, 3). `ways` are the frames from a picture to its view,
-    written there and back where --animate asks for it; `pages` are what --print asks for.
+    written there and back in the formats of `extras`, and `pages` are to be printed.
     """
 
     sheet: Sheet
@@ -65,6 +66,7 @@ class Figure:
     films: dict[str, list[np.ndarray]] = field(default_factory=dict)
     ways: dict[str, list[np.ndarray]] = field(default_factory=dict)
     pages: dict[str, Image.Image] = field(default_factory=dict)
+    extras: Extras = NO_EXTRAS
 
 
 def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
@@ -127,48 +129,44 @@ def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) ->
     return Figure(Sheet((Row(tuple(cells)),), "The forward process"), tuple(results))
 
 
-def denoising(run: Run, model: Model, source: Source, times: Sequence[float], seed: int, **options: object) -> Figure:
+def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[float], seed: int) -> Figure:
     """Noised to each time: best blur and median, one step, iterative; and the iterative states.
 
-    All see the same noise. A one-step denoiser has no iterative states. PSNR in dB and SSIM are
-    against the picture at the model's size.
+    `jobs` are the ways to take the noise away again, the same for every time: in one step and, unless the
+    model is a one-step denoiser, step by step. All see the same noise. PSNR in dB and SSIM are against
+    the picture at the model's size.
     """
-    facts = model.stages[0]
+    facts, ways = jobs[0].model.stages[0], len(jobs) // len(times)
     picture = seen(as_picture(source), facts.size, facts.channels)
-    x0 = to_range(picture, facts.value_range)
-    eps = Noise((seed,), "stage1")(x0, "start", 0)
-    low, high = facts.value_range
     rows, results, films = [], [], {}
-    for t in times:
-        at = facts.schedule.level(t)
-        noisy = (add_noise(x0, at, eps) / at.alpha - low) / (high - low)
-        blurred, median = best_gaussian_blur(noisy, picture), best_median(noisy, picture)
-        one = run(denoise(model, source, t, method="one-step", **options_for("one-step", options)), [seed], None)
-        cells = [
-            Cell(to_pixels(add_noise(x0, at, eps), facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
-            Cell(array(blurred.image), f"{blurred.setting}\n{_scores(blurred.image, picture)}"),
-            Cell(array(median.image), f"{median.setting}\n{_scores(median.image, picture)}"),
-            Cell(arrays(one)[0], f"one step\n{_scores(one.unit, picture)}"),
-        ]
-        results.append(one)
-        strips: list[Row] = []
-        if "iterative" in methods_of(facts):
-            states: list[State] = []
-            job = denoise(model, source, t, method="iterative", **options)  # type: ignore[arg-type]
-            many = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
-            words = f"iterative, {len(job.stages[0].plan)} moves\n{_scores(many.unit, picture)}"
-            cells.append(Cell(arrays(many)[0], words))
-            results.append(many)
+    for k, t in enumerate(times):
+        cells, states = _by_filters(facts, picture, t, seed), list[State]()
+        for job in jobs[k * ways : (k + 1) * ways]:
+            states.clear()
+            result = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
+            moves = len(job.stages[0].plan)
+            words = "one step" if job.title.startswith("one-step") else f"iterative, {moves} moves"
+            cells.append(Cell(arrays(result)[0], f"{words}\n{_scores(result.unit, picture)}"))
+            results.append(result)
+        rows.append(Row((*cells, Cell(array(picture), "the picture"))))
+        if ways > 1:
             frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
             films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
-            strips = _filmstrip(frames, t) if t == max(times) else []
-        rows += [Row((*cells, Cell(array(picture), "the picture"))), *strips]
+            rows += _filmstrip(frames, t) if t == max(times) else []
     return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
 
 
-def methods_of(facts: StageFacts) -> tuple[Literal["one-step", "iterative"], ...]:
-    """The ways in which a stage can take noise away."""
-    return ("one-step",) if isinstance(facts.schedule, OneStepSchedule) else ("one-step", "iterative")
+def _by_filters(facts: StageFacts, picture: Tensor, t: float, seed: int) -> list[Cell]:
+    """The picture noised to time t, and what the best blur and the best median make of it."""
+    low, high = facts.value_range
+    x0, at = to_range(picture, facts.value_range), facts.schedule.level(t)
+    noisy = add_noise(x0, at, Noise((seed,), "stage1")(x0, "start", 0))
+    bright = (noisy / at.alpha - low) / (high - low)
+    found = best_gaussian_blur(bright, picture), best_median(bright, picture)
+    return [
+        Cell(to_pixels(noisy, facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
+        *(Cell(array(one.image), f"{one.setting}\n{_scores(one.image, picture)}") for one in found),
+    ]
 
 
 def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
@@ -185,7 +183,7 @@ def illusion(
     prompts: dict[str, str],
     seeds: Sequence[int],
     title: str,
-    extras: Extras | None = None,
+    extras: Extras = Extras(),
     words: Mapping[int, str] | None = None,
 ) -> Figure:
     """For each seed the picture seen through every view, each under its prompt; some seeds a row.
@@ -207,12 +205,12 @@ def illusion(
     lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
     turning = [view for view in views.values() if not isinstance(view, Identity)]
     for picture, seed in zip(arrays(result), seeds, strict=True):
-        if extras and extras.ways:
+        if extras.ways:
             for k, view in enumerate(turning):
                 ways[_numbered("turning", seed, k, len(turning))] = transition(picture, partial(between, view))
-        if extras and extras.pages:
+        if extras.pages:
             pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
-    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
 
 
 def near_and_far(
@@ -222,7 +220,7 @@ def near_and_far(
     far: str,
     seeds: Sequence[int],
     title: str,
-    extras: Extras | None = None,
+    extras: Extras = Extras(),
     words: Mapping[int, str] | None = None,
 ) -> Figure:
     """A row for each seed: the picture large, and ever smaller, as if one stepped back; `words` of some seeds."""
@@ -231,9 +229,9 @@ def near_and_far(
     near, far = one_line(near), one_line(far)
     for b, seed in enumerate(seeds):
         picture = arrays(result)[b]
-        if extras and extras.ways:
+        if extras.ways:
             ways[f"walking-seed{seed}"] = transition(picture, walked_away)
-        if extras and extras.pages:
+        if extras.pages:
             lines = [f"near: {near}", f"far: {far}"]
             pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
         pixels = result.images[b : b + 1]
@@ -243,7 +241,7 @@ def near_and_far(
             small = interpolate(large, (side, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
         rows.append(Row(tuple(cells), f"seed {_told(seed, words)}" if len(seeds) > 1 or words else ""))
-    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages)
+    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
 
 
 def array(picture: Tensor) -> np.ndarray:

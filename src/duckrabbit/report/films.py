@@ -6,28 +6,18 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
 import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from duckrabbit.errors import UserError
 from duckrabbit.report.sheet import enlarge
 from duckrabbit.tasks.pictures import Atomic
 
 Kind = Literal["mp4", "gif"]
 FRAMES, SIDE, RATE, HELD = 24, 256, 20, 14
 """Frames of one way, the least width in pixels, frames a second, and frames held at either end."""
-
-
-def kinds(text: str | None) -> tuple[Kind, ...]:
-    """The formats of --animate, "mp4" or "mp4,gif". Raises UserError for others."""
-    named = [part.strip() for part in (text or "").split(",") if part.strip()]
-    wrong = [name for name in named if name not in get_args(Kind)]
-    if wrong or (text is not None and not named):
-        raise UserError(f"--animate takes mp4, gif or mp4,gif; not '{text}'.")
-    return cast("tuple[Kind, ...]", tuple(dict.fromkeys(named)))
 
 
 def transition(picture: np.ndarray, way: Callable[[Tensor, float], Tensor], frames: int = FRAMES) -> list[np.ndarray]:

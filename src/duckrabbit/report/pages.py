@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from duckrabbit.errors import UserError
 from duckrabbit.report.lettering import one_line, shortened, text_width, wrap, write
 from duckrabbit.report.sheet import INK, PAPER, SOFT, enlarge
 from duckrabbit.tasks.pictures import Atomic
@@ -21,14 +20,6 @@ SIDE = 2008
 """The picture's width in dots, 170 mm."""
 LINE = 1.6
 """From line to line, in sizes of the letters."""
-
-
-def print_kinds(text: str | None) -> tuple[Kind, ...]:
-    """The formats of --print, "pdf" or "pdf,png". Raises UserError for others."""
-    named = [part.strip() for part in (text or "").split(",") if part.strip()]
-    if any(name not in get_args(Kind) for name in named) or (text is not None and not named):
-        raise UserError(f"--print takes pdf, png or pdf,png; not '{text}'.")
-    return cast("tuple[Kind, ...]", tuple(dict.fromkeys(named)))
 
 
 def print_page(picture: np.ndarray, lines: list[str], small: str = "") -> Image.Image:

@@ -9,7 +9,7 @@ import typer
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to `app`, whose other commands it runs."""
+    """Add the command to `app`."""
 
     @app.command()
     def studio(
@@ -38,4 +38,4 @@ def register(app: typer.Typer) -> None:
         """
         from duckrabbit.studio.server.serve import Wishes, serve
 
-        serve(app, Wishes(out, model, device, dtype, host, port, password, not no_browser))
+        serve(Wishes(out, model, device, dtype, host, port, password, not no_browser))

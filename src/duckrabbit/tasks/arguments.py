@@ -75,6 +75,12 @@ def text(name: str, value: object) -> str:
     return value
 
 
+def refuse_empty(prompt: str) -> None:
+    """Raises UserError for a prompt that says nothing."""
+    if not prompt.strip():
+        raise UserError("A prompt is empty; say in a few words what the picture is to be.")
+
+
 def one_of(name: str, value: object, known: Collection[str]) -> str:
     """`value`, one of the words `known`. Raises UserError with those that there are."""
     if not isinstance(value, str) or value not in known:

@@ -7,7 +7,9 @@ written down and run again.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -61,7 +63,8 @@ class Job:
     """A model and the stages to run on it; `composite` puts known pixels back into the result.
 
     `title` says in a few words what it is, for captions; `notes` what was done to the pictures that it
-    was given, in sentences.
+    was given, in sentences; `request` is the request that it came from, as plain data (tasks/spelling.py),
+    where it came from one.
     """
 
     model: Model
@@ -69,6 +72,7 @@ class Job:
     title: str = ""
     composite: KnownPixels | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    request: Mapping[str, Any] = field(default_factory=dict)
 
 
 def value_range(job: Job) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -89,6 +90,7 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
         "format": FORMAT,
         "duckrabbit": _version("duckrabbit"),
         "title": text("A job's title", job.title),
+        "request": _without_paths(job.request),
         "model": {
             "name": card.name,
             "source": LOCAL if Path(card.source).expanduser().is_dir() else card.source,
@@ -105,6 +107,15 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise UserError(f"The job cannot be written to a record ({error}); make its fields plain values.") from None
     return made
+
+
+def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A request, its files by their names alone: where they lay is nobody's business."""
+    kept = {name: Path(value).name if name in ("image", "mask") else value for name, value in request.items()}
+    if Path(str(kept.get("model", ""))).expanduser().is_dir():
+        kept["model"] = LOCAL
+    kept.pop("prompt_file", None)
+    return kept
 
 
 def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:

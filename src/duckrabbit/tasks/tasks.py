@@ -31,6 +31,7 @@ COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
 
 Constrain = Callable[[StageFacts], KnownPixels | KnownBand]
+Method = Literal["iterative", "one-step"]
 
 
 def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
@@ -200,7 +201,7 @@ def denoise(
     t: float,
     subject: Subject | None = None,
     *,
-    method: Literal["iterative", "one-step"] = "iterative",
+    method: Method = "iterative",
     **options: Unpack[Options],
 ) -> Job:
     """Noise a picture to time t of the model's schedule, and take the noise away (1.3 and 1.4).

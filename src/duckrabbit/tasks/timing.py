@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from duckrabbit.files import Atomic
+from duckrabbit.folders import cache_folder
 from duckrabbit.models.model import Model
-from duckrabbit.models.weights import cache_folder
 from duckrabbit.tasks.results import Result
 
 GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}

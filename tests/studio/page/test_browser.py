@@ -15,8 +15,7 @@ from PIL import Image
 
 from browsing import download, filled, finished, fits, go, paint, shot
 from duckrabbit.models.cards import cards
-from duckrabbit.studio.forms.drawings import Create
-from duckrabbit.studio.forms.plain import to_address
+from studio_forms import address, create
 from studio_server import start
 
 MODEL = "miniature" if os.environ.get("DUCKRABBIT_SCREENSHOTS") else "oracle"
@@ -133,7 +132,7 @@ def test_hybrid(opened, size, tmp_path):
 def test_the_shelf_keeps_opens_and_deletes(opened, size, studio):
     for item in studio.shelf.items():
         studio.shelf.delete(item.id)
-    page = opened("/" + to_address(Create(prompt="a green cross", model="oracle", seed=11, steps=25)), size)
+    page = opened("/" + address(create("a green cross", model="oracle", seed=11, steps=25)), size)
     finished(page, "generate")
     go(page, "Shelf")
     card = page.locator("#shelf-view li")

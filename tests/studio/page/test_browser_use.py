@@ -13,12 +13,12 @@ from PIL import Image
 
 from browsing import filled, finished, go
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Create
-from duckrabbit.studio.forms.plain import FORMS, to_address
+from duckrabbit.studio.forms.kinds import KINDS
 from duckrabbit.studio.queue.desk import Ticket
+from studio_forms import address, create
 
-LONG = to_address(Create(prompt="a red circle", model="oracle", steps=500, count=16, seed=5))
-KINDS = [kind for kind in FORMS if kind != "curves"]
+LONG = address(create("a red circle", model="oracle", steps=500, count=16, seed=5))
+MADE = [kind.name for kind in KINDS.values() if kind.tab and kind.name != "curves"]
 
 
 @pytest.fixture
@@ -58,9 +58,9 @@ def white_half(http):
     return http.post("/pictures", content=buffer.getvalue()).json()["name"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", MADE)
 def test_every_tab_is_cancelled_fails_and_comes_back_from_its_link(opened, studio, gate, monkeypatch, white_half, kind):
-    model = "" if FORMS[kind].tab == "digits" else "&model=oracle"
+    model = "" if KINDS[kind].tab == "digits" else "&model=oracle"
     mask = f"&mask={white_half}" if kind == "inpaint" else ""
     page = opened(f"/?make={kind}&seed=7&count=1&steps=8{model}{mask}")
     view = page.locator(f"#{kind}-view")
@@ -93,7 +93,7 @@ def full(*_):
 def test_curves_are_cancelled_before_they_begin(opened, studio, gate):
     page = opened("/?make=curves")
     gate.clear()
-    before = studio.desk.submit(Create(prompt="a red circle", model="oracle"))
+    before = studio.desk.submit(create("a red circle", model="oracle"))
     page.click("#curves-run")
     page.get_by_text("1 ahead of you").wait_for()
     page.click("#curves-stop")
@@ -130,7 +130,7 @@ def test_a_slider_runs_when_it_is_let_go_and_only_its_last_place_counts(opened, 
         asked = [t for t in studio.desk.tickets if t.id not in before]
     gate.set()
     page.locator(f"#{kind}-view .result").wait_for()
-    last = getattr(asked[-1].form, setting)
+    last = getattr(asked[-1].form.request, setting)[0]
     assert f"{setting} = {last:g}" in page.locator(f"#{kind}-view").inner_text()
     assert [t.state for t in asked] == ["stopped"] * 3 + ["done"]
     assert len(studio.shelf.items()) == known + 1
@@ -188,7 +188,7 @@ def test_a_link_reproduces_the_page(opened, studio):
     finished(page, "generate")
     page.wait_for_function("location.search.includes('seed=42')")
     query = parse_qs(urlsplit(page.url).query)
-    assert (query["make"], query["prompt"], query["model"]) == (["generate"], ["a green square"], ["oracle"])
+    assert (query["make"], query["prompts"], query["model"]) == (["generate"], ["a green square"], ["oracle"])
     again = opened("/?" + urlsplit(page.url).query)
     assert again.get_by_label("What is it a picture of?").input_value() == "a green square"
     finished(again, "generate")
@@ -226,7 +226,7 @@ def test_the_picture_forms_and_is_cancelled(opened, studio):
 @pytest.mark.usefixtures("unhurried")
 def test_the_place_in_the_queue_is_told(opened, studio):
     page = opened("/" + LONG)
-    ahead = [studio.desk.submit(Create(prompt="a red circle", model="oracle", steps=500, count=16, seed=9 + k)) for k in range(2)]  # fmt: skip  # noqa: E501
+    ahead = [studio.desk.submit(create("a red circle", model="oracle", steps=500, count=16, seed=9 + k)) for k in range(2)]  # fmt: skip  # noqa: E501
     page.click("#generate-run")
     page.get_by_text(re.compile(r"[12] ahead of you, about \d+ s")).wait_for()
     for ticket in ahead:
@@ -275,7 +275,7 @@ TABS = {
 @pytest.mark.parametrize("kind", TABS)
 def test_every_tab_is_named_and_walked_by_keyboard(opened, studio, kind):
     """All that is seen has a name; Tab leads from the open tab down to the button, and where it is can be seen."""
-    page = opened(f"/?make={kind}" + ("" if FORMS[kind].tab == "digits" else "&model=oracle"))
+    page = opened(f"/?make={kind}" + ("" if KINDS[kind].tab == "digits" else "&model=oracle"))
     page.locator(f"#{kind}-run").wait_for()
     assert page.evaluate(NAMELESS) == []
     page.get_by_role("tab", name=TABS[kind], exact=True).focus()

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Create
 from duckrabbit.studio.queue.desk import Desk, Stopped
+from studio_forms import create
 
 
 def wait(ticket, seconds=10):
@@ -29,16 +29,16 @@ def desk():
         assert len(running) == 1
         try:
             ticket.moves = 50
-            if ticket.form.prompt == "bad":
+            if ticket.form.request.prompts[0] == "bad":
                 raise UserError("It is bad; be good.")
-            if ticket.form.prompt == "broken":
+            if ticket.form.request.prompts[0] == "broken":
                 raise ZeroDivisionError("by nothing")
-            if ticket.form.prompt == "huge":
+            if ticket.form.request.prompts[0] == "huge":
                 raise RuntimeError("CUDA out of memory")
-            for _ in range(50 if ticket.form.prompt == "long" else 2):
-                time.sleep(0.02 if ticket.form.prompt == "long" else 0)
+            for _ in range(50 if ticket.form.request.prompts[0] == "long" else 2):
+                time.sleep(0.02 if ticket.form.request.prompts[0] == "long" else 0)
                 ticket.step(None)
-            done.append(ticket.form.seed)
+            done.append(ticket.form.request.seed)
             return "item"
         finally:
             running.pop()
@@ -57,7 +57,7 @@ def test_all_are_done_once_and_in_order(desk):
     def client(k):
         for _ in range(5):
             with lock:
-                tickets.append(desk.submit(Create(prompt="x", seed=len(tickets))))
+                tickets.append(desk.submit(create("x", seed=len(tickets))))
 
     threads = [threading.Thread(target=client, args=(k,)) for k in range(20)]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_all_are_done_once_and_in_order(desk):
 
 def test_its_place_is_told(desk):
     desk.gate.clear()
-    tickets = [desk.submit(Create(prompt="x", seed=k)) for k in range(3)]
+    tickets = [desk.submit(create("x", seed=k)) for k in range(3)]
     time.sleep(0.1)
     assert [desk.ahead(t)[0] for t in tickets[1:]] == [1, 2]
     assert desk.ahead(tickets[2])[1] > 0
@@ -79,7 +79,7 @@ def test_its_place_is_told(desk):
 
 
 def test_a_cancel_is_obeyed_within_one_step(desk):
-    ticket, after = desk.submit(Create(prompt="long")), desk.submit(Create(prompt="x", seed=7))
+    ticket, after = desk.submit(create("long")), desk.submit(create("x", seed=7))
     while ticket.move < 3:
         time.sleep(0.001)
     at = ticket.move
@@ -93,7 +93,7 @@ def test_a_cancel_is_obeyed_within_one_step(desk):
 
 def test_what_waits_is_cancelled_at_once(desk):
     desk.gate.clear()
-    first, second = desk.submit(Create(prompt="x")), desk.submit(Create(prompt="x", seed=9))
+    first, second = desk.submit(create("x")), desk.submit(create("x", seed=9))
     time.sleep(0.05)
     assert desk.stop(second.id)
     assert second.state == "stopped"
@@ -104,7 +104,7 @@ def test_what_waits_is_cancelled_at_once(desk):
 
 @pytest.mark.parametrize(("prompt", "word"), [("bad", "be good"), ("broken", "by nothing"), ("huge", "enough memory")])
 def test_what_fails_says_why_and_the_next_one_runs(desk, prompt, word, capsys):
-    failed, after = desk.submit(Create(prompt=prompt)), desk.submit(Create(prompt="x"))
+    failed, after = desk.submit(create(prompt)), desk.submit(create("x"))
     assert wait(after).state == "done"
     assert failed.state == "failed"
     assert word in failed.sentence
@@ -114,19 +114,19 @@ def test_what_fails_says_why_and_the_next_one_runs(desk, prompt, word, capsys):
 def test_a_full_desk_refuses(desk):
     desk.gate.clear()
     for k in range(121):
-        desk.submit(Create(prompt="x", seed=k))
+        desk.submit(create("x", seed=k))
         time.sleep(0.05 * (k == 0))  # the first is being worked on
     with pytest.raises(UserError, match="hands full"):
-        desk.submit(Create(prompt="x"))
+        desk.submit(create("x"))
 
 
 def test_what_is_not_allowed_is_never_queued(desk):
     with pytest.raises(UserError):
-        desk.submit(Create(prompt=""))
+        desk.submit(create(" "))
 
 
 def test_closing_stops_what_runs_and_refuses_more(desk):
-    ticket, waiting = desk.submit(Create(prompt="long")), desk.submit(Create(prompt="x"))
+    ticket, waiting = desk.submit(create("long")), desk.submit(create("x"))
     while ticket.move < 1:
         time.sleep(0.001)
     began = time.monotonic()
@@ -134,7 +134,7 @@ def test_closing_stops_what_runs_and_refuses_more(desk):
     assert time.monotonic() - began < 0.5
     assert (ticket.state, waiting.state) == ("stopped", "stopped")
     with pytest.raises(UserError, match="closing"):
-        desk.submit(Create(prompt="x"))
+        desk.submit(create("x"))
 
 
 def test_what_goes_wrong_while_warming_up_stops_nothing():
@@ -145,7 +145,7 @@ def test_what_goes_wrong_while_warming_up_stops_nothing():
         raise OSError("no weights")
 
     desk = Desk(lambda ticket: "item", first=warm)
-    assert wait(desk.submit(Create(prompt="x"))).state == "done"
+    assert wait(desk.submit(create("x"))).state == "done"
     assert done == ["warm"]
     desk.close()
 
@@ -153,7 +153,7 @@ def test_what_goes_wrong_while_warming_up_stops_nothing():
 def test_a_model_that_is_not_on_the_menu_is_refused():
     desk = Desk(lambda ticket: "item", ["oracle"])
     with pytest.raises(UserError, match="it has oracle"):
-        desk.submit(Create(prompt="x", model="/etc"))
+        desk.submit(create("x", model="/etc"))
     desk.close()
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Create
 from duckrabbit.studio.queue.desk import Desk
 from duckrabbit.studio.queue.desks import Desks, devices
 from samples import read
+from studio_forms import create
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def two():
             for _ in range(3):
                 gates[name].wait(10)
                 ticket.step(None)
-            done.append((name, ticket.form.seed))
+            done.append((name, ticket.form.request.seed))
             return "item"
 
         return work
@@ -38,7 +38,7 @@ def two():
 
 
 def form(seed, model="miniature"):
-    return Create(prompt="x", seed=seed, model=model)
+    return create("x", seed=seed, model=model)
 
 
 def until(what, seconds=10):
@@ -62,7 +62,7 @@ def test_each_device_has_a_queue_of_its_own(two):
     two.gates["cuda:0"].set()
     until(lambda: all(t.finished for t in tickets))
     for place, queue in by_place.items():
-        assert [seed for where, seed in two.done if where == place] == [t.form.seed for t in queue]
+        assert [seed for where, seed in two.done if where == place] == [t.form.request.seed for t in queue]
 
 
 def test_the_free_one_is_taken(two):
@@ -126,20 +126,19 @@ def test_devices_are_named_or_found(monkeypatch):
 
 def test_two_desks_make_real_pictures_at_the_same_time(tmp_path, monkeypatch):
     """Two workers in one process, on the oracle: what they make is what one makes."""
-    from duckrabbit.cli.main import app
     from duckrabbit.studio.queue.work import Worker
     from duckrabbit.studio.shelf.shelf import Shelf
 
     shelf = Shelf(tmp_path)
-    wanted = Desks({"": Desk(Worker(app, shelf, "cpu"))})
-    both = Desks({name: Desk(Worker(app, shelf, "cpu"), place=name) for name in ("a", "b")})
-    jobs = [Create(prompt="a red circle", model="oracle", steps=9, seed=k) for k in range(6)]
+    wanted = Desks({"": Desk(Worker(shelf, "cpu"))})
+    both = Desks({name: Desk(Worker(shelf, "cpu"), place=name) for name in ("a", "b")})
+    jobs = [create("a red circle", model="oracle", steps=9, seed=k) for k in range(6)]
     tickets = [[desks.submit(job) for job in jobs] for desks in (wanted, both)]
     until(lambda: all(t.finished for some in tickets for t in some), 60)
     assert {t.place for t in tickets[1]} == {"a", "b"}
     for one, two in zip(*tickets, strict=True):
         assert (one.state, two.state) == ("done", "done"), (one.sentence, two.sentence)
-        name = f"01-seed{one.form.seed}.png"
+        name = f"01-seed{one.form.request.seed}.png"
         assert np.array_equal(read(shelf.file(one.item, name)), read(shelf.file(two.item, name)))
     for desks in (wanted, both):
         desks.close()

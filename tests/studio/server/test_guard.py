@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from duckrabbit.studio.forms.drawings import INPUT
+from duckrabbit.studio.forms.kinds import INPUT
 from studio_server import start
 
 

@@ -3,16 +3,16 @@
 import pytest
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Create
-from duckrabbit.studio.forms.plain import to_plain
+from duckrabbit.studio.forms.plain import to_settings
 from duckrabbit.studio.shelf.shelf import Shelf
+from studio_forms import create
 
 
 def put(shelf, prompt="x"):
     folder = shelf.begin("generate")
     (folder / "01-seed180.png").write_bytes(b"picture")
-    form = Create(prompt=prompt)
-    return shelf.put(folder, {"kind": "generate", "settings": to_plain(form), "command": form.command()})
+    form = create(prompt)
+    return shelf.put(folder, {"kind": "generate", "settings": to_settings(form), "command": form.command()})
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def shelf(tmp_path):
 
 def test_an_item_is_kept_found_and_deleted(shelf):
     item = put(shelf, "a red circle")
-    assert shelf.get(item.id).form == Create(prompt="a red circle")
+    assert shelf.get(item.id).form == create("a red circle")
     assert [i.id for i in Shelf(shelf.folder).items()] == [item.id]
     assert shelf.file(item.id, "01-seed180.png").read_bytes() == b"picture"
     shelf.delete(item.id)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.cli.options import refuse_empty, with_examples
+from duckrabbit.cli.options import with_examples
 from duckrabbit.errors import UserError
+from duckrabbit.tasks.arguments import refuse_empty
 
 if TYPE_CHECKING:
     from duckrabbit.models.model import Card, StageFacts

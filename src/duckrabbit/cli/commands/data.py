@@ -40,8 +40,8 @@ def fetch_data(
     """
     import sys
 
-    from duckrabbit.data.folders import data_folder
     from duckrabbit.data.mnist.fetch import fetch
+    from duckrabbit.folders import data_folder
 
     fetch(name, data_folder(name), local=data_dir, report=typer.echo, progress=sys.stderr.isatty())
 
@@ -85,7 +85,7 @@ def build_drawings(
     from duckrabbit.data.drawings.names import read_subjects
     from duckrabbit.data.drawings.sources import choose_families
     from duckrabbit.data.drawings.sources import families as known
-    from duckrabbit.data.folders import data_folder
+    from duckrabbit.folders import data_folder
 
     if families == "list":
         _tell_families(known().values())

@@ -1,4 +1,4 @@
-"""The commands `evaluate` and `curves`: how good a model is, with intervals, and how its training went."""
+"""The command `evaluate`: how good a model is, with intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duckrabbit.cli.options import find_model, numbers, with_examples
+from duckrabbit.cli.options import numbers, with_examples
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands of this file to `app`."""
-    for function in (evaluate, curves):
-        app.command(help=with_examples(function))(function)
+    """Add the command to `app`."""
+    app.command(help=with_examples(evaluate))(evaluate)
 
 
 def evaluate(
@@ -62,24 +61,23 @@ def evaluate(
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
     from duckrabbit.cli.drawing_scores import Wishes, report
-    from duckrabbit.data.folders import data_folder
     from duckrabbit.evaluation.drawings.judge import SHIPPED
+    from duckrabbit.folders import data_folder
     from duckrabbit.models.load import digits_folder, load
 
-    name = find_model(model)
-    if (digits := digits_folder(name)) is not None:
+    if (digits := digits_folder(model)) is not None:
         if judge or data or stage != 1 or dry_run:
             raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
-        _digits(name, digits, (device, dtype), (guidance_scale, solver, steps), count or 2000, memory, output)
+        _digits(model, digits, (device, dtype), (guidance_scale, solver, steps), count or 2000, memory, output)
         return
-    loaded = load(name, device=device, dtype=dtype)
+    loaded = load(model, device=device, dtype=dtype)
     if stage > len(loaded.stages):
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
     against = data or data_folder("drawings-64")
     eyes = judge or SHIPPED
-    report(loaded, _lies(name), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
+    report(loaded, _lies(model), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
 
 
 Choices = tuple[str, str, str]
@@ -138,38 +136,3 @@ def _lies(name: str) -> Path | None:
 
     source = None if name == "oracle" else find_sources(name, False, None, Hub())[1]
     return source.path if isinstance(source, Folder) else None
-
-
-def curves(
-    models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Names, folders of trained models, or names of runs.")
-    ],
-    out: Annotated[Path | None, typer.Option("--out", help="The folder to write to; a new one by default.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
-) -> None:
-    """Draw how the loss fell while models of digits were trained; of a run that is not finished, so far.
-
-    **Examples**
-
-        duckrabbit curves mnist-class
-        duckrabbit curves mnist-class cs180-class
-    """
-    from duckrabbit.cli.options import Common
-    from duckrabbit.cli.perform import perform
-    from duckrabbit.report.learning import learning
-
-    logs = {name: _log_folder(name) for name in models}
-    perform(Common(out=out, quiet=quiet, command="curves"), [], lambda run: learning(logs))
-
-
-def _log_folder(name: str) -> Path:
-    """The folder with the log of a model's training. Raises UserError where there is none."""
-    from duckrabbit.data.folders import kept_runs, runs_folder
-    from duckrabbit.models.load import digits_folder
-    from duckrabbit.training.run import METRICS
-
-    left = digits_folder(find_model(name))
-    for folder in (digits_folder(name), Path(name).expanduser(), runs_folder() / name, left, kept_runs().get(name)):
-        if folder is not None and (folder / METRICS).is_file() and (folder / METRICS).stat().st_size:
-            return folder
-    raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")

@@ -192,7 +192,7 @@ def train_judge(
         duckrabbit train judge --epochs 20 --start my-judge.safetensors -o better.safetensors
     """
     from duckrabbit.cli.judging import teach_judge
-    from duckrabbit.data.folders import data_folder
+    from duckrabbit.folders import data_folder
 
     teach_judge(common, data or data_folder("drawings-64"), start, families, every)
 

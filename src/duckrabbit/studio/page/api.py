@@ -9,24 +9,27 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from gradio.context import LocalContext
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Form
-from duckrabbit.studio.forms.plain import FORMS, from_plain, to_address
+from duckrabbit.studio.forms.kinds import KINDS, Kind
+from duckrabbit.studio.forms.plain import form_of, settings_of, to_address
 from duckrabbit.studio.queue.asking import CALL
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Item, Shelf
+from duckrabbit.tasks.requests import Request
+from duckrabbit.tasks.spelling import Field
 
 
 def register(desk: Desks, kept: Shelf) -> None:
     """Add the endpoints to the page that is being built."""
-    for form in FORMS.values():
-        gr.api(_maker(desk, kept, form), api_name=form.kind, concurrency_limit=None)
+    for kind in KINDS.values():
+        gr.api(_maker(desk, kept, kind), api_name=kind.name, concurrency_limit=None)
 
     def shelf(most: int = 60) -> list[dict[str, Any]]:
         """What is kept, the newest first."""
@@ -48,19 +51,19 @@ def describe(item: Item) -> dict[str, Any]:
         "title": facts["title"],
         "files": [f"/shelf/{item.id}/{f}" for f in facts["files"] if not f.startswith(("cell-", "strip-"))],
         "settings": {"kind": facts["kind"], **facts["settings"]},
-        "address": to_address(item.form),
+        "address": to_address(facts["kind"], facts["settings"]),
         "command": facts["command"],
         "seconds": facts["seconds"],
         "network_calls": facts["calls"],
     }
 
 
-def _maker(desk: Desks, kept: Shelf, kind: type[Form]) -> Any:
+def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
     """The endpoint of a form: waits its turn, and returns what was made."""
 
     async def make(askers: set[str], **values: Any) -> dict[str, Any]:
         try:
-            ticket = desk.submit(from_plain(kind.kind, values), askers)
+            ticket = desk.submit(form_of(kind.name, values), askers)
         except UserError as error:
             raise gr.Error(str(error), print_exception=False) from None
         try:
@@ -77,30 +80,30 @@ def _maker(desk: Desks, kept: Shelf, kind: type[Form]) -> Any:
         askers = {CALL.get(), str(request.session_hash), str(LocalContext.event_id.get(None))} - {"", "None"}
         return await make(askers, **dict(zip(names, values)))
 
-    hints = get_type_hints(kind)
-    names = [f.name for f in fields(kind)]
+    settings = settings_of(kind.name)
+    names = [f.name for f in settings]
     caller = inspect.Parameter("request", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=gr.Request)
     parameters = [
-        inspect.Parameter(
-            f.name,
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=inspect.Parameter.empty if f.default is MISSING else _plain(f.default),
-            annotation=_api_type(hints[f.name]),
-        )
-        for f in fields(kind)
+        inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=_api_type(f))
+        for f in settings
     ]
-    positional.__name__, positional.__doc__ = kind.kind, kind.__doc__
+    positional.__name__, positional.__doc__ = kind.name, _about(kind.request, settings)
     positional.__signature__ = inspect.Signature([caller, *parameters], return_annotation=dict[str, Any])  # type: ignore[attr-defined]
     positional.__annotations__ = {p.name: p.annotation for p in (caller, *parameters)} | {"return": dict[str, Any]}
     return positional
 
 
-def _api_type(hint: Any) -> Any:
-    return list[str] if hint == tuple[str, ...] else hint
+def _about(request: type[Request], settings: Sequence[Field]) -> str:
+    """What an endpoint makes, and each of its parameters."""
+    told = "\n".join(f"    {f.name}: {f.option.help}" for f in settings)
+    return f"{(request.__doc__ or '').splitlines()[0]}\n\nArgs:\n{told}"
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _api_type(f: Field) -> Any:
+    """A setting's type: numbers with commas between them may be given as a text or as a list of them."""
+    if f.several or f.listed:
+        return (list[f.kind] | f.kind | str | None) if f.listed else list[str] | None  # type: ignore[name-defined]
+    return (str if f.kind is Path else f.kind) | None
 
 
 def _in_words(action: Any) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from duckrabbit.cli.options import find_model
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
 from duckrabbit.models.model import Card
@@ -35,7 +34,7 @@ def menu(chosen: str | None) -> list[Card]:
     from duckrabbit.models.load import digits_folder, load
 
     here = [card for card in cards().values() if is_here(card) and digits_folder(card.name) is None]
-    if chosen is None or digits_folder(find_model(chosen)) is not None:
+    if chosen is None or digits_folder(chosen) is not None:
         return here
     card = load(chosen).card
     named = card if card.name in cards() else replace(card, name=chosen)
@@ -44,12 +43,12 @@ def menu(chosen: str | None) -> list[Card]:
 
 def digit_menu(chosen: str | None) -> list[DigitChoice]:
     """The models of digits: the one that was asked for, those that come with the package, those of finished runs."""
-    from duckrabbit.data.folders import runs_folder
+    from duckrabbit.folders import runs_folder
     from duckrabbit.models.load import digits_folder
 
     runs = sorted(folder.parent.name for folder in runs_folder().glob("*/model"))
     names = [*([chosen] if chosen else []), *cards(), *runs]
-    places = {name: folder for name in names if (folder := digits_folder(find_model(name))) is not None}
+    places = {name: folder for name in names if (folder := digits_folder(name)) is not None}
     choices = [_choice(name, folder) for name, folder in places.items()]
     return [choice for choice in choices if choice is not None]
 

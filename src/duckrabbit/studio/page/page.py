@@ -11,13 +11,13 @@ import gradio as gr
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card
-from duckrabbit.studio.forms.drawings import Form
-from duckrabbit.studio.forms.plain import FORMS, from_address
+from duckrabbit.studio.forms.kinds import KINDS
+from duckrabbit.studio.forms.plain import from_address
 from duckrabbit.studio.page import api, show
 from duckrabbit.studio.page.fields import Builder, Fields
 from duckrabbit.studio.page.making import Making
 from duckrabbit.studio.page.models import DigitChoice
-from duckrabbit.studio.page.starters import ASKED, choices_for, digit_starter, starters
+from duckrabbit.studio.page.starters import ASKED, Settings, choices_for, digit_starter, starters
 from duckrabbit.studio.page.tabs import HINTS, INNER, LAYOUTS, TABS, TRAIN, VERBS
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Shelf
@@ -63,7 +63,7 @@ class Page:
         return blocks.queue(default_concurrency_limit=None, max_size=1000)
 
     def _tab(self, tab: str, opened: Any, model: Any) -> None:
-        kinds = [kind for kind, form in FORMS.items() if form.tab == tab]
+        kinds = [kind.name for kind in KINDS.values() if kind.tab == tab]
         if tab == "digits" and not self.digits:
             gr.HTML(show.lacking(list(TRAIN.values())), elem_classes=["bare"])
         elif len(kinds) == 1:
@@ -88,13 +88,13 @@ class Page:
             with gr.Column(scale=2, min_width=300, elem_classes=["asked"]):
                 if chosen:
                     model = gr.Dropdown([(c.label, c.model) for c in chosen], value=chosen[0].model, label="Model")
-                build = Builder(start, model)
+                build = Builder(kind, start, model)
                 LAYOUTS[kind](build, self.chalk if chosen else self.samples)
                 with gr.Row(elem_classes=["act"]):
                     run = gr.Button(VERBS[kind], variant="primary", elem_id=f"{kind}-run")
                     stop = gr.Button("Cancel", elem_id=f"{kind}-stop", interactive=False, min_width=90)
-                    if FORMS[kind].live:
-                        live = gr.Button("Live", elem_id=f"live-{kind}-{FORMS[kind].live}", elem_classes=["tucked"])
+                    if KINDS[kind].live:
+                        live = gr.Button("Live", elem_id=f"live-{kind}-{KINDS[kind].live}", elem_classes=["tucked"])
             with gr.Column(scale=3, min_width=300, elem_classes=["shown"]):
                 view = gr.HTML(show.EMPTY.format(HINTS[kind]), elem_id=f"{kind}-view", elem_classes=["bare"])
         self.fields[kind] = made = build.done()
@@ -106,7 +106,7 @@ class Page:
         making = Making(self.desk, self.shelf, made)
         run.click(making.make, [*made.components], [view, run, stop], concurrency_limit=None, **HIDDEN)
         stop.click(making.stop, None, None, **HIDDEN)
-        if FORMS[kind].live:
+        if KINDS[kind].live:
             live.click(
                 making.make, [*made.components], [view, run, stop],
                 concurrency_limit=None, trigger_mode="multiple", **HIDDEN,
@@ -116,16 +116,16 @@ class Page:
 
     def _fit_digits(self, kind: str, model: Any, made: Fields, chosen: Sequence[DigitChoice]) -> None:
         """A chosen model of digits brings its own steps and scale, and the digits that it knows."""
-        names = ("guidance_scale", "steps", "digit")
-        fitted = [(name, c) for name, c in zip(made.names, made.components, strict=True) if name in names]
+        names = ("guidance_scale", "steps", "prompts") if kind != "digit_anagram" else ("guidance_scale", "steps")
+        fitted = [k for k, name in enumerate(made.names) if name in names]
 
         def fit(name: str) -> Any:
-            form = digit_starter(kind, next(c for c in chosen if c.model == name), self.chalk)
-            values = [getattr(form, setting) for setting, _ in fitted]
+            start = digit_starter(kind, next(c for c in chosen if c.model == name), self.chalk)
+            values = [made.values(start)[k] for k in fitted]
             return values[0] if len(values) == 1 else values
 
         if fitted:
-            model.input(fit, [model], [component for _, component in fitted], **HIDDEN)
+            model.input(fit, [model], [made.components[k] for k in fitted], **HIDDEN)
 
     def _shelf(self, opened: Any) -> None:
         view = gr.HTML(
@@ -163,15 +163,17 @@ class Page:
             query = [(str(k), str(v)) for k, v in request.query_params.multi_items()]
             make = dict(query).get("make", "")
             card = known.get(dict(query).get("model", ""), self.cards[0])
-            forms = self._forms(card)
-            form = from_address(query, forms)
-            tab = "shelf" if make == "shelf" else form.tab if form else self.begin
+            begins, asked = self._begins(card), from_address(query)
+            kind = asked[0] if asked and asked[0] in begins else ""
+            if asked and kind:
+                begins[kind] |= asked[1]
+            tab = "shelf" if make == "shelf" else KINDS[kind].tab if kind else self.begin
             shelf = show.shelf(self.shelf.items(SHOWN), self.shelf.folder.name) if tab == "shelf" else gr.skip()
             return [
-                *self._values(forms | ({form.kind: form} if form else {}), model),
+                *self._values(begins, model),
                 card.name,
                 gr.Tabs(selected=tab),
-                *(gr.Tabs(selected=form.kind) if form and form.tab == each else gr.skip() for each in inner),
+                *(gr.Tabs(selected=kind) if kind and KINDS[kind].tab == each else gr.skip() for each in inner),
                 shelf,
             ]
 
@@ -179,28 +181,28 @@ class Page:
             return self._refitted(known[name], shown, model)
 
         outputs = [*components, model, tabs, *inner.values(), self.places["shelf"]]
-        places = json.dumps({"": self.begin, "shelf": "shelf"} | {kind: form.tab for kind, form in FORMS.items()})
+        places = json.dumps({"": self.begin, "shelf": "shelf"} | {kind.name: kind.tab for kind in KINDS.values()})
         filled = blocks.load(opening, None, outputs, **HIDDEN)
         filled.then(None, None, None, js=f"() => {{ window.duckrabbit.ready({places}); return []; }}")
         model.input(chosen, [model, *components], components, **HIDDEN)
 
-    def _forms(self, card: Card) -> dict[str, Form]:
+    def _begins(self, card: Card) -> dict[str, Settings]:
         """What every kind begins with."""
         kinds = [kind for kind in self.fields if kind in ASKED]
-        forms = {kind: digit_starter(kind, choices_for(kind, self.digits)[0], self.chalk) for kind in kinds}
-        return starters(card, self.samples) | forms
+        digits = {kind: digit_starter(kind, choices_for(kind, self.digits)[0], self.chalk) for kind in kinds}
+        return starters(card, self.samples) | digits
 
-    def _values(self, forms: dict[str, Form], model: Any) -> list[Any]:
+    def _values(self, begins: dict[str, Settings], model: Any) -> list[Any]:
         values: list[Any] = []
         for kind, made in self.fields.items():
-            pairs = zip(made.components, made.values(forms[kind]), strict=True)
+            pairs = zip(made.components, made.values(begins[kind]), strict=True)
             values += [value for component, value in pairs if component is not model]
         return values
 
     def _refitted(self, card: Card, shown: Sequence[Any], model: Any) -> list[Any]:
         """A chosen model brings its own steps, scale and words; what people have typed or picked stays."""
-        fresh = self._values(self._forms(card), model)
-        every = [self._values(self._forms(each), model) for each in self.cards]
+        fresh = self._values(self._begins(card), model)
+        every = [self._values(self._begins(each), model) for each in self.cards]
         ours = [set(map(json.dumps, column)) for column in zip(*every, strict=True)]
         names = [
             (kind, name)

@@ -145,6 +145,6 @@ def _card(item: Item) -> str:
     return f"""<li data-item="{item.id}">
 <a class="thumb" href="{base}/sheet.png" target="_blank"><img loading="lazy" src="{base}/{first}" alt="{title}"></a>
 <div><h3>{title}</h3><p>{item.form.kind}, {escape(str(facts["model"]))}, {facts["seconds"]:.1f} s, {facts["made"]}</p>
-<p class="actions"><a href="{escape(to_address(item.form))}">Open in its tab</a>
+<p class="actions"><a href="{escape(to_address(item.form.kind, item.facts["settings"]))}">Open in its tab</a>
 <a href="{base}/{record}" target="_blank">Run record</a>
 <button type="button" class="delete" data-item="{item.id}" aria-label="Delete {title}">Delete</button></p></div></li>"""

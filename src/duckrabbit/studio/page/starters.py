@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from duckrabbit.models.model import Card
-from duckrabbit.studio.forms.digits import ALL, ANY, Curves, DigitAnagram, Digits, FromT, OneStep
-from duckrabbit.studio.forms.drawings import Anagram, Create, Denoise, Edit, Form, Hybrid, Inpaint
+from duckrabbit.studio.forms.kinds import DIGITS
 from duckrabbit.studio.page.models import DigitChoice
 
 ASKED: dict[str, tuple[str, ...]] = {
@@ -20,10 +19,14 @@ ASKED: dict[str, tuple[str, ...]] = {
 """What a model of digits has to be told for each kind of form, the best first."""
 
 
-def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Form]:
-    """A form for each kind of a text-to-image model, ready to be run; `samples` are pictures to begin with."""
-    picture = samples[0] if samples else ""
-    shared: dict[str, Any] = {
+Settings = dict[str, Any]
+"""What the fields of a form are filled with, by their names; not always enough to run it."""
+
+
+def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Settings]:
+    """What each kind of form begins with for a text-to-image model; `samples` are pictures to begin with."""
+    picture = samples[0] if samples else None
+    shared: Settings = {
         "model": card.name,
         "guidance_scale": card.guidance_scale,
         "steps": card.steps[0] if card.steps else 30,
@@ -33,15 +36,17 @@ def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Form]:
     pair = cast("Mapping[str, Any]", _many(card, "anagrams", ({"view": "rotate_180", "prompts": ["", ""]},))[-1])
     two = cast("Mapping[str, Any]", _many(card, "hybrids", ({"low": "", "high": ""},))[0])
     there = cast("Mapping[str, Any]", _many(card, "inpaints", ({"prompt": target},))[0])
-    forms: tuple[Form, ...] = (
-        Create(prompt=str(prompts[0]), **shared),
-        Denoise(image=picture, model=card.name),
-        Edit(image=samples[1] if len(samples) > 1 else picture, prompt=target, **shared),
-        Inpaint(image=picture, prompt=str(there.get("prompt", "")), **shared),
-        Anagram(prompts=tuple(pair["prompts"]), views=(str(pair["view"]),), **shared, **_seed(pair)),
-        Hybrid(near=str(two["high"]), far=str(two["low"]), **shared, **_seed(two)),
-    )
-    return {form.kind: form for form in forms}
+    return {
+        "generate": {"prompts": [str(prompts[0])], **shared},
+        "denoise": {"image": picture, "model": card.name, "t": 500},
+        "edit": {
+            "image": samples[1] if len(samples) > 1 else picture, "prompts": [target],
+            "strength": [0.3, 0.45, 0.6, 0.75, 0.9], **shared,
+        },
+        "inpaint": {"image": picture, "prompts": [str(there.get("prompt", ""))], **shared},
+        "anagram": {"prompts": [*pair["prompts"]], "views": [str(pair["view"])], **shared, **_seed(pair)},
+        "hybrid": {"high": str(two["high"]), "low": str(two["low"]), **shared, **_seed(two)},
+    }  # fmt: skip
 
 
 def choices_for(kind: str, choices: Sequence[DigitChoice]) -> list[DigitChoice]:
@@ -49,19 +54,22 @@ def choices_for(kind: str, choices: Sequence[DigitChoice]) -> list[DigitChoice]:
     return [c for told in ASKED[kind] for c in choices if c.told == told and (c.last or kind != "from_t")]
 
 
-def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> Form:
-    """The form of a kind of the Digits tab, ready to be run with a model."""
-    picture = samples[0] if samples else ""
-    shared: dict[str, Any] = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
+def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> Settings:
+    """What a kind of form of the Digits tab begins with for a model."""
+    picture = samples[0] if samples else None
+    shared: Settings = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
     known = choice.told == "class"
-    forms: dict[str, Form] = {
-        "digits": Digits(digit=ALL if known else ANY, count=2 if known else 12, **shared),
-        "one_step": OneStep(image=picture, sigma=choice.sigma, model=choice.model),
-        "from_t": FromT(image=picture, t=choice.last // 2 or 1, steps=choice.steps, model=choice.model),
-        "digit_anagram": DigitAnagram(**{**shared, "guidance_scale": max(4.0, choice.guidance_scale)}),
-        "curves": Curves(model=choice.model),
-    }
-    return forms[kind]
+    begins: dict[str, Settings] = {
+        "digits": {"prompts": [*DIGITS] if known else [], "count": 2 if known else 12, **shared},
+        "one_step": {"image": picture, "sigma": choice.sigma, "model": choice.model},
+        "from_t": {"image": picture, "t": choice.last // 2 or 1, "steps": choice.steps, "model": choice.model},
+        "digit_anagram": {
+            "prompts": ["6", "9"], "views": ["rotate_180"], "count": 4,
+            **shared, "guidance_scale": max(4.0, choice.guidance_scale),
+        },
+        "curves": {"models": [choice.model]},
+    }  # fmt: skip
+    return begins[kind]
 
 
 def _many(card: Card, role: str, default: Sequence[Any]) -> Sequence[Any]:

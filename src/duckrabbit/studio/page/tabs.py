@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import gradio as gr
 
 from duckrabbit.guidance.views.shipped import VIEWS
-from duckrabbit.studio.forms.digits import ALL, ANY, DIGITS
+from duckrabbit.studio.forms.kinds import DIGITS
 from duckrabbit.studio.page.fields import NONE, Builder
 
 VIEW_WORDS = [(name.replace("_", " "), name) for name in VIEWS if name != "identity"]
@@ -15,7 +15,7 @@ VIEW_WORDS = [(name.replace("_", " "), name) for name in VIEWS if name != "ident
 
 def create(build: Builder, samples: Sequence[str]) -> None:
     """A prompt."""
-    build.text("prompt", "What is it a picture of?")
+    build.text("prompts", "What is it a picture of?")
     build.sampling()
 
 
@@ -23,14 +23,14 @@ def denoise(build: Builder, samples: Sequence[str]) -> None:
     """A picture and how noisy it gets."""
     build.picture("image", "The picture", samples)
     build.slider("t", "Noise, t", 1, 990, 1)
-    build.text("prompt", "What is it? (may stay empty)")
+    build.text("prompts", "What is it? (may stay empty)")
     build.sampling(guided=False, count=False)
 
 
 def edit(build: Builder, samples: Sequence[str]) -> None:
     """A picture, and what to make of it."""
     build.picture("image", "The picture", samples)
-    build.text("prompt", "As what should it come back? (may stay empty)")
+    build.text("prompts", "As what should it come back? (may stay empty)")
     build.text("strength", "Strengths, from little (0.1) to all (1)")
     build.sampling()
 
@@ -39,7 +39,7 @@ def inpaint(build: Builder, samples: Sequence[str]) -> None:
     """A picture, its mask, and what to put there."""
     build.picture("image", "Paint over what is to be made anew", samples, mask="mask")
     build.check("invert", "The other way round: keep what is painted, make the rest anew")
-    build.text("prompt", "What should be there?")
+    build.text("prompts", "What should be there?")
     build.sampling()
     with gr.Accordion("RePaint: go back up", open=False), gr.Row(elem_classes=["pair"]):
         build.slider("jump", "Moves back", 1, 20, 1)
@@ -48,7 +48,7 @@ def inpaint(build: Builder, samples: Sequence[str]) -> None:
 
 def anagram(build: Builder, samples: Sequence[str]) -> None:
     """A prompt upright, and one for each further view."""
-    prompts, views = (getattr(build.start, name) for name in ("prompts", "views"))
+    prompts, views = ((build.start.get(name) or []) for name in ("prompts", "views"))
     build.text("prompts", "Upright it is", prompts[0] if prompts else "")
     with gr.Row(elem_classes=["pair", "wide"]):
         view = views[0] if views and views[0] in VIEWS else "rotate_180"
@@ -62,8 +62,8 @@ def anagram(build: Builder, samples: Sequence[str]) -> None:
 
 def hybrid(build: Builder, samples: Sequence[str]) -> None:
     """What it is from near and from afar."""
-    build.text("near", "From near it is")
-    build.text("far", "From afar it is")
+    build.text("high", "From near it is")
+    build.text("low", "From afar it is")
     with gr.Accordion("From afar, a photograph", open=False):
         build.picture("image", "Instead of the second prompt", samples)
     build.slider("sigma", "Blur that parts near from far", 0.5, 6, 0.25)
@@ -72,7 +72,7 @@ def hybrid(build: Builder, samples: Sequence[str]) -> None:
 
 def digits(build: Builder, samples: Sequence[str]) -> None:
     """Which digit, and how many."""
-    build.choice("digit", "Which digit?", (("0 to 9", ALL), ("any", ANY), *DIGITS))
+    build.choice("prompts", "Which digit?", (("0 to 9", "\n".join(DIGITS)), ("any", ""), *DIGITS))
     build.sampling(words=False)
 
 
@@ -88,7 +88,7 @@ def from_t(build: Builder, samples: Sequence[str]) -> None:
     build.picture("image", "Draw a digit", samples)
     build.slider("t", "Noise, t", 1, 298, 1)
     with gr.Row(elem_classes=["pair"]):
-        build.choice("digit", "The network is told", (("nothing", ANY), *DIGITS))
+        build.choice("prompts", "The network is told", (("nothing", ""), *DIGITS))
         build.slider("steps", "Steps", 1, 300, 1)
     build.sampling(guided=False, count=False)
 
@@ -96,9 +96,10 @@ def from_t(build: Builder, samples: Sequence[str]) -> None:
 def digit_anagram(build: Builder, samples: Sequence[str]) -> None:
     """Two digits and the view between them."""
     with gr.Row(elem_classes=["pair"]):
-        build.choice("first", "Upright it is", DIGITS)
-        build.choice("second", "and then", DIGITS)
-    build.choice("view", "through the view", VIEW_WORDS)
+        first, second = build.start["prompts"]
+        build.choice("prompts", "Upright it is", DIGITS, first)
+        build.choice("prompts", "and then", DIGITS, second)
+    build.choice("views", "through the view", VIEW_WORDS)
     build.sampling(words=False)
 
 

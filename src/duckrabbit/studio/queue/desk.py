@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Form
+from duckrabbit.studio.forms.kinds import Form
 
 MOST_WAITING, REMEMBERED = 200, 400
 """More waiting are refused; so many finished tickets are remembered."""
@@ -101,7 +101,7 @@ class Desk:
 
         Raises UserError for what is not allowed, and where too many are waiting.
         """
-        form.arguments()
+        form.check()
         if self._models and form.model not in self._models:
             raise UserError(f"The studio has not the model '{form.model}'; it has {', '.join(self._models)}.")
         with self._change:
@@ -231,4 +231,5 @@ def _finish(ticket: Ticket, state: Literal["done", "failed", "stopped"], sentenc
 
 def _size(form: Form) -> tuple[str, float]:
     """What is alike in time, and how much of it this is."""
-    return f"{form.kind}/{form.model}", float((form.steps or 30) * form.count)
+    steps, count = getattr(form.request, "steps", None) or 30, getattr(form.request, "count", 1)
+    return f"{form.kind}/{form.model}", float((sum(steps) if isinstance(steps, tuple) else steps) * count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.drawings import Form
+from duckrabbit.studio.forms.kinds import Form
 from duckrabbit.studio.queue.desk import Desk, Ticket
 
 

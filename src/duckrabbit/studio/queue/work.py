@@ -5,28 +5,29 @@ from __future__ import annotations
 import io
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 from PIL import Image
 
-from duckrabbit.cli.options import Common
-from duckrabbit.cli.perform import performed_by, runner, write_figure
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
 from duckrabbit.models.digits.model import folder_name
-from duckrabbit.report.figures import Extras, Figure, Run
+from duckrabbit.report.asked import described, figure_of, planned
+from duckrabbit.report.figures import Figure
 from duckrabbit.report.sheet import enlarge
-from duckrabbit.studio.forms.drawings import Form
-from duckrabbit.studio.forms.plain import to_plain
+from duckrabbit.report.write import runner, write_figure
+from duckrabbit.studio.forms.kinds import Form
+from duckrabbit.studio.forms.plain import to_settings
 from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Shelf
+from duckrabbit.tasks.asking import jobs_of
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.pictures import to_pixels, write_png
+from duckrabbit.tasks.requests import Request
 
 EVERY = 0.08
 """Seconds between two previews, at least."""
@@ -35,82 +36,74 @@ SHOWN = 4
 
 
 class Worker:
-    """What a desk does: run the command of a ticket's form, and put what it makes on the shelf."""
+    """What a desk does: run the request of a ticket's form, and put what it makes on the shelf."""
 
-    def __init__(
-        self, commands: typer.Typer, shelf: Shelf, device: str | None = None, dtype: str | None = None
-    ) -> None:
-        self.commands, self.shelf = commands, shelf
-        self.chosen = [part for k, v in (("--device", device), ("--dtype", dtype)) if v for part in (k, v)]
+    def __init__(self, shelf: Shelf, device: str | None = None, dtype: str | None = None) -> None:
+        self.shelf = shelf
+        self.chosen = {name: value for name, value in (("device", device), ("dtype", dtype)) if value}
 
     def __call__(self, ticket: Ticket) -> str:
         """Carry it out; returns the item. Raises UserError, or Stopped within one step of a cancel."""
-        form = ticket.form
+        form, began = ticket.form, time.perf_counter()
+        for name in form.pictures().values():
+            if self.shelf.file("inputs", name) is None:
+                raise UserError("The picture is no longer there; upload it again.")
         folder = self.shelf.begin(form.kind)
         try:
-            arguments = self._arguments(form)
-            for name in filter(None, form.pictures()):
-                if self.shelf.file("inputs", name) is None:
-                    raise UserError("The picture is no longer there; upload it again.")
-            facts: dict[str, Any] = {}
-            with performed_by(_performer(ticket, folder, facts)):
-                _call(self.commands, arguments)
-            facts |= {"kind": form.kind, "settings": to_plain(form), "command": form.command()}
-            facts["made"] = time.strftime("%Y-%m-%d %H:%M:%S")
+            request = self._placed(form)
+            jobs = jobs_of(request)
+            ticket.moves = sum(len(stage.plan) for job, _ in planned(request, jobs) for stage in job.stages)
+            made = figure_of(request, jobs, runner(_watching(ticket), None, folder))
+            write_figure(made, folder)
+            facts = {**_facts(form, made, folder), "seconds": round(time.perf_counter() - began, 2)}
             return self.shelf.put(folder, facts).id
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
     def warm(self, form: Form) -> None:
         """Take one step of a form, and keep nothing: imports are made, weights are loaded."""
+        request: Any = self._placed(form)
+        few = {"steps": (1,) if isinstance(request.steps, tuple) else 1, "count": 1}
+        request = replace(request, **few)
+        figure_of(request, jobs_of(request), runner(lambda job, state: None, None, None))
 
-        def once(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras) -> None:
-            figure(runner(lambda job, state: None, common.micro_batch, None))
-
-        with performed_by(once):
-            _call(self.commands, self._arguments(replace(form, steps=1, count=1)))
-
-    def _arguments(self, form: Form) -> list[str]:
-        """What the command line gets: the form's own, and the device."""
-        command, *rest = form.arguments(f"{self.shelf.inputs}/")
-        return [command, *(self.chosen if form.computes else []), *rest]
-
-
-def _call(commands: typer.Typer, arguments: list[str]) -> None:
-    import click
-
-    try:
-        commands(arguments, standalone_mode=False)
-    except click.UsageError as error:
-        raise UserError(error.format_message()) from None
+    def _placed(self, form: Form) -> Request:
+        """The request with its pictures where the shelf keeps them, on the device of this desk."""
+        places = {name: self.shelf.inputs / picture for name, picture in form.pictures().items()}
+        known = {f.name for f in fields(form.request)}
+        return replace(form.request, **places, **{k: v for k, v in self.chosen.items() if k in known})  # type: ignore[arg-type]
 
 
-def _performer(ticket: Ticket, folder: Path, facts: dict[str, Any]) -> Callable[..., None]:
-    """Runs the figure in `folder`, tells the ticket of every move, and fills `facts`."""
+def _watching(ticket: Ticket) -> Callable[[Job, State], None]:
+    """Tells the ticket of every move, with a picture now and then."""
+    shown = 0.0
 
-    def performer(common: Common, jobs: Sequence[Job], figure: Callable[[Run], Figure], extras: Extras) -> None:
-        ticket.moves = sum(len(stage.plan) for job in jobs for stage in job.stages)
-        began, shown = time.perf_counter(), 0.0
+    def on_move(job: Job, state: State) -> None:
+        nonlocal shown
+        now = time.perf_counter()
+        fresh = now - shown > EVERY
+        shown = now if fresh else shown
+        ticket.step(preview(job, state) if fresh else None)
 
-        def on_move(job: Job, state: State) -> None:
-            nonlocal shown
-            now = time.perf_counter()
-            fresh = now - shown > EVERY
-            shown = now if fresh else shown
-            ticket.step(preview(job, state) if fresh else None)
+    return on_move
 
-        made = figure(runner(on_move, common.micro_batch, folder))
-        write_figure(made, folder, extras)
-        calls = [price for result in made.results for price in cost(result.job)]
-        facts["title"] = ticket.form.title()
-        facts["model"] = made.results[0].job.model.card.name if made.results else folder_name(Path(ticket.form.model))
-        facts["seconds"] = round(time.perf_counter() - began, 2)
-        facts["calls"] = sum(price.calls for price in calls)
-        facts["questions"] = sum(price.pictures for price in calls) * len(common.seeds)
-        facts["rows"] = _cells(made, folder)
-        facts["strips"] = _strips(made, folder)
 
-    return performer
+def _facts(form: Form, made: Figure, folder: Path) -> dict[str, Any]:
+    """What item.json says of what was made."""
+    calls = [price for result in made.results for price in cost(result.job)]
+    counts = [len(result.seeds) for result in made.results for _ in cost(result.job)]
+    return {
+        "kind": form.kind,
+        "settings": to_settings(form),
+        "command": form.command(),
+        "made": time.strftime("%Y-%m-%d %H:%M:%S"),
+        "title": described(form.request),
+        "model": made.results[0].job.model.card.name if made.results else folder_name(Path(form.model)),
+        "calls": sum(price.calls for price in calls),
+        "questions": sum(price.pictures * count for price, count in zip(calls, counts, strict=True)),
+        "rows": _cells(made, folder),
+        "strips": _strips(made, folder),
+    }
 
 
 def preview(job: Job, state: State) -> bytes:

@@ -16,12 +16,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.studio.forms.drawings import Form
+    from duckrabbit.studio.forms.kinds import Form
     from duckrabbit.studio.queue.desk import Desk
     from duckrabbit.studio.shelf.shelf import Shelf
 
@@ -61,8 +59,9 @@ def check(wishes: Wishes) -> None:
 class Studio:
     """The studio as an ASGI application, `app`, with its desk and its shelf. Close it when done."""
 
-    def __init__(self, commands: typer.Typer, wishes: Wishes) -> None:
+    def __init__(self, wishes: Wishes) -> None:
         _settle_gradio(wishes.folder)
+        from duckrabbit.studio.forms.plain import form_of
         from duckrabbit.studio.page.models import digit_menu, menu
         from duckrabbit.studio.page.page import Page
         from duckrabbit.studio.page.starters import starters
@@ -73,9 +72,9 @@ class Studio:
         self.shelf = Shelf(wishes.folder)
         models, digits = menu(wishes.model), digit_menu(wishes.model)
         samples, chalk = _samples(self.shelf)
-        first = starters(models[0], samples)["generate"]
+        first = form_of("generate", starters(models[0], samples)["generate"])
         names = [*(card.name for card in models), *(choice.model for choice in digits)]
-        self.desk = Desks(_desks(commands, self.shelf, wishes, names, first))
+        self.desk = Desks(_desks(self.shelf, wishes, names, first))
         begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
         self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL, self.desk.leave)
@@ -85,13 +84,13 @@ class Studio:
         self.desk.close()
 
 
-def serve(commands: typer.Typer, wishes: Wishes) -> None:
+def serve(wishes: Wishes) -> None:
     """Serve until ctrl-C."""
     import uvicorn
 
     check(wishes)
     listening = listen(wishes.host, wishes.port)
-    studio = Studio(commands, wishes)
+    studio = Studio(wishes)
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
     sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
@@ -134,7 +133,7 @@ def listen(host: str, port: int | None) -> socket.socket:
     )
 
 
-def _desks(commands: typer.Typer, shelf: Shelf, wishes: Wishes, models: Sequence[str], first: Form) -> dict[str, Desk]:
+def _desks(shelf: Shelf, wishes: Wishes, models: Sequence[str], first: Form) -> dict[str, Desk]:
     """A desk for each device; where there is one only, it needs no name."""
     from duckrabbit.studio.queue.desk import Desk
     from duckrabbit.studio.queue.desks import devices
@@ -143,7 +142,7 @@ def _desks(commands: typer.Typer, shelf: Shelf, wishes: Wishes, models: Sequence
     places = devices(wishes.device)
     made = {}
     for place in places:
-        worker = Worker(commands, shelf, place, wishes.dtype)
+        worker = Worker(shelf, place, wishes.dtype)
         name = str(place) if len(places) > 1 else ""
         made[name] = Desk(worker, models, first=partial(worker.warm, first), place=name)
     return made

@@ -18,8 +18,8 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
-from duckrabbit.studio.forms.drawings import INPUT, Form
-from duckrabbit.studio.forms.plain import from_plain
+from duckrabbit.studio.forms.kinds import INPUT, Form
+from duckrabbit.studio.forms.plain import form_of
 
 ITEM = re.compile(r"\d{8}-\d{6}-[a-z_]+-[0-9a-f]{6}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(png|gif|mp4|pdf|json|safetensors)")
@@ -41,7 +41,7 @@ class Item:
     @property
     def form(self) -> Form:
         """The settings it was made with."""
-        return from_plain(self.facts["kind"], self.facts["settings"])
+        return form_of(self.facts["kind"], self.facts["settings"])
 
 
 class Shelf:

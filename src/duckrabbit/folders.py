@@ -13,13 +13,13 @@ KEPT = Path(str(files("duckrabbit").joinpath("assets/kept")))
 def data_folder(name: str) -> Path:
     """Where a data set is kept: $DUCKRABBIT_DATA/NAME, or in the cache folder."""
     chosen = os.environ.get("DUCKRABBIT_DATA")
-    return (Path(chosen) if chosen else _cache() / "data") / name
+    return (Path(chosen) if chosen else cache_folder() / "data") / name
 
 
 def runs_folder() -> Path:
     """Where training runs are kept, a folder each: $DUCKRABBIT_RUNS, or in the cache folder."""
     chosen = os.environ.get("DUCKRABBIT_RUNS")
-    return Path(chosen) if chosen else _cache() / "runs"
+    return Path(chosen) if chosen else cache_folder() / "runs"
 
 
 def kept_runs() -> dict[str, Path]:
@@ -27,7 +27,8 @@ def kept_runs() -> dict[str, Path]:
     return {folder.name: folder for folder in sorted(KEPT.iterdir())}
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where duckrabbit keeps what it can compute again: $DUCKRABBIT_CACHE, or the user's cache folder."""
     if chosen := os.environ.get("DUCKRABBIT_CACHE"):
         return Path(chosen)
     import platformdirs

@@ -1,0 +1,135 @@
+"""What a request shows: its figure, and the runs that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from duckrabbit.errors import UserError
+from duckrabbit.report import figures
+from duckrabbit.report.choosing import anagram_looks, choose, first_stage, hybrid_looks
+from duckrabbit.report.figures import Figure, Run
+from duckrabbit.report.learning import learning
+from duckrabbit.tasks.asking import hole_of, subject_of, times_of, views_of
+from duckrabbit.tasks.job import Job
+from duckrabbit.tasks.pictures import read_picture, resize
+from duckrabbit.tasks.requests import (
+    Anagram,
+    Curves,
+    Denoise,
+    Edit,
+    Generate,
+    Hybrid,
+    Inpaint,
+    Noise,
+    Request,
+    Upscale,
+    prompts_of,
+)
+
+FEW = 5
+"""The most prompts that a list of what was made spells out."""
+Illusions = Callable[[Run, Sequence[int], Mapping[int, str]], Figure]
+
+
+def figure_of(request: Request, jobs: Sequence[Job], run: Run) -> Figure:
+    """Run the jobs of a request (tasks.asking) and lay them out; `run` is how each is run."""
+    figure: Figure = _FIGURES[type(request)](request, jobs, run)
+    return figure
+
+
+def planned(request: Request, jobs: Sequence[Job]) -> list[tuple[Job, int]]:
+    """The jobs that will run, each with its number of pictures. Raises UserError where fewer are tried than kept."""
+    count, tried = getattr(request, "count", 1), getattr(request, "judge", None)
+    if tried is None:
+        return [(job, count) for job in jobs]
+    if tried < count:
+        raise UserError(f"--judge {tried} tries fewer seeds than --count {count} keeps; try more.")
+    return [(first_stage(job), tried) for job in jobs] + [(job, count) for job in jobs if len(job.stages) > 1]
+
+
+def _comparison(request: Generate, jobs: Sequence[Job], run: Run) -> Figure:
+    return figures.comparison(run, jobs, request.seeds, "From pure noise")
+
+
+def _edits(request: Edit, jobs: Sequence[Job], run: Run) -> Figure:
+    subject = subject_of(request)
+    title = f"SDEdit: {subject}" if isinstance(subject, str) else "SDEdit"
+    return figures.edits(run, read_picture(request.image), jobs, request.seeds, title)
+
+
+def _inpainted(request: Inpaint, jobs: Sequence[Job], run: Run) -> Figure:
+    picture, white = hole_of(request)
+    pixels = picture.pixels
+    given = [(pixels, "the picture"), (pixels * (1 - white) + white * 0.5, "grey is made anew")]
+    title = f"Inpainting: {jobs[0].title}"
+    return figures.before_and_after(run, given, jobs[0], request.seeds, title, request.views)
+
+
+def _enlarged(request: Upscale, jobs: Sequence[Job], run: Run) -> Figure:
+    given = [(resize(read_picture(request.image).pixels, jobs[0].model.stages[0].size), "the picture")]
+    return figures.before_and_after(run, given, jobs[0], request.seeds, "Enlarged", request.views)
+
+
+def _forward(request: Noise, jobs: Sequence[Job], run: Run) -> Figure:
+    return figures.forward_process(run, read_picture(request.image), jobs, request.seed)
+
+
+def _denoised(request: Denoise, jobs: Sequence[Job], run: Run) -> Figure:
+    times = times_of(request, jobs[0].model)
+    return figures.denoising(run, read_picture(request.image), jobs, times, request.seed)
+
+
+def _learned(request: Curves, jobs: Sequence[Job], run: Run) -> Figure:
+    return learning(request.models)
+
+
+def _anagram(request: Anagram, jobs: Sequence[Job], run: Run) -> Figure:
+    prompts = views_of(request.prompts, request.views)
+
+    def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
+        return figures.illusion(run, jobs[0], prompts, seeds, "Visual anagram", _extras(request), words)
+
+    return _chosen(request, jobs[0], run, figure, lambda: anagram_looks(jobs[0], prompts))
+
+
+def _hybrid(request: Hybrid, jobs: Sequence[Job], run: Run) -> Figure:
+    far = request.low or (request.image.name if request.image else "")
+
+    def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
+        return figures.near_and_far(run, jobs[0], request.high, far, seeds, "Hybrid image", _extras(request), words)
+
+    return _chosen(request, jobs[0], run, figure, lambda: hybrid_looks(request.high, request.low))
+
+
+def _chosen(request: Anagram | Hybrid, job: Job, run: Run, figure: Illusions, looks: Callable[[], Any]) -> Figure:
+    """The figure of the seeds that were asked for, or of the best of those tried, as the judge reads them."""
+    if request.judge is None:
+        return figure(run, request.seeds, {})
+    tried = replace(request, count=request.judge).seeds
+    choice = choose(run, job, looks(), tried, request.count)
+    return figure(choice.run, choice.seeds, choice.words)
+
+
+def _extras(request: Anagram | Hybrid) -> figures.Extras:
+    return figures.Extras(request.animate, request.print)
+
+
+def described(request: Request) -> str:
+    """A request in its own words, for a list of what was made."""
+    prompts = prompts_of(request)
+    return f"{prompts[0]} to {prompts[-1]}" if len(prompts) > FEW else " | ".join(prompts) or request.verb
+
+
+_FIGURES: dict[type[Request], Any] = {
+    Generate: _comparison,
+    Edit: _edits,
+    Inpaint: _inpainted,
+    Upscale: _enlarged,
+    Noise: _forward,
+    Denoise: _denoised,
+    Anagram: _anagram,
+    Hybrid: _hybrid,
+    Curves: _learned,
+}

@@ -1,0 +1,212 @@
+"""Spelling: requests as plain data and as a command line, and back.
+
+This is the one place where what a person typed, sent or wrote into a file becomes a request. Text is
+read as on the command line wherever it comes from, so `"5,20"` and `[5, 20]` are the same steps.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields
+from functools import lru_cache
+from inspect import get_annotations
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from duckrabbit.errors import UserError
+from duckrabbit.tasks.arguments import refuse_unknown, shown
+from duckrabbit.tasks.requests import REQUESTS, Option, Request
+
+_BOUNDS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of a request: its name, how it is told, its default (MISSING where there is none) and its type.
+
+    `kind` is the type of the value, or of each of several. `several`: any number of them; `listed`:
+    typed as one word with commas, as numbers and choices are (texts are typed one by one instead).
+    """
+
+    name: str
+    option: Option
+    default: Any
+    kind: type
+    choices: tuple[str, ...]
+    several: bool
+    listed: bool
+
+    @property
+    def flag(self) -> str:
+        """What it is typed as; "" where its place says what it is."""
+        return "" if self.option.metavar else self.option.flag or f"--{self.name.replace('_', '-')}"
+
+
+@lru_cache(maxsize=64)
+def fields_of(verb: str) -> tuple[Field, ...]:
+    """The fields of a kind of request by their panels, in each what is its own before what it shares."""
+    kind = REQUESTS[verb]
+    hints = get_type_hints(kind, include_extras=True)
+    made = [_field(f.name, f.default, hints[f.name]) for f in fields(kind)]
+    panels = ["", *dict.fromkeys(f.option.panel for f in made if f.option.panel)]
+    rank = {name: -k for k, base in enumerate(reversed(kind.__mro__)) for name in get_annotations(base)}
+    return tuple(sorted(made, key=lambda f: (panels.index(f.option.panel), not f.option.metavar, rank[f.name])))
+
+
+def _field(name: str, default: Any, hint: Any) -> Field:
+    option = next(extra for extra in hint.__metadata__ if isinstance(extra, Option))
+    bare = _bare(hint)
+    parts = get_args(bare) if get_origin(bare) is tuple else ()
+    element = _bare(parts[0]) if parts else bare
+    choices = get_args(element) if get_origin(element) is Literal else ()
+    kind = str if choices else element
+    several = parts[-1:] == (Ellipsis,)
+    return Field(name, option, default, kind, choices, several, bool(parts) and (kind is not str or bool(choices)))
+
+
+def _bare(hint: Any) -> Any:
+    """A type without what is said about it, and without None."""
+    while get_origin(hint) in (Annotated, Union, UnionType):
+        parts = [part for part in get_args(hint) if part is not NoneType]
+        hint = parts[0]
+    return hint
+
+
+def request_of(verb: str, values: Mapping[str, Any], typed: bool = False) -> Request:
+    """The request of a verb from plain values: of a form, a row of a file, JSON, or (`typed`) a command line.
+
+    Raises UserError, in the words of the command line where it was typed, for a verb or an option
+    that there is not, for one that is missing, and for values that it does not take.
+    """
+    if verb not in REQUESTS:
+        raise UserError(f"There is no request '{verb}'; there is {', '.join(REQUESTS)}.")
+    known = {f.name: f for f in fields_of(verb)}
+    refuse_unknown(values, known)
+    given = {name: value_of(verb, known[name], value, typed) for name, value in values.items()}
+    for name, f in known.items():
+        if f.default is MISSING and name not in given:
+            raise UserError(f"{verb} needs {_named(f, typed)}: {f.option.help[0].lower()}{f.option.help[1:]}")
+    made: Request = REQUESTS[verb](**given)
+    return made
+
+
+def value_of(verb: str, f: Field, value: Any, typed: bool = False) -> Any:
+    """A value that an option of a request takes, read from plain data. Raises UserError for what it does not take."""
+    from pydantic import ValidationError
+
+    try:
+        return _adapters(verb)[f.name].validate_python(_read(f, value, typed))
+    except ValidationError as errors:
+        raise UserError(_sentence(f, errors.errors()[0], typed)) from None
+
+
+@lru_cache(maxsize=16)
+def _adapters(verb: str) -> dict[str, Any]:
+    from pydantic import TypeAdapter
+
+    hints = get_type_hints(REQUESTS[verb], include_extras=True)
+    return {f.name: TypeAdapter(hints[f.name]) for f in fields_of(verb)}
+
+
+def json_schema(verb: str) -> dict[str, Any]:
+    """The JSON schema of a request: names, types, bounds, defaults, and a sentence for each option."""
+    from pydantic import TypeAdapter
+
+    made: dict[str, Any] = TypeAdapter(REQUESTS[verb]).json_schema()
+    return {**made, "additionalProperties": False}
+
+
+def _read(f: Field, value: Any, typed: bool) -> Any:
+    """A value as it is to be validated: comma lists taken apart, paths with their ~ opened."""
+    if f.listed and isinstance(value, str):
+        value = [part.strip() for part in value.split(",")]
+        if f.kind in (int, float) and not all(_is_number(part, f.kind) for part in value):
+            few = "numbers with commas between them, as in 5,20,100" if f.several else "numbers with commas between"
+            raise UserError(f"{_named(f, typed)} takes {few}; not '{','.join(value)}'.")
+    elif (f.listed and not isinstance(value, list | tuple | NoneType)) or (f.several and isinstance(value, str)):
+        value = [value]
+    if f.kind in (int, float) and any(isinstance(v, bool) for v in (value if isinstance(value, list) else [value])):
+        raise UserError(f"{_named(f, typed)} is a number, not {shown(value)}.")
+    if f.kind is Path and isinstance(value, str):
+        return Path(value).expanduser()
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _is_number(text: str, kind: type) -> bool:
+    try:
+        kind(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _named(f: Field, typed: bool) -> str:
+    return f.name if not typed else f.flag or f.option.metavar
+
+
+def _sentence(f: Field, error: Any, typed: bool) -> str:
+    """What pydantic found, in a sentence."""
+    name, given = _named(f, typed), error["input"]
+    given = given if isinstance(given, str) and _is_number(given, float) else shown(given)
+    bounds = [words.format(error["ctx"][key]) for key, words in _BOUNDS.items() if key in error.get("ctx", {})]
+    if f.choices:
+        return f"{name} takes {', '.join(f.choices)}; not {given}."
+    if bounds:
+        return f"{name} is {'a whole number of ' * (f.kind is int)}{bounds[0]}, not {given}."
+    if error["type"] in ("too_short", "too_long", "missing"):
+        return f"{name} takes another number of values, with commas between them; not {given}."
+    what = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}.get(f.kind, "a path")
+    return f"{name} is {what}, not {given}."
+
+
+def to_plain(request: Request) -> dict[str, Any]:
+    """What a request says that is not so by default, as JSON-able data; `request_of` reads it."""
+    return {f.name: _plain(getattr(request, f.name)) for f in _said(request)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return str(value) if isinstance(value, Path) else value
+
+
+def command_of(request: Request) -> str:
+    """The command line that makes the same."""
+    return shlex.join(["duckrabbit", *to_argv(request)])
+
+
+def to_argv(request: Request) -> list[str]:
+    """The arguments of the command: what is typed by flag, then what is known by its place."""
+    places = [w for f in _said(request) if not f.flag for w in _words(f, getattr(request, f.name))]
+    flags = [part for f in _said(request) if f.flag for part in _flagged(f, getattr(request, f.name))]
+    dashes = ["--"] if any(word.startswith("-") for word in places) else []
+    return [request.verb, *flags, *dashes, *places]
+
+
+def _said(request: Request) -> Iterator[Field]:
+    for f in fields_of(request.verb):
+        if f.default is MISSING or getattr(request, f.name) != f.default:
+            yield f
+
+
+def _words(f: Field, value: Any) -> list[str]:
+    if f.listed:
+        return [",".join(_word(v) for v in value)]
+    return [_word(v) for v in value] if f.several else [_word(value)]
+
+
+def _flagged(f: Field, value: Any) -> Iterator[str]:
+    if f.kind is bool:
+        yield f.flag
+        return
+    for word in _words(f, value):
+        yield from [f"{f.flag}={word}"] if word.startswith("-") else [f.flag, word]
+
+
+def _word(value: Any) -> str:
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)
