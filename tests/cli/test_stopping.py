@@ -66,7 +66,7 @@ def test_ctrl_c_before_anything_is_made(cli, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("duckrabbit.cli.options.Common.load", stop)
+    monkeypatch.setattr("duckrabbit.tasks.asking.model_of", stop)
     told = cli("generate", "a cross", "--model", "oracle", "--out", "made")
     assert told.code == 130
     assert "Traceback" not in told.err

@@ -13,8 +13,9 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 import typer
 
 from duckrabbit.errors import UserError
-from duckrabbit.tasks.requests import OUTPUT, REQUESTS, Request
+from duckrabbit.tasks.requests import REQUESTS, Request
 from duckrabbit.tasks.spelling import Field, fields_of
+from duckrabbit.tasks.vocabulary import OUTPUT
 
 T = TypeVar("T", int, float, str)
 _EMPTY = inspect.Parameter.empty

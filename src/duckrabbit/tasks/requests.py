@@ -9,94 +9,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
-from duckrabbit.models.cards import DEFAULT
-
-N = TypeVar("N", int, float)
-MODEL, SAMPLING, OUTPUT = "Model", "Sampling", "Output"
-MOST = 10_000
-"""The most pictures of one request; more is a slip of the finger."""
-
-
-@dataclass(frozen=True)
-class Option:
-    """How people are told of an option, and type it.
-
-    help: a sentence. panel: the heading it stands under; "" for those of the task itself. flag: what
-    it is typed as, its name by default; a `metavar` instead, where its place on the line says what it is.
-    label: its short name on a page.
-    """
-
-    help: str
-    panel: str = ""
-    flag: str = ""
-    metavar: str = ""
-    label: str = ""
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        """The sentence, in the JSON schema."""
-        made: dict[str, Any] = handler(schema)
-        return {**made, "description": self.help}
-
-
-Several = tuple[N, ...]
-"""Numbers, typed with commas between them; several make a comparison. None given is an empty tuple."""
-Prompts = Annotated[
-    tuple[str, ...], Option("What to make; again with --view for an anagram.", flag="--prompt", label="What is it?")
-]
-Views = Annotated[
-    tuple[str, ...],
-    Option("How a further prompt is seen: flip, rotate_90, negate, my_view.py:MyView, ...", flag="--view"),
-]
-Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
-Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
-Steps = Annotated[int | None, Ge(1), Option("Steps of stage I.", SAMPLING)]
-Stage = Annotated[int | None, Ge(1), Option("Stop after this stage; all by default.", SAMPLING)]
-Preset = Annotated[
-    Literal["cs180"] | None, Option("cs180: the course's levels, scale and seed; no clipping.", SAMPLING)
-]
-Judged = Annotated[
-    int | None, Ge(1), Le(MOST), Option("Try so many seeds, and keep the --count that the judge reads best.")
-]
-Films = Annotated[tuple[Literal["mp4", "gif"], ...], Option("Write the way to each view too, as mp4, gif or mp4,gif.")]
-Pages = Annotated[
-    tuple[Literal["pdf", "png"], ...],
-    Option("Write an A4 page to print too, the picture large: pdf, png or pdf,png.", flag="--print"),
-]
-Times = Annotated[
-    Several[float],
-    Option("Times of the model's schedule; its quarters by default, as in 250,500,750.", flag="--t", label="Noise, t"),
-]
-Sigmas = Annotated[
-    Several[float],
-    Option("Instead of --t: the noise on a picture from 0 to 1, as in 0.2,0.5.", label="Noise, sigma"),
-]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What a person asks for. `verb` is the command that it is, and its kind everywhere else."""
-
-    verb: ClassVar[str] = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Made(Request):
-    """What all requests hold by which a model makes pictures."""
-
-    model: Annotated[
-        str, Option("A name (see `duckrabbit models list`), a run, a folder, or a hub id.", MODEL, label="Model")
-    ] = DEFAULT
-    device: Annotated[str | None, Option("cuda, mps or cpu; the best there is by default.", MODEL)] = None
-    seed: Annotated[int, Ge(0), Le(2**64 - 1 - MOST), Option("The first seed.", SAMPLING, label="Seed")] = 180
-
-    @property
-    def seeds(self) -> list[int]:
-        """Consecutive seeds."""
-        return list(range(self.seed, self.seed + getattr(self, "count", 1)))
+from duckrabbit.tasks.vocabulary import (
+    SAMPLING,
+    FromNoise,
+    Illusion,
+    Made,
+    Option,
+    Picture,
+    Preset,
+    Prompts,
+    Request,
+    Sampled,
+    Scale,
+    Several,
+    Sigmas,
+    Stage,
+    Staged,
+    Steps,
+    Times,
+    Views,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,29 +49,6 @@ class Noise(Made):
     image: Picture
     t: Times = ()
     sigma: Sigmas = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampled(Made):
-    """What all requests hold for which a network is asked."""
-
-    prompt_file: Annotated[
-        Path | None, Option("Encoded prompts (see `duckrabbit prompts encode`).", MODEL, flag="--prompts")
-    ] = None
-    dtype: Annotated[str | None, Option("float32, bfloat16 or float16; what suits the device.", MODEL)] = None
-    micro_batch: Annotated[int | None, Ge(1), Option("At most so many pictures in the network at once.", MODEL)] = None
-    negative_prompt: Annotated[str | None, Option("What to be guided away from.", SAMPLING, label="Away from")] = None
-    interval: Annotated[
-        tuple[float, float] | None,
-        Option("Guide only at these noise levels, LOW,HIGH in sigma / alpha; HIGH may be inf.", SAMPLING),
-    ] = None
-    solver: Annotated[
-        str | None,
-        Option("ddpm, ddpm-small, ddpm-large, ddim, ddim:eta=0.5, heun, dpm++ or sde-dpm++.", SAMPLING, label="Solver"),
-    ] = None
-    spacing: Annotated[
-        Literal["leading", "trailing", "linspace"] | None, Option("How the steps are spread.", SAMPLING)
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,20 +73,6 @@ class Denoise(Sampled):
     guidance_scale: Scale = None
     steps: Steps = None
     preset: Preset = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Staged(Sampled):
-    """What all requests hold that may run a second stage."""
-
-    count: Annotated[
-        int, Ge(1), Le(MOST), Option("How many pictures, of consecutive seeds.", SAMPLING, label="Pictures")
-    ] = 1
-    steps_stage2: Annotated[int | None, Ge(1), Option("Steps of stage II.", SAMPLING)] = None
-    guidance_scale_stage2: Annotated[float | None, Option("The guidance scale of stage II.", SAMPLING)] = None
-    noise_level: Annotated[
-        int | None, Ge(0), Option("How much noise stage II takes on the small picture, as a time.", SAMPLING)
-    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,16 +111,6 @@ class Generate(Staged):
     steps: Annotated[
         tuple[Annotated[int, Ge(1)], ...], Option("Steps of stage I; `5,20,100` compares three.", SAMPLING)
     ] = ()
-    stage: Stage = None
-    preset: Preset = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FromNoise(Staged):
-    """What all requests hold that walk through every stage, in one way."""
-
-    guidance_scale: Scale = None
-    steps: Steps = None
     stage: Stage = None
     preset: Preset = None
 
@@ -279,15 +168,6 @@ class Inpaint(FromNoise):
         Literal["renoised", "clean"],
         Option("How known pixels are kept: with each level's noise, or clean, for comparison."),
     ] = "renoised"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Illusion(FromNoise):
-    """What illusions hold besides."""
-
-    animate: Films = ()
-    print: Pages = ()
-    judge: Judged = None
 
 
 @dataclass(frozen=True, kw_only=True)

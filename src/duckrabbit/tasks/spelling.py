@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.arguments import refuse_unknown, shown
-from duckrabbit.tasks.requests import REQUESTS, Option, Request
+from duckrabbit.tasks.requests import REQUESTS, Request
+from duckrabbit.tasks.vocabulary import Option
 
 _BOUNDS = {"ge": "{} or more", "gt": "more than {}", "le": "at most {}", "lt": "less than {}"}
 
