@@ -19,14 +19,12 @@ def _own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(autouse=True)
 def _own_names():
-    """Views that a test defines are gone after it."""
-    from duckrabbit.guidance.views.own import OWN_VIEWS, VIEWS
+    """What a test registers is gone after it."""
+    from duckrabbit.registry import forget
 
-    views, own = dict(VIEWS), dict(OWN_VIEWS)
+    back = forget()
     yield
-    for names, before in ((VIEWS, views), (OWN_VIEWS, own)):
-        names.clear()
-        names.update(before)
+    back()
 
 
 @pytest.fixture(scope="session")

@@ -13,14 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from duckrabbit.cli.options import Output
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
-from duckrabbit.guidance.views.own import define
+from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
 from duckrabbit.tasks import timing as speed
 from duckrabbit.tasks.asking import jobs_of
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
-from duckrabbit.tasks.requests import Request
+from duckrabbit.tasks.requests import Request, own_names
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130
@@ -29,7 +29,8 @@ STOPPED = 130
 
 def perform(request: Request, output: Output) -> None:
     """Carry out a request on the terminal: run it and write its figure; with --dry-run, tell what it would cost."""
-    define(getattr(request, "views", ()))
+    for kind, name in own_names(request):
+        define(kind, name)
     jobs = jobs_of(request)
     plan = planned(request, jobs)
     if output.dry_run:

@@ -28,6 +28,7 @@ from duckrabbit.diffusion.prediction import (
     transition_variance,
 )
 from duckrabbit.errors import UserError
+from duckrabbit.registry import find, table
 
 NoiseSource = Callable[[Tensor, str, int], Tensor]
 """noise(like, purpose, i): standard normal, shaped like `like`; see streams.Noise."""
@@ -172,7 +173,8 @@ class DPMSolverPP2M:
         return Step(_ddim(d, eps, move, self.eta, lambda: noise(x, "step", i)), p, (at, p.x0))
 
 
-SOLVERS: dict[str, Solver] = {
+SOLVERS: dict[str, Solver] = table("solver")
+SOLVERS |= {
     "ddpm": DDPM("learned"),
     "ddpm-small": DDPM("small"),
     "ddpm-large": DDPM("large"),
@@ -189,10 +191,8 @@ def find_solver(spec: str) -> Solver:
 
     Raises UserError for a name or a number that there is not.
     """
-    name, _, numbers = spec.partition(":")
-    if name not in SOLVERS:
-        raise UserError(f"There is no solver '{name}'; there are {', '.join(SOLVERS)}.")
-    solver: Any = SOLVERS[name]
+    name, _, numbers = (spec, "", "") if spec in SOLVERS else spec.partition(":")
+    solver: Any = find("solver", name)
     try:
         given = {key.strip(): float(value) for key, value in (part.split("=") for part in numbers.split(",") if part)}
         return replace(solver, **given) if given else solver  # type: ignore[no-any-return]

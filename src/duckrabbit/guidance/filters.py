@@ -14,8 +14,13 @@ from kornia.filters import gaussian_blur2d
 from torch import Tensor
 
 from duckrabbit.errors import UserError
+from duckrabbit.registry import table
 
 REFERENCE_SIZE = 64
+
+
+Filter = Callable[[Tensor], Tensor]
+"""A linear map of pictures (B, C, H, W) that does not change their size."""
 
 
 @dataclass(frozen=True)
@@ -80,3 +85,6 @@ FILTERS: dict[str, Callable[..., Callable[[Tensor], Tensor]]] = {
     "colour": Colour,
 }
 """Filters by name; a low pass and its high pass, and grey and colour, sum to the picture."""
+
+
+table("filter").update(grey=Grey(), colour=Colour())

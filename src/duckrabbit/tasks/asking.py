@@ -144,7 +144,7 @@ def _anagram(request: Anagram, model: Model) -> list[Job]:
 
 
 def _hybrid(request: Hybrid, model: Model) -> list[Job]:
-    shape: dict[str, Any] = {"image": request.image, "kernel": request.kernel, "sigma": request.sigma}
+    shape: dict[str, Any] = {name: getattr(request, name) for name in ("image", "kernel", "sigma", "filter")}
     return [tasks.hybrid(model, request.low, request.high, **shape, **options_of(request))]
 
 

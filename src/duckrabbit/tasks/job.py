@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
+from duckrabbit.diffusion.constraints import KnownPixels
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Plan
 from duckrabbit.diffusion.prediction import Prediction, Query
 from duckrabbit.diffusion.solvers import Solver
-from duckrabbit.diffusion.trajectory import trajectory
+from duckrabbit.diffusion.trajectory import Constraint, trajectory
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.models.model import Model, StageFacts
 
@@ -49,7 +49,7 @@ class Stage:
     plan: Plan
     solver: Solver
     start: Tensor | None = None
-    constrain: KnownPixels | KnownBand | None = None
+    constrain: Constraint | None = None
     low_res: LowRes | None = None
 
     @property

@@ -2,8 +2,8 @@
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
-with the tensor itself beside. Reading never imports or runs anything: a kind is looked up among the
-ones below, and among the guidances, views and solvers that the program has already defined.
+with the tensor itself beside. What comes from outside the package says from which file. Reading never
+imports or runs anything: a kind is looked up among the ones below, and among what the process has already defined.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance import filters, nodes
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import shipped as views
-from duckrabbit.guidance.views.own import OWN_VIEWS
+from duckrabbit.registry import origin, recall
 from duckrabbit.tasks.job import LowRes, Stage
 
 
@@ -64,7 +64,10 @@ def to_plain(value: object, tensors: dict[str, Tensor]) -> Plain:
         return [to_plain(v, tensors) for v in value]
     if is_dataclass(value) and not isinstance(value, type):
         body = {f.name: to_plain(getattr(value, f.name), tensors) for f in fields(value)}
-        return {"kind": type(value).__name__, **body}
+        cls = type(value)
+        told = origin(cls)
+        own: dict[str, Plain] = {} if told is None else {"from": dict(told)}
+        return {"kind": cls.__name__ if told is None else cls.__qualname__, **own, **body}
     raise UserError(f"{value!r} cannot be written to a record; make it a frozen dataclass.")
 
 
@@ -84,7 +87,7 @@ def from_plain(data: Plain, tensors: Mapping[str, Tensor]) -> object:
     if "kind" not in data and "levels" in data:
         return _plan(data["levels"], data.get("visits"))
     body = dict(data)
-    kind = _kind(str(body.pop("kind", "?")))
+    kind = _kind(str(body.pop("kind", "?")), body.pop("from", None))
     return kind(**{k: from_plain(v, tensors) for k, v in body.items()})
 
 
@@ -130,17 +133,6 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
     return tuple(Move(a, b) for a, b in pairwise(chain))
 
 
-def _kind(name: str) -> type:
-    registered = (*OWN_VIEWS.values(), *(type(solver) for solver in solvers.SOLVERS.values()))
-    own = {k.__name__: k for k in (*registered, *_subclasses(Guidance), *_subclasses(views.PixelView), *_KINDS)}
-    if name not in own:
-        raise UserError(
-            f"The record holds a '{name}', which this program does not know; import the file that defines it, or name "
-            "it: --view FILE.py:NAME for a view, an entry in SOLVERS for a solver."
-        )
-    return own[name]
-
-
-def _subclasses(base: type) -> list[type]:
-    direct: list[type] = base.__subclasses__()
-    return direct + [below for sub in direct for below in _subclasses(sub)]
+def _kind(name: str, told: Plain) -> type:
+    known = {kind.__name__: kind for kind in _KINDS}
+    return known[name] if told is None and name in known else recall(name, told)

@@ -6,20 +6,26 @@ Every option may be left out; the preset answers first, then the model's card, t
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
 from duckrabbit.diffusion.solvers import DDPM, SOLVERS, DPMSolverPP2M, Solver, find_solver
+from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import Clip, Threshold
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, refuse_unknown, shown, text, whole
 
 Preset = Literal["cs180"]
+Times = Callable[[Schedule, int], Sequence[float]]
+"""Times of one's own: (schedule, steps) -> so many times from noise towards the picture."""
+Guide = Callable[[Guidance, Guidance, float], Guidance]
+"""A guidance of one's own: (conditional, unconditional, scale) -> a tree."""
 T = TypeVar("T")
 
 
@@ -30,7 +36,10 @@ class Options(TypedDict, total=False):
     ones. negative_prompt: what to be guided away from; the model's null prompt by default.
     steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5",
     or a solver, as in DDIM(eta=0.5). stage: how many stages to run; all by default. spacing: how the
-    steps are spread. interval: guide only while low < sigma / alpha <= high. noise_level: the time
+    steps are spread, or a function of one's own (schedule, steps) -> times. guidance: instead of
+    classifier-free guidance, a function (conditional, unconditional, scale) -> a guidance tree, or its
+    registered name. constraint: a rule (x, at, noise, i) -> x for every state,
+    or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
     that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
     """
 
@@ -41,7 +50,9 @@ class Options(TypedDict, total=False):
     steps_stage2: int | None
     solver: str | Solver | None
     stage: int | None
-    spacing: Spacing | None
+    spacing: Spacing | Times | None
+    guidance: str | Guide | None
+    constraint: str | Constraint | None
     interval: tuple[float, float] | None
     noise_level: int | None
     preset: Preset | None
@@ -58,7 +69,9 @@ class Settings:
     steps_stage2: int | None
     solver: str | Solver
     stages: int
-    spacing: Spacing | None
+    spacing: str | Times | None
+    guidance: Guide | None
+    constraint: Constraint | None
     interval: tuple[float, float]
     noise_level: int | None
     preset: Preset | None
@@ -89,7 +102,9 @@ def settle(model: Model, options: Options, own: Collection[str] = (), first: int
         steps_stage2,
         _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
         stages,
-        None if spacing is None else cast("Spacing", one_of("spacing", spacing, get_args(Spacing))),
+        spacing if spacing is None or spacing in get_args(Spacing) else _named("schedule", spacing),
+        _named("guidance", options.get("guidance")),
+        _named("constraint", options.get("constraint")),
         _interval(options.get("interval")),
         _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
@@ -104,7 +119,9 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         why = "only one stage runs" if len(model.stages) > 1 else f"{model.card.name} has one stage"
         refuse_idle(options, ("steps_stage2", "guidance_scale_stage2", "noise_level"), why)
     if all(scale_at(settings, k) == 1 for k in range(first, settings.stages)):
-        refuse_idle(options, ("negative_prompt", "interval"), "a guidance scale of 1 is no guidance")
+        refuse_idle(options, ("negative_prompt", "interval", "guidance"), "a guidance scale of 1 is no guidance")
+    if settings.guidance is not None:
+        refuse_idle(options, ("interval",), "a guidance of your own says itself when it guides")
     if all(isinstance(model.stages[k].schedule, FlowSchedule) for k in range(first, settings.stages)):
         refuse_idle(options, ("spacing",), "a flow's steps are spaced in one way only")
     if settings.preset is not None and settings.stages == 1:
@@ -129,7 +146,9 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
         return plan_through(schedule, times, to_clean=False)
     if isinstance(_found(settings.solver), DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
         schedule = _from_lambda(schedule, facts.lambda_min)
-    return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset))
+    if callable(spacing):
+        return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
+    return plan_through(schedule, schedule.times(steps or facts.steps, cast("Spacing", spacing), facts.offset))
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
@@ -164,6 +183,15 @@ def _solver(given: Any) -> str | Solver:
             f"solver is a name ({', '.join(SOLVERS)}) or a solver, as in DDIM(eta=0.5); not {shown(given)}."
         )
     return cast("str | Solver", given)
+
+
+def _named(kind: str, given: Any) -> Any:
+    """Something of one's own, by its registered name or itself. Raises UserError where it is neither."""
+    if isinstance(given, str):
+        return find(kind, given)
+    if given is not None and not callable(given):
+        raise UserError(f"{kind} is a registered name or something to call, not {shown(given)}.")
+    return given
 
 
 def _found(solver: str | Solver) -> Solver:

@@ -44,7 +44,7 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
 def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> None:
     """Raises UserError for an option that a guidance tree makes idle."""
     if isinstance(subject, Guidance):
-        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval")
+        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval", "guidance")
         refuse_idle(options, names, "a guidance tree says itself how it guides")
 
 
@@ -80,6 +80,8 @@ def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidan
     """A prompt with guidance, away from the negative prompt."""
     condition = Prompt(model.condition(prompt))
     null = Prompt(model.condition(settings.negative_prompt))
+    if settings.guidance is not None and scale_at(settings, stage) != 1:
+        return settings.guidance(condition, null, scale_at(settings, stage))
     return CFG(condition, null, scale_at(settings, stage), settings.interval)
 
 

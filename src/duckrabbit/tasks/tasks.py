@@ -14,10 +14,11 @@ from duckrabbit.diffusion.plans import Move, Plan, plan_through, start_at, start
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.filters import LowPass
+from duckrabbit.guidance.filters import Filter, LowPass
 from duckrabbit.guidance.nodes import Bands, Prompt
 from duckrabbit.models.model import Model, StageFacts
-from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
+from duckrabbit.registry import find
+from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, shown, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
@@ -59,15 +60,17 @@ def hybrid(
     image: Source | None = None,
     kernel: int = 33,
     sigma: float = 2.0,
+    filter: str | Filter | None = None,
     **options: Unpack[Options],
 ) -> Job:
     """Low frequencies of one thing, high ones of another: near it is `high`, far it is `low` (1.9).
 
     With `image` the low band is the photograph's, and `low` is None (an inverse problem; Geng et
-    al. 2024, Factorized Diffusion, section 3.4). kernel and sigma are pixels at 64 px.
+    al. 2024, Factorized Diffusion, section 3.4). kernel and sigma are pixels at 64 px; `filter` is a
+    low pass of one's own instead, or its registered name.
     """
-    settings = settle(model, options, ("image", "kernel", "sigma"))
-    band = LowPass(whole("kernel", kernel), number("sigma", sigma))
+    settings = settle(model, options, ("image", "kernel", "sigma", "filter"))
+    band = _low_pass(kernel, sigma, filter)
     if (low is None) == (image is None):
         raise UserError("The low band of a hybrid is either a prompt or a picture; give one of the two.")
     near = subject_trees(model, high, settings, options)
@@ -84,6 +87,17 @@ def hybrid(
 
     job = _cascade(model, near, settings, f"{title_of(high)} | picture", constrain=keep)
     return replace(job, notes=notes_on(picture, _last(job).size))
+
+
+def _low_pass(kernel: int, sigma: float, filter: str | Filter | None) -> Filter:
+    if filter is None:
+        return LowPass(whole("kernel", kernel), number("sigma", sigma))
+    if (kernel, sigma) != (33, 2.0):
+        raise UserError("kernel and sigma would change nothing beside a filter of your own. Leave them out.")
+    found: Filter = find("filter", filter) if isinstance(filter, str) else filter
+    if not callable(found):
+        raise UserError(f"filter is a registered name or something to call, not {shown(filter)}.")
+    return found
 
 
 def edit(
@@ -259,12 +273,14 @@ def _cascade(
     plan: Plan | None = None,
 ) -> Job:
     """All stages from pure noise, each on its own plan (or all on `plan`), the later ones on the result before."""
+    if constrain is not None and settings.constraint is not None:
+        raise UserError("This task keeps what is known by a constraint of its own; leave out yours.")
     stages = []
     for k in range(settings.stages):
         facts = model.stages[k]
         tree = limited(trees(k), facts, settings if k == 0 else replace(settings, preset=None))
         low = None if facts.noising is None else LowRes(_noise_level(facts, settings))
-        keep = None if constrain is None else constrain(facts)
+        keep = settings.constraint if constrain is None else constrain(facts)
         walk = plan or plan_of(facts, settings, k)
         stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
     return Job(model, tuple(stages), title)

@@ -83,7 +83,10 @@ class Made(Request):
     """What all requests hold by which a model makes pictures."""
 
     model: Annotated[
-        str, Option("A name (see `duckrabbit models list`), a run, a folder, or a hub id.", MODEL, label="Model")
+        str,
+        Option(
+            "A name (see `duckrabbit models list`), a run, a folder, a hub id, or FILE.py:NAME.", MODEL, label="Model"
+        ),
     ] = DEFAULT
     device: Annotated[str | None, Option("cuda, mps or cpu; the best there is by default.", MODEL)] = None
     seed: Annotated[int, Ge(0), Le(2**64 - 1 - MOST), Option("The first seed.", SAMPLING, label="Seed")] = 180
@@ -110,11 +113,19 @@ class Sampled(Made):
     ] = None
     solver: Annotated[
         str | None,
-        Option("ddpm, ddpm-small, ddpm-large, ddim, ddim:eta=0.5, heun, dpm++ or sde-dpm++.", SAMPLING, label="Solver"),
+        Option(
+            "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, heun, dpm++, sde-dpm++ or FILE.py:NAME.",
+            SAMPLING,
+            label="Solver",
+        ),
     ] = None
     spacing: Annotated[
-        Literal["leading", "trailing", "linspace"] | None, Option("How the steps are spread.", SAMPLING)
+        str | None, Option("How the steps are spread: leading, trailing, linspace, or FILE.py:NAME.", SAMPLING)
     ] = None
+    guidance: Annotated[
+        str | None, Option("A guidance of your own instead of classifier-free guidance: FILE.py:NAME.", SAMPLING)
+    ] = None
+    constraint: Annotated[str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING)] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,13 +41,15 @@ def check(
     from rich.console import Console
     from rich.table import Table
 
-    from duckrabbit.guidance.views.own import define
     from duckrabbit.guidance.views.shipped import VIEWS, parse_view
     from duckrabbit.models.load import load
+    from duckrabbit.registry import define
     from duckrabbit.tasks.checks import SIZE, check_filters, check_model, check_view
 
     every = not view and model is None
-    define(view or ())
+    for spec in view or ():
+        for part in spec.split("+"):
+            define("view", part.strip())
     views = {spec: parse_view(spec, SIZE) for spec in (view or (VIEWS if every else ()))}
     rows = [row for name, found in views.items() for row in check_view(name, found)]
     if every:

@@ -21,7 +21,9 @@ def replay(
     prompts: Annotated[Path | None, typer.Option(help="Encoded prompts, if the run used a file of them.")] = None,
     device: Annotated[str | None, typer.Option(help="Another device than the record's.")] = None,
     dtype: Annotated[str | None, typer.Option(help="Another dtype than the record's.")] = None,
-    view: Annotated[list[str] | None, typer.Option(help="A view of your own that the run used: FILE.py:NAME.")] = None,
+    own: Annotated[
+        list[str] | None, typer.Option("--own", "--view", help="What is your own that the run used: FILE.py:NAME.")
+    ] = None,
 ) -> None:
     """Run a record again and compare the pictures to the pixel.
 
@@ -31,11 +33,12 @@ def replay(
         duckrabbit replay out/anagram-001/01-seed180.png
     """
     from duckrabbit.cli.perform import progress
-    from duckrabbit.guidance.views.own import define
     from duckrabbit.records.read import read_record
     from duckrabbit.records.replay import replay
+    from duckrabbit.registry import acquaint
 
-    define(view or ())
+    for spec in own or ():
+        acquaint(spec)
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(

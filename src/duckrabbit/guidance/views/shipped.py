@@ -24,6 +24,7 @@ from torch import Tensor
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import between, folded, slid, turned
+from duckrabbit.registry import load_entry_points, table
 
 
 class PixelView(ABC):
@@ -199,7 +200,8 @@ def _pixel_permutation(size: int, grid: int | None = None, seed: int = 0) -> Vie
     return Permute(grid or size, seed)
 
 
-VIEWS: dict[str, Callable[..., View]] = {
+VIEWS: dict[str, Callable[..., View]] = table("view")
+VIEWS |= {
     "identity": Identity,
     "flip_vertical": lambda: Flip(-2),
     "flip_horizontal": lambda: Flip(-1),
@@ -219,9 +221,10 @@ def parse_view(spec: str, size: int = 64) -> View:
     """A view from its name, "flip" or "rotate_90+negate" or "patch_permutation:grid=4,seed=7".
 
     Only names are looked up, and nothing is run: a view of your own, "my_view.py:MyView", is known
-    once `own_views.define` has read its file. `size` is the width of the model's first stage in pixels.
+    once `registry.define` has read its file. `size` is the width of the model's first stage in pixels.
     Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
     """
+    load_entry_points()
     parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
     return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
 

@@ -1,0 +1,194 @@
+"""One registry of what can be named: views, filters, constraints, guidances, solvers, schedules and models.
+
+What the package has is entered where it is defined. One's own is entered by `register`, by an entry
+point of an installed package (group "duckrabbit.views", "duckrabbit.solvers", ...), or, on the command
+line, by "FILE.py:NAME" (`define`). Names are only ever looked up: no record and no web page runs a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from duckrabbit.errors import UserError
+
+T = TypeVar("T")
+METHODS: dict[str, tuple[str, ...]] = {
+    "view": ("__call__", "inverse", "inverse_var_interp"),
+    "filter": ("__call__",),
+    "constraint": ("__call__",),
+    "guidance": ("__call__",),
+    "solver": ("step",),
+    "schedule": ("__call__",),
+    "model": ("condition", "network"),
+}
+"""The kinds of things that can be named, and what each has to be able to do."""
+_NAMED: dict[str, dict[str, Any]] = {kind: {} for kind in METHODS}
+_OWN: dict[tuple[str, str], type] = {}
+"""Classes from outside the package by their qualified name and the hash of their file, for records."""
+
+
+def table(kind: str) -> dict[str, Any]:
+    """What is named of a kind, by name; the package enters its own here. Raises UserError for no kind."""
+    if kind not in _NAMED:
+        raise UserError(f"There is nothing to register as '{kind}'; there is {', '.join(METHODS)}.")
+    return _NAMED[kind]
+
+
+def register(kind: str, name: str) -> Callable[[T], T]:
+    """Give something of one's own a name, by which commands, the studio, records and replay know it.
+
+        @dr.register("view", "swirl")
+        @dataclass(frozen=True)
+        class Swirl(dr.PixelView): ...
+
+    kind: view, filter, constraint, guidance, solver, schedule or model. Raises UserError for another
+    kind, for a name that is taken, and for what lacks a method of its kind.
+    """
+    entries = table(kind)
+    if name in entries:
+        raise UserError(f"There is a {kind} '{name}' already; give yours another name.")
+
+    def decorate(thing: T) -> T:
+        enter(kind, name, thing)
+        return thing
+
+    return decorate
+
+
+def enter(kind: str, name: str, thing: Any) -> None:
+    """Note what a name stands for. Raises UserError where it lacks a method of its kind."""
+    lacks = [m for m in METHODS[kind] if not callable(getattr(thing, m, None))]
+    if lacks:
+        raise UserError(f"{name} is not a {kind}: it has no method {lacks[0]}; see docs/extending.md.")
+    is_class = isinstance(thing, type)
+    if kind == "view":  # made anew for every use, with the options that are typed after its name
+        table(kind)[name] = thing if is_class else lambda: thing
+    else:
+        table(kind)[name] = thing() if is_class and kind in ("filter", "constraint", "solver") else thing
+    remember(thing if isinstance(thing, type) else type(thing))
+
+
+def remember(cls: type) -> None:
+    """Let records find a class from outside the package again."""
+    if (told := origin(cls)) is not None:
+        _OWN[cls.__qualname__, told["sha256"]] = cls
+
+
+def define(kind: str, spec: str) -> None:
+    """Make known "my_view.py:MyView" or "my_package.module:MyView": the file is run, like any program of yours.
+
+    Only a person's own command calls this. A name that there is already is left alone. Raises UserError
+    where the file has no such thing, or it is not of its kind.
+    """
+    place, _, name = spec.rpartition(":")
+    is_place = place.endswith(".py") or "." in place or (bool(place) and find_spec(place) is not None)
+    if spec not in table(kind) and is_place and name.isidentifier():
+        enter(kind, spec, _load(spec))
+
+
+def acquaint(spec: str) -> None:
+    """Let records find what "FILE.py:NAME" or "module:NAME" is, of whatever kind. The file is run, as by `define`."""
+    thing = _load(spec)
+    remember(thing if isinstance(thing, type) else type(thing))
+
+
+def _load(spec: str) -> Any:
+    place, _, name = spec.rpartition(":")
+    try:
+        module = _from_file(place) if place.endswith(".py") else importlib.import_module(place)
+        return getattr(module, name)
+    except Exception as error:  # whatever a file of the user's raises
+        raise UserError(f"{spec} cannot be loaded ({type(error).__name__}: {error}).") from None
+
+
+def find(kind: str, name: str) -> Any:
+    """What a name stands for. Raises UserError, with the names that there are, for an unknown one."""
+    load_entry_points()
+    entries = table(kind)
+    if name not in entries:
+        known = ", ".join(entries) or "none yet"
+        raise UserError(f"There is no {kind} '{name}'; there is {known}, or your own as FILE.py:NAME.")
+    return entries[name]
+
+
+@lru_cache(maxsize=1)
+def load_entry_points() -> None:
+    """Enter what installed packages offer, once."""
+    for kind in METHODS:
+        for point in entry_points(group=f"duckrabbit.{kind}s"):
+            if point.name not in _NAMED[kind]:
+                enter(kind, point.name, point.load())
+
+
+def origin(cls: type) -> dict[str, str] | None:
+    """Where a class from outside the package comes from: its module, file name and the file's sha256; else None."""
+    if cls.__module__.split(".")[0] == "duckrabbit":
+        return None
+    try:
+        path = Path(inspect.getfile(cls))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except (OSError, TypeError):
+        return {"module": cls.__module__, "file": "", "sha256": ""}
+    return {"module": cls.__module__, "file": path.name, "sha256": digest}
+
+
+def recall(qualname: str, told: Any) -> type:
+    """The class that a record names, of those that this process has. Raises UserError where it has none."""
+    told = told if isinstance(told, dict) else {}
+    known = _OWN.get((qualname, str(told.get("sha256"))))
+    if known is not None:
+        return known
+    found: Any = sys.modules.get(str(told.get("module")))
+    for part in qualname.split("."):
+        found = getattr(found, part, None)
+    if isinstance(found, type) and origin(found) == told:
+        return found
+    place = f"{told.get('file') or 'FILE.py'}:{qualname}"
+    changed = any(name == qualname for name, _ in _OWN)
+    why = "has changed since" if changed else "this program does not know"
+    raise UserError(f"The record holds a '{qualname}', which {why}; name the file as it was: --own {place}.")
+
+
+def forget(kinds: Iterable[str] = METHODS) -> Callable[[], None]:
+    """A function that puts the registry back to what it is now, for tests and notebooks."""
+    kept, own = {kind: dict(_NAMED[kind]) for kind in kinds}, dict(_OWN)
+
+    def back() -> None:
+        for kind, entries in kept.items():
+            _NAMED[kind].clear()
+            _NAMED[kind].update(entries)
+        _OWN.clear()
+        _OWN.update(own)
+
+    return back
+
+
+def _from_file(place: str) -> ModuleType:
+    path = Path(place).expanduser().resolve()
+    if not path.is_file():
+        raise UserError(f"there is no file {place}")
+    return _run_file(path, path.read_bytes())
+
+
+@lru_cache(maxsize=64)
+def _run_file(path: Path, text: bytes) -> ModuleType:
+    """The module in a file, run once as long as its text stays, so that its classes equal themselves."""
+    name = f"duckrabbit_own_{path.stem}_{hashlib.sha256(text).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
