@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import nan
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.prediction import Network, Query, View
+from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
-from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate
+from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate, parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.networks.enlarge import enlarge
+from duckrabbit.tasks.arguments import shown
 
 SIZE = 64
 """The width at which views and filters are checked; resolution is checked from 4 x that."""
@@ -35,6 +38,25 @@ class Row:
     def holds(self) -> bool:
         """Whether the law holds; NaN breaks every law."""
         return self.deviation <= self.tolerance
+
+
+def check(thing: object) -> list[Row]:
+    """The laws that a view, a filter or a model has to keep, as values: which, how far off, whether it holds.
+
+        assert all(row.holds for row in dr.check(MyView()))
+
+    A view is checked by name or itself. Raises UserError for what is none of them.
+    """
+    if isinstance(thing, str):
+        return check_view(thing, parse_view(thing, SIZE))
+    if callable(getattr(thing, "inverse", None)):
+        return check_view(type(thing).__name__, cast("View", thing))
+    if hasattr(thing, "stages") and hasattr(thing, "network"):
+        return check_model(cast("Model", thing), [], [])
+    if callable(thing):
+        x, y = _picture(SIZE, 0), _picture(SIZE, 1)
+        return [_row(type(thing).__name__, "linearity", laws.linearity, thing, x, y)]
+    raise UserError(f"What can be checked is a view, a filter or a model, not {shown(thing)}.")
 
 
 def check_view(name: str, view: View) -> list[Row]:

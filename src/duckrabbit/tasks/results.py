@@ -6,18 +6,22 @@ the tensors it names (input pictures, masks) in a .safetensors file.
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import io
 import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from html import escape
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 from safetensors.torch import save
 from torch import Tensor
 
@@ -30,9 +34,34 @@ from duckrabbit.tasks.plain import to_plain
 
 FORMAT = 1
 CHUNK = "duckrabbit"
+SHOWN = 16
+"""So many pictures of a result a notebook shows."""
 LOCAL = "local"
 """The source of a model that lay in a folder: its path is nobody's business, and would not hold elsewhere."""
 _PACKAGES = ("torch", "diffusers", "transformers", "numpy")
+
+
+@dataclass(frozen=True, eq=False)
+class Made:
+    """One picture of a result: `pixels` uint8 (H, W, 3), what it was to be, and its seed. A notebook shows it."""
+
+    pixels: Tensor
+    prompt: str
+    seed: int
+
+    @property
+    def pil(self) -> Image.Image:
+        """The picture as a PIL image."""
+        return Image.fromarray(self.pixels.numpy())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """The picture as NumPy takes it: uint8 (H, W, 3)."""
+        return np.array(self.pixels.numpy(), dtype=dtype, copy=copy)
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        self.pil.save(buffer, format="PNG")
+        return buffer.getvalue()
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +92,35 @@ class Result:
         """The pictures (B, C, H, W), 0 black to 1 white, clipped there."""
         low, high = value_range(self.job)
         return ((self.images - low) / (high - low)).clamp(0, 1)
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.seeds)
+
+    def __getitem__(self, index: int) -> Made:
+        """The picture of the seed at `index`."""
+        return Made(self.pixels[index], self.job.title, self.seeds[index])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """All pictures as NumPy takes them: uint8 (B, H, W, 3)."""
+        return np.array(self.pixels.numpy(), dtype=dtype, copy=copy)
+
+    def __repr__(self) -> str:
+        """What it is, and not its numbers."""
+        size = " x ".join(map(str, self.images.shape[-2:]))
+        return f"Result({self.job.title!r}, seeds {list(self.seeds)}, {size} px, {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        shown = [
+            (made.seed, base64.b64encode(made._repr_png_()).decode()) for made in (self[k] for k in range(len(self)))
+        ]
+        cells = "".join(
+            f'<figure style="display:inline-block;margin:4px"><img width="192" style="image-rendering:pixelated" '
+            f'src="data:image/png;base64,{data}"><figcaption>seed {seed}</figcaption></figure>'
+            for seed, data in shown[:SHOWN]
+        )
+        more = f"<p>and {len(shown) - SHOWN} more</p>" if len(shown) > SHOWN else ""
+        return f"<p>{escape(self.job.title)}</p>{cells}{more}"
 
     @property
     def record(self) -> dict[str, Any]:

@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
+from typing import Unpack
 
 import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
-from duckrabbit.diffusion.prediction import Prediction, Query
+from duckrabbit.diffusion.prediction import Condition, Denoiser, Prediction, Query
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -22,6 +23,9 @@ from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.results import Result, described
+from duckrabbit.tasks.settings import Options
+from duckrabbit.tasks.subjects import Subject
+from duckrabbit.tasks.tasks import generate
 
 OnState = Callable[[int, State], None]
 """on_state(position of the stage in the job, state): called after every move."""
@@ -49,11 +53,11 @@ def run(
     made: list[Tensor] = []
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
-        job.model.prepare(sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str))
+        job.model.prepare(_conditions(job))
         times = [time.perf_counter()]
         for position, stage in enumerate(job.stages):
             previous = made[-1] if made else None
-            for state in _finite(walk(job.model, stage, seeds, previous, micro_batch), stage):
+            for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
                 if on_state is not None:
                     on_state(position, state)
             made.append(state.x)
@@ -75,7 +79,44 @@ def run_all(
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
 
-def walk(
+def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | None = None) -> Iterator[State]:
+    """`run` as a generator: every state of every stage, as it is made; look, and stop when you like.
+
+        for state in dr.walk(job, seeds=7):
+            print(state.at.t, float(state.x.std()))
+
+    What `run` makes is the last state of the last stage, known pixels put back. Raises UserError as `run` does.
+    """
+    seeds = seeds_of(seeds)
+    described(job, {})
+    previous = None
+    with getattr(job.model, "turn", nullcontext)():
+        job.model.prepare(_conditions(job))
+        for stage in job.stages:
+            for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+                yield state
+            previous = state.x
+
+
+def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) -> Denoiser:
+    """The model as one function (x, level) -> Prediction, guided as a task would guide it: the waist of everything.
+
+        denoise = dr.denoiser(model, "a cat", guidance_scale=7)
+        x0 = denoise(x, model.stages[0].schedule.level(500)).x0
+
+    x (B, C, H, W) lies in the range of the model's first stage, at the level's noise. Raises UserError as tasks do.
+    """
+    options["stage"] = 1
+    tree = generate(model, subject, **options).stages[0].guidance
+    model.prepare(sorted(set(conditions_of(tree)), key=str))
+    return lower(tree, model.network(0))
+
+
+def _conditions(job: Job) -> list[Condition]:
+    return sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
+
+
+def walk_stage(
     model: Model,
     stage: Stage,
     seeds: tuple[int, ...],

@@ -16,12 +16,13 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
+from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.arguments import refuse_idle, shown, text
 from duckrabbit.tasks.settings import Settings, scale_at
 
-Subject = str | Mapping[str | View, str] | Mapping[str, str] | Guidance
-"""A prompt; {view: prompt, ...} for an anagram, a view by its name or itself; or a guidance tree."""
+Subject = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
+"""A prompt; a label, of a model of digits; {view: prompt, ...}, a view by its name or itself; or a guidance tree."""
 
 Trees = Callable[[int], Guidance]
 """The guidance of each stage, by its index."""
@@ -31,9 +32,12 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
     """What `subject` asks each stage. Raises UserError for what is no subject, and for options idle with it."""
     refuse_beside(subject, options)
     if isinstance(subject, Guidance):
-        return lambda stage: subject
+        tree = subject
+        return lambda stage: tree
     if isinstance(subject, Mapping):
         return partial(_anagram_tree, model, _views_of(model, subject), settings)
+    if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(model, DigitsModel):
+        subject = str(subject)
     if not isinstance(subject, str):
         raise UserError(
             f"What a picture is to be of is a prompt, {{view: prompt, ...}} or a guidance tree, not {shown(subject)}."
@@ -87,6 +91,6 @@ def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidan
 
 def title_of(subject: Subject) -> str:
     """A subject in a few words, for captions."""
-    if isinstance(subject, str):
-        return subject or "no prompt"
+    if isinstance(subject, str | int):
+        return str(subject) or "no prompt"
     return " | ".join(subject.values()) if isinstance(subject, Mapping) else type(subject).__name__

@@ -1,0 +1,117 @@
+from .diffusion.constraints import KnownBand, KnownPixels
+from .diffusion.levels import CLEAN, DiscreteSchedule, FlowSchedule, NoiseLevel, Schedule, add_noise
+from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
+from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
+from .diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Memory, Solver, Step
+from .diffusion.streams import Noise
+from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
+from .errors import UserError
+from .evaluation.classical import best_gaussian_blur, best_median
+from .evaluation.evaluate import evaluate
+from .evaluation.metrics import psnr
+from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
+from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from .guidance.tree import Ask, Guidance, ask_all, lower
+from .guidance.views.shipped import VIEWS, PixelView, parse_view
+from .models.load import load
+from .models.model import Card, Limiter, Model, StageFacts
+from .records.replay import replay
+from .registry import register
+from .tasks.checks import check
+from .tasks.job import Job, Stage, cost
+from .tasks.masks import as_mask
+from .tasks.pictures import as_picture
+from .tasks.results import Result
+from .tasks.run import denoiser, run, run_all, walk
+from .tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
+from .training.digits.train import train
+
+__version__: str
+__all__ = [
+    "CFG",
+    "CLEAN",
+    "DDIM",
+    "DDPM",
+    "SOLVERS",
+    "VIEWS",
+    "Ask",
+    "Bands",
+    "Card",
+    "Clip",
+    "Colour",
+    "Condition",
+    "Constraint",
+    "DPMSolverPP2M",
+    "Denoiser",
+    "DiscreteSchedule",
+    "Filter",
+    "FlowSchedule",
+    "Grey",
+    "Guidance",
+    "Heun",
+    "HighPass",
+    "Job",
+    "KnownBand",
+    "KnownPixels",
+    "Limiter",
+    "LowPass",
+    "Masked",
+    "Mean",
+    "Memory",
+    "Model",
+    "Move",
+    "Network",
+    "Noise",
+    "NoiseLevel",
+    "NoiseSource",
+    "PixelView",
+    "Plan",
+    "Prediction",
+    "Prompt",
+    "Query",
+    "Result",
+    "Schedule",
+    "Solver",
+    "Stage",
+    "StageFacts",
+    "State",
+    "Step",
+    "Threshold",
+    "UserError",
+    "View",
+    "Viewed",
+    "Weighted",
+    "add_noise",
+    "anagram",
+    "as_mask",
+    "as_picture",
+    "ask_all",
+    "best_gaussian_blur",
+    "best_median",
+    "check",
+    "cost",
+    "course_times",
+    "denoise",
+    "denoiser",
+    "edit",
+    "evaluate",
+    "generate",
+    "hybrid",
+    "inpaint",
+    "load",
+    "lower",
+    "noise",
+    "parse_view",
+    "plan_through",
+    "psnr",
+    "register",
+    "replay",
+    "run",
+    "run_all",
+    "start_at",
+    "time_travel",
+    "train",
+    "trajectory",
+    "upscale",
+    "walk",
+]
