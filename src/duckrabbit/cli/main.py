@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from duckrabbit.cli.commands import catalogue, checking, data, evaluate, replaying, requests, train
-from duckrabbit.errors import UserError
+from duckrabbit.errors import UserError, lacks_memory
 from duckrabbit.gallery import command as gallery
 from duckrabbit.studio import command as studio
 
@@ -56,9 +56,6 @@ def _root(
 ) -> None: ...
 
 
-_MEMORY = ("out of memory", "allocate memory", "not enough memory")
-
-
 def main() -> None:
     """Run a command. What the user can mend is told in a sentence, with exit code 2."""
     try:
@@ -70,7 +67,7 @@ def main() -> None:
     except OSError as error:
         _complain(f"{error.filename or 'A file'} cannot be used: {error.strerror or error}.")
     except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(words in str(error).lower() for words in _MEMORY):
+        if not lacks_memory(error):
             raise
         _complain(
             "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or a smaller model."

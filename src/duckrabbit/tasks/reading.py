@@ -6,9 +6,11 @@ RGBA where it is transparent, or F with greys in [0, 1] where it had more than 8
 
 from __future__ import annotations
 
+import io
 import threading
 import warnings
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
@@ -61,9 +63,19 @@ def open_picture(path: str | Path, name: str | None = None, most: int = MAX_PIXE
     name = name or str(path)
     if not path.is_file():
         raise UserError(f"{path} is a folder, not a picture." if path.is_dir() else f"There is no picture {path}.")
+    try:
+        with path.open("rb") as file:
+            return decode_picture(file, name, most)
+    except PermissionError:
+        raise UserError(f"{name} cannot be read: permission denied.") from None
+
+
+def decode_picture(content: bytes | IO[bytes], name: str, most: int = MAX_PIXELS) -> Image.Image:
+    """The picture whose file is `content`, as `open_picture` reads one. Raises UserError for what cannot be read."""
+    file = io.BytesIO(content) if isinstance(content, bytes) else content
     with _pillow, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of small damages, which are read over
-        return _guarded(path, name, most)
+        return _guarded(file, name, most)
 
 
 def standard(image: Image.Image) -> Image.Image:
@@ -95,21 +107,19 @@ _pillow = threading.Lock()
 """Pillow's limits are the process's; a studio decodes in several threads."""
 
 
-def _guarded(path: Path, name: str, most: int) -> Image.Image:
+def _guarded(file: IO[bytes], name: str, most: int) -> Image.Image:
     """The picture, with every failure as a sentence, and Pillow's own limits as they were."""
     limit, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     kind = None
     try:
-        kind = _kind(path)
+        kind = _kind(file)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
-        return _heic(path, name, most) if kind == "HEIC" else _decoded(path, name, most)
+        return _heic(file, name, most) if kind == "HEIC" else _decoded(file, name, most)
     except UserError:
         raise
     except UnidentifiedImageError:
         what = f": it is of the kind {kind}" if kind else ""
         raise UserError(f"{name} is not a picture that can be read{what}. {WORK}") from None
-    except PermissionError:
-        raise UserError(f"{name} cannot be read: permission denied.") from None
     except Exception as error:  # decoders raise whatever their format makes them
         why = f"{kind}: {error}" if kind else str(error)
         raise UserError(f"{name} is not a picture that can be read ({why}). {WORK}") from None
@@ -118,10 +128,10 @@ def _guarded(path: Path, name: str, most: int) -> Image.Image:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
-def _decoded(path: Path, name: str, most: int) -> Image.Image:
+def _decoded(file: IO[bytes], name: str, most: int) -> Image.Image:
     Image.init()
     Image.MAX_IMAGE_PIXELS = None  # our own check speaks first
-    with Image.open(path, formats=[known for known in FORMATS if known in Image.OPEN]) as image:
+    with Image.open(file, formats=[known for known in FORMATS if known in Image.OPEN]) as image:
         check_size(*image.size, name, most)
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a phone's JPEG with a preview or depth map behind it
@@ -132,7 +142,7 @@ def _decoded(path: Path, name: str, most: int) -> Image.Image:
         return standard(image)
 
 
-def _heic(path: Path, name: str, most: int) -> Image.Image:
+def _heic(file: IO[bytes], name: str, most: int) -> Image.Image:
     """A phone's HEIC, which Pillow does not read by itself."""
     try:
         import pillow_heif
@@ -141,16 +151,16 @@ def _heic(path: Path, name: str, most: int) -> Image.Image:
             f"{name} is a HEIC picture, as phones take them. To read it: pip install 'duckrabbit[heic]'. "
             "Or save it as JPEG."
         ) from None
-    file = pillow_heif.open_heif(path, convert_hdr_to_8bit=True)
-    width, height = file.size
+    found = pillow_heif.open_heif(file, convert_hdr_to_8bit=True)
+    width, height = found.size
     check_size(width, height, name, most)
-    return standard(file.to_pillow())
+    return standard(found.to_pillow())
 
 
-def _kind(path: Path) -> str | None:
+def _kind(file: IO[bytes]) -> str | None:
     """What a file is by its first bytes, of the kinds that need a word of their own; else None."""
-    with path.open("rb") as file:
-        head = file.read(256)
+    head = file.read(256)
+    file.seek(0)
     if head[4:8] == b"ftyp":
         told = head[8 : max(12, int.from_bytes(head[:4], "big"))]
         brands = {told[k : k + 4] for k in range(0, len(told), 4)}

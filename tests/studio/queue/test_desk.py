@@ -35,6 +35,10 @@ def desk():
                 raise ZeroDivisionError("by nothing")
             if ticket.form.request.prompts[0] == "huge":
                 raise RuntimeError("CUDA out of memory")
+            if ticket.form.request.prompts[0] == "odd":
+                raise RuntimeError("unsupported memory format option Preserve")
+            if ticket.form.request.prompts[0] == "gone":
+                raise OSError(28, "No space left on the memory card")
             for _ in range(50 if ticket.form.request.prompts[0] == "long" else 2):
                 time.sleep(0.02 if ticket.form.request.prompts[0] == "long" else 0)
                 ticket.step(None)
@@ -102,13 +106,19 @@ def test_what_waits_is_cancelled_at_once(desk):
     assert desk.done == [180]
 
 
-@pytest.mark.parametrize(("prompt", "word"), [("bad", "be good"), ("broken", "by nothing"), ("huge", "enough memory")])
+WRONG = [
+    ("bad", "be good"), ("broken", "by nothing"), ("huge", "enough memory"), ("odd", "memory format"),
+    ("gone", "No space left"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("prompt", "word"), WRONG)
 def test_what_fails_says_why_and_the_next_one_runs(desk, prompt, word, capsys):
     failed, after = desk.submit(create(prompt)), desk.submit(create("x"))
     assert wait(after).state == "done"
     assert failed.state == "failed"
     assert word in failed.sentence
-    assert ("Traceback" in capsys.readouterr().err) == (prompt == "broken")
+    assert ("Traceback" in capsys.readouterr().err) == (prompt in ("broken", "odd", "gone"))
 
 
 def test_a_full_desk_refuses(desk):

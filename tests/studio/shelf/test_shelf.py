@@ -1,11 +1,20 @@
 """The shelf: what is kept, and that no other path can be meant."""
 
+import io
+import os
+import threading
+import time
+
 import pytest
+from PIL import Image
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.forms.plain import to_settings
+from duckrabbit.studio.forms.plain import form_of, to_settings
+from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Shelf
+from duckrabbit.studio.shelf.uploads import take
 from studio_forms import create
+from studio_server import start
 
 
 def put(shelf, prompt="x"):
@@ -67,3 +76,60 @@ def test_damaged_items_are_left_out(shelf):
     good, bad = put(shelf), put(shelf)
     (shelf.folder / bad.id / "item.json").write_text("{")
     assert [i.id for i in shelf.items()] == [good.id]
+
+
+def given(shelf, shade):
+    """The name of an uploaded picture, all of one shade."""
+    buffer = io.BytesIO()
+    Image.new("L", (16, 16), shade).save(buffer, format="PNG")
+    return take(shelf, buffer.getvalue()).name
+
+
+def test_room_is_made_for_new_pictures_but_not_of_those_that_are_needed(shelf, monkeypatch):
+    monkeypatch.setattr("duckrabbit.studio.shelf.shelf.MOST_INPUTS", 3)
+    needed = [given(shelf, shade) for shade in (1, 2)]
+    shelf.needed = lambda: needed
+    names = []
+    for shade in range(10, 17):
+        names.append(given(shelf, shade))
+        os.utime(shelf.inputs / names[-1], (shade, shade))  # as long ago as its shade says
+    again = given(shelf, 14)
+    assert again == names[4]
+    names.append(given(shelf, 17))
+    assert {p.name for p in shelf.inputs.iterdir()} == {*needed, again, names[-2], names[-1]}
+
+
+def test_a_studio_keeps_its_own_pictures_and_those_of_jobs_that_wait(tmp_path, monkeypatch):
+    monkeypatch.setattr("duckrabbit.studio.shelf.shelf.MOST_INPUTS", 2)
+    go = threading.Event()
+    monkeypatch.setattr(Ticket, "step", lambda ticket, preview: go.wait(30))
+    running = start(tmp_path)
+    try:
+        own = {p.name for p in running.shelf.inputs.iterdir()}
+        asked = given(running.shelf, 7)
+        tickets = [
+            running.desk.submit(form_of("denoise", {"image": name, "model": "oracle"}))
+            for name in (sorted(own)[0], asked)
+        ]
+        later = [given(running.shelf, shade) for shade in range(20, 26)]
+        assert {p.name for p in running.shelf.inputs.iterdir()} == {*own, asked, *later[-2:]}
+        go.set()
+        while not all(ticket.finished for ticket in tickets):
+            time.sleep(0.02)
+        assert [ticket.state for ticket in tickets] == ["done", "done"]
+        given(running.shelf, 30)
+        assert asked not in {p.name for p in running.shelf.inputs.iterdir()}
+    finally:
+        go.set()
+        running.end()
+
+
+def test_what_cannot_be_deleted_says_why(shelf, monkeypatch):
+    item = put(shelf)
+
+    def denied(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", denied)
+    with pytest.raises(UserError, match=f"{item.id} cannot be deleted: Permission denied"):
+        shelf.delete(item.id)

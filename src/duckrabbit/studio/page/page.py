@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Any
 
 import gradio as gr
@@ -139,9 +140,9 @@ class Page:
 
         def delete(event: gr.EventData) -> str:
             try:
-                self.shelf.delete(str(event.item))
-            except (UserError, AttributeError):
-                gr.Warning("It is not on the shelf any more.")
+                self.shelf.delete(str(getattr(event, "item", "")))
+            except UserError as error:
+                gr.Warning(escape(str(error)))
             return shown()
 
         opened.select(shown, None, view, **HIDDEN)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal
 
-from duckrabbit.errors import UserError
+from duckrabbit.errors import UserError, lacks_memory
 from duckrabbit.studio.forms.kinds import Form
 
 MOST_WAITING, REMEMBERED = 200, 400
@@ -200,7 +200,7 @@ class Desk:
         except UserError as error:
             _finish(ticket, "failed", str(error))
         except Exception as error:  # whatever it is, the next one runs
-            lacking = isinstance(error, MemoryError) or "memory" in str(error).lower()
+            lacking = lacks_memory(error)
             if not lacking:
                 traceback.print_exc(file=sys.stderr)
             _finish(ticket, "failed", NO_MEMORY if lacking else f"This went wrong ({type(error).__name__}: {error}).")

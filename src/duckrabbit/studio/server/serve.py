@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -21,6 +21,7 @@ from duckrabbit.errors import UserError
 if TYPE_CHECKING:
     from duckrabbit.studio.forms.kinds import Form
     from duckrabbit.studio.queue.desk import Desk
+    from duckrabbit.studio.queue.desks import Desks
     from duckrabbit.studio.shelf.shelf import Shelf
 
 FIRST_PORT, PORTS = 7860, 40
@@ -76,6 +77,7 @@ class Studio:
         names = [*(card.name for card in models), *(choice.model for choice in digits)]
         self.desk = Desks(_desks(self.shelf, wishes, names, first))
         begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
+        self.shelf.needed = lambda: (*samples, *chalk, *_awaited(self.desk))
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
         self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL, self.desk.leave)
 
@@ -171,6 +173,13 @@ def _samples(shelf: Shelf) -> tuple[list[str], list[str]]:
             write_png(digit, Path(folder) / f"chalk-{k}.png")
         chalk = sorted(Path(folder).glob("chalk-*.png"))
         return [kept(Path(folder) / name) for name in SAMPLES], [kept(path) for path in chalk]
+
+
+def _awaited(desk: Desks) -> Iterator[str]:
+    """The names of the pictures that jobs need which are not yet done."""
+    for ticket in desk.tickets:
+        if not ticket.finished:
+            yield from ticket.form.pictures().values()
 
 
 def _mounted(blocks: Any) -> Any:

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,13 @@ class Item:
 
 
 class Shelf:
-    """What is kept in `folder`, which is made if need be. Raises UserError where it cannot be written."""
+    """What is kept in `folder`, which is made if need be. Raises UserError where it cannot be written.
+
+    `needed` tells the names of pictures given that are never thrown away to make room.
+    """
 
     def __init__(self, folder: Path) -> None:
+        self.needed: Callable[[], Iterable[str]] = tuple
         self.folder = folder.resolve()
         self.inputs = self.folder / "inputs"
         with Atomic(self.inputs / ".writable"):
@@ -91,11 +96,14 @@ class Shelf:
             return None
 
     def delete(self, name: str) -> None:
-        """Throw an item away. Raises UserError where there is none of that name."""
+        """Throw an item away. Raises UserError where there is none of that name, or it cannot be deleted."""
         folder = self.folder / name
         if not ITEM.fullmatch(name) or folder.is_symlink() or not folder.is_dir():
             raise UserError("There is nothing of that name on the shelf.")
-        shutil.rmtree(folder)
+        try:
+            shutil.rmtree(folder)
+        except OSError as error:
+            raise UserError(f"{name} cannot be deleted: {error.strerror or error}.") from None
 
     def file(self, where: str, name: str) -> Path | None:
         """A file of an item, or of "inputs"; None for everything else, links included."""
@@ -110,7 +118,8 @@ class Shelf:
         return path
 
     def make_room(self) -> None:
-        """Keep the newest of the pictures given."""
-        kept = sorted(self.inputs.glob("*.png"), key=lambda p: p.stat().st_mtime)
-        for path in kept[: max(0, len(kept) - MOST_INPUTS)]:
+        """Of the pictures given keep the newest, and those that are needed, which do not count."""
+        needed = set(self.needed())
+        given = sorted((p for p in self.inputs.glob("*.png") if p.name not in needed), key=lambda p: p.stat().st_mtime)
+        for path in given[: max(0, len(given) - MOST_INPUTS)]:
             path.unlink(missing_ok=True)

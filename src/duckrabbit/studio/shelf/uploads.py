@@ -10,11 +10,10 @@ import numpy as np
 from PIL import Image
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
 from duckrabbit.studio.shelf.shelf import Shelf
 from duckrabbit.tasks.colours import in_8_bits
 from duckrabbit.tasks.pictures import write_png
-from duckrabbit.tasks.reading import open_picture
+from duckrabbit.tasks.reading import decode_picture
 
 MOST_BYTES = 20 * 2**20
 MOST_PIXELS = 40_000_000
@@ -43,16 +42,14 @@ def take(shelf: Shelf, content: bytes, whole: bool = False) -> Kept:
     if not content:
         raise UserError("The upload is empty; choose a picture.")
     with _one_at_a_time:
-        incoming = shelf.inputs / ".incoming"
-        with Atomic(incoming) as temporary:
-            temporary.write_bytes(content)
-            image = open_picture(temporary, name="The upload", most=MOST_PIXELS)
-            small = _small(image, whole)
-        incoming.unlink()
-    name = hashlib.sha256(f"{small.size}{small.mode}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
-    if not (shelf.inputs / name).exists():
-        write_png(small, shelf.inputs / name)
-        shelf.make_room()
+        image = decode_picture(content, "The upload", MOST_PIXELS)
+        small = _small(image, whole)
+        name = hashlib.sha256(f"{small.size}{small.mode}".encode() + small.tobytes()).hexdigest()[:24] + ".png"
+        if (shelf.inputs / name).exists():
+            (shelf.inputs / name).touch()  # given again, it is new again
+        else:
+            write_png(small, shelf.inputs / name)
+            shelf.make_room()
     return Kept(name, *image.size)
 
 
