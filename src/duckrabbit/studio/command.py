@@ -24,6 +24,10 @@ def register(app: typer.Typer) -> None:
         password: Annotated[
             str, typer.Option(envvar="DUCKRABBIT_STUDIO_PASSWORD", help="What visitors have to know.", show_envvar=True)
         ] = "",
+        root_path: Annotated[str, typer.Option(help="The path a proxy shows it under, such as /duck.")] = "",
+        trusted_proxy: Annotated[
+            list[str] | None, typer.Option(help="A proxy's address: what it says of host and scheme is believed.")
+        ] = None,
         device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
         dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
         out: Annotated[Path, typer.Option(help="The shelf: the folder that keeps what is made.")] = Path("out/studio"),
@@ -35,7 +39,9 @@ def register(app: typer.Typer) -> None:
             duckrabbit studio
             duckrabbit studio --model oracle --port 8000 --no-browser
             DUCKRABBIT_STUDIO_PASSWORD=... duckrabbit studio --host 0.0.0.0
+            duckrabbit studio --root-path /duck --trusted-proxy 127.0.0.1
         """
         from duckrabbit.studio.server.serve import Wishes, serve
 
-        serve(Wishes(out, model, device, dtype, host, port, password, not no_browser))
+        proxies = tuple(trusted_proxy or ())
+        serve(Wishes(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))

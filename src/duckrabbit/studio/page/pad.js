@@ -13,7 +13,7 @@ const duckrabbitPads = (() => {
   /* Keep a picture at the studio, which tells its name and the size it came in. */
   async function send(blob, fit = "middle") {
     const gone = "The studio did not answer; is it still running?";
-    const answer = await fetch(`/pictures?fit=${fit}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
+    const answer = await fetch(`pictures?fit=${fit}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
     const told = await answer.json().catch(() => ({ error: gone }));
     if (!answer.ok) throw new Error(told.error);
     return told;
@@ -105,7 +105,7 @@ const duckrabbitPads = (() => {
         if (this.shownMask) { const m = this.shownMask; this.shownMask = ""; this.showMask(m); }
       };
       image.onerror = () => this.complain("The picture is no longer there; upload it again.");
-      image.src = `/shelf/inputs/${name}`;
+      image.src = `shelf/inputs/${name}`;
     }
 
     showMask(name) {
@@ -124,7 +124,7 @@ const duckrabbitPads = (() => {
         }
         pen.putImageData(pixels, 0, 0);
       };
-      image.src = `/shelf/inputs/${name}`;
+      image.src = `shelf/inputs/${name}`;
     }
 
     wipe(tell = true) {

@@ -13,7 +13,7 @@ def pad(kind: str, name: str, label: str, samples: Sequence[str], mask: str = ""
     """The markup of a picture field; pad.js makes it work. chalk: white on black, drawn on at once."""
     thumbs = "".join(
         f'<button type="button" class="sample" data-name="{s}" aria-label="Example picture {k + 1}">'
-        f'<img src="/shelf/inputs/{s}" alt=""></button>'
+        f'<img src="shelf/inputs/{s}" alt=""></button>'
         for k, s in enumerate(samples)
     )
     ink, paper, width = ("#ffffff", "#000000", 9) if chalk else ("#1d2125", "#ffffff", 10)

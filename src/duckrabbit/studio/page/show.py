@@ -1,4 +1,4 @@
-"""What the page shows of a ticket, of a result and of the shelf, as HTML."""
+"""What the page shows of a ticket, of a result and of the shelf, as HTML; its addresses count from the page's own."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def sentence(words: str, *, failed: bool) -> str:
 
 def result(item: Item) -> str:
     """A result: its pictures with captions, the way between, its files, its command and its cost."""
-    facts, base = item.facts, f"/shelf/{item.id}"
+    facts, base = item.facts, f"shelf/{item.id}"
     rows = "".join(_row(row, base) for row in facts["rows"])
     strips = "".join(_strip(strip, base) for strip in facts["strips"])
     return f"""<article class="result of-{item.form.kind}" aria-label="Result">
@@ -137,7 +137,7 @@ def shelf(items: Sequence[Item], folder: str) -> str:
 
 
 def _card(item: Item) -> str:
-    facts, base = item.facts, f"/shelf/{item.id}"
+    facts, base = item.facts, f"shelf/{item.id}"
     made = sorted(f for f in facts["files"] if f[:2].isdigit() and f.endswith(".png"))
     first = next((f for f in made if f[:2] == made[-1][:2]), "sheet.png")
     record = next((f for f in facts["files"] if f.endswith(".json") and f != "item.json"), "item.json")

@@ -11,16 +11,17 @@ import base64
 import hmac
 import json
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 import anyio.to_thread
-from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
+from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from duckrabbit.errors import UserError
 from duckrabbit.studio.server.leaving import App, Receive, Scope, Send, answer, awaited
 from duckrabbit.studio.server.messages import ANSWERS, rewritten
+from duckrabbit.studio.server.proxies import Front
 from duckrabbit.studio.shelf.shelf import Shelf
 from duckrabbit.studio.shelf.uploads import MOST_BYTES, take, too_many_bytes
 
@@ -29,6 +30,7 @@ MOST_TEXT = 100_000
 CLOSED = ("/upload", "/file=", "/file/", "/proxy=", "/stream/", "/component_server", "/deep_link", "/vibe")
 """Gradio's ways to files and to other servers; the studio uses none of them."""
 LOCAL = ("127.0.0.1", "localhost", "::1", "[::1]")
+_PROXY = "Behind a proxy, name it with --trusted-proxy and have it send X-Forwarded-Host; see docs/studio.md."
 HEADERS = {
     "content-security-policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; object-src 'none'; "
     "base-uri 'self'; form-action 'self'; frame-ancestors 'self'",
@@ -41,7 +43,8 @@ HEADERS = {
 class Guard:
     """ASGI middleware. `password` empty asks for none; `local`: only names of this machine are answered.
 
-    `leave` is called with the name of whoever drops a connection on which they awaited something.
+    `front` is what stands before it; `leave` is called with the name of whoever drops a connection on
+    which they awaited something.
     """
 
     app: App
@@ -49,14 +52,16 @@ class Guard:
     password: str = ""
     local: bool = True
     leave: Callable[[str], None] = lambda name: None
+    front: Front = field(default_factory=Front)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or hand the request on with its body bounded."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
+        scope, believed = self.front.seen(scope)
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope.get("headers", [])}
-        refusal = self._refusal(scope, headers)
+        refusal = self._refusal(scope, headers, self.local and not believed)
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})  # neither the page nor the API has one
             return
@@ -83,17 +88,17 @@ class Guard:
     async def _handed(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = awaited(scope, scope["path"])
         if name:
-            await answer(self.app, scope, receive, send, name, self.leave)
+            await answer(self.app, self.front.below(scope), receive, send, name, self.leave)
         else:
-            await self.app(scope, receive, send)
+            await self.app(self.front.below(scope), receive, send)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+    def _refusal(self, scope: Scope, headers: dict[str, str], local: bool) -> Response | None:
         host = headers.get("host", "")
-        if self.local and _name(host) not in LOCAL:
-            return _refuse(403, "The studio answers on this machine only; open it as http://127.0.0.1.")
+        if local and _name(host) not in LOCAL:
+            return _refuse(403, f"The studio answers on this machine only; open it as http://127.0.0.1. {_PROXY}")
         origin = headers.get("origin")
         if origin and scope.get("method") not in ("GET", "HEAD") and urlsplit(origin).netloc != host:
-            return _refuse(403, "Another page may not use the studio.")
+            return _refuse(403, f"Another page may not use the studio. {_PROXY}")
         if self.password and not _knows(headers.get("authorization", ""), self.password):
             return PlainTextResponse(
                 "The studio asks for its password; any name will do.",
@@ -108,6 +113,9 @@ class Guard:
         return None
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response | None:
+        if not scope["path"]:
+            query = scope.get("query_string", b"").decode("latin-1")
+            return RedirectResponse(f"{self.front.root}/" + (f"?{query}" if query else ""), 308)
         parts = scope["path"].strip("/").split("/")
         if parts[0] == "shelf":
             path = self.shelf.file(parts[1], parts[2]) if len(parts) == 3 else None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from duckrabbit.errors import UserError
+from duckrabbit.studio.server.proxies import front
 
 if TYPE_CHECKING:
     from duckrabbit.studio.forms.kinds import Form
@@ -40,10 +41,16 @@ class Wishes:
     port: int | None = None
     password: str = ""
     browser: bool = True
+    root_path: str = ""
+    proxies: tuple[str, ...] = ()
 
 
 def check(wishes: Wishes) -> None:
-    """Raises UserError for another address without a password, and where Gradio is not installed."""
+    """Raises UserError for another address without a password, and where Gradio is not installed.
+
+    So does what stands before the studio, if it is none that can be.
+    """
+    front(wishes.root_path, wishes.proxies)
     if wishes.host not in ("127.0.0.1", "localhost", "::1") and not wishes.password:
         raise UserError(
             f"On {wishes.host} others could use the studio: give it a password with --password, "
@@ -79,7 +86,8 @@ class Studio:
         begin = "digits" if wishes.model in [choice.model for choice in digits] else "create"
         self.shelf.needed = lambda: (*samples, *chalk, *_awaited(self.desk))
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
-        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, wishes.host in LOCAL, self.desk.leave)
+        before, local = front(wishes.root_path, wishes.proxies), wishes.host in LOCAL
+        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, local, self.desk.leave, before)
 
     def close(self) -> None:
         """Stop what runs; nothing half-made stays on the shelf."""
@@ -95,6 +103,7 @@ def serve(wishes: Wishes) -> None:
     studio = Studio(wishes)
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
+    address += wishes.root_path.rstrip("/")
     sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
     sys.stdout.flush()
     if wishes.browser:
@@ -111,10 +120,13 @@ def serve(wishes: Wishes) -> None:
 
 
 def settings(app: Any) -> Any:
-    """How uvicorn serves: quietly, and not waiting for pages that listen."""
+    """How uvicorn serves: quietly, not waiting for pages that listen, and believing no proxy, which the guard does."""
     import uvicorn
 
-    return uvicorn.Config(app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="on")
+    return uvicorn.Config(
+        app, log_level="error", access_log=False, timeout_graceful_shutdown=1, lifespan="on",
+        proxy_headers=False,
+    )  # fmt: skip
 
 
 def listen(host: str, port: int | None) -> socket.socket:
