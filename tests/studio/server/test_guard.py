@@ -168,7 +168,11 @@ def test_long_requests_are_refused(http):
 def test_other_hosts_and_other_pages_are_refused(http):
     assert http.get("/", headers={"host": "evil.example"}).status_code == 403
     answer = http.post("/pictures", content=b"", headers={"origin": "http://evil.example"})
-    assert (answer.status_code, answer.json()["error"]) == (403, "Another page may not use the studio.")
+    sentence = (
+        "Another page may not use the studio. Behind a proxy, name it with --trusted-proxy and have it send "
+        "X-Forwarded-Host; see docs/studio.md."
+    )
+    assert (answer.status_code, answer.json()["error"]) == (403, sentence)
 
 
 def test_the_page_may_load_nothing_from_outside(http):
