@@ -44,7 +44,7 @@ def test_train_the_classifier_and_go_on(training, tmp_path):
     best = max(facts["log"], key=lambda row: row["validation"])["epoch"]
     kept = load_tensors(tmp_path / f"runs/classifier-epochs3/epoch-00{best}.safetensors")[0]
     torch.testing.assert_close(judge.state_dict()["head.bias"], kept["head.bias"])
-    assert "epoch" not in training(*words, "-o", tmp_path / "again")
+    assert "epoch 3/3" not in training(*words, "-o", tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == out.read_bytes()
 
 

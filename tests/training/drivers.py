@@ -23,10 +23,6 @@ from accelerate import Accelerator  # noqa: E402
 
 from duckrabbit.data.mnist.read import Pictures  # noqa: E402
 from duckrabbit.errors import UserError  # noqa: E402
-from duckrabbit.evaluation.digits.classifier import ClassifierRecipe  # noqa: E402
-from duckrabbit.evaluation.drawings import judge_training as judging  # noqa: E402
-from duckrabbit.evaluation.drawings.judge import Judge  # noqa: E402
-from duckrabbit.evaluation.drawings.vocabulary import Vocabulary  # noqa: E402
 from duckrabbit.training.digits.recipes import find_recipe  # noqa: E402
 from duckrabbit.training.trainer import Trainer, read_metrics  # noqa: E402
 
@@ -61,29 +57,34 @@ def text():
 
 def classifier():
     """The run of the judge of digits that is killed."""
+    from duckrabbit.evaluation.digits.classifier import ClassifierRecipe
+
     return ClassifierRecipe(epochs=3, batch=16), pictures()
 
 
 def drawings_judge():
-    """A tiny judge of drawings, untaught, and the drawings of four subjects and of two others."""
+    """How judges are trained; a tiny one, untaught; and the drawings of four subjects and of two others."""
     sys.path.insert(0, str(Path(__file__).parent.parent))
     import drawn_shapes as drawn
+    from duckrabbit.evaluation.drawings import judge_training as judging
+    from duckrabbit.evaluation.drawings.judge import Judge
+    from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 
     torch.manual_seed(0)
     known = Vocabulary(drawn.STYLES, drawn.SHAPES[:4], {})
     some = drawn.drawings(1)
-    return Judge(known, drawn.TINY), judging.labelled(some, known), judging.unknown(some, known)
+    return judging, Judge(known, drawn.TINY), judging.labelled(some, known), judging.unknown(some, known)
 
 
 def subjects():
     """The run of the judge of drawings that is killed while it learns subjects."""
-    judge, learned, others = drawings_judge()
+    judging, judge, learned, others = drawings_judge()
     return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.Lessons(learned, others)
 
 
 def styles():
     """The run of the judge of drawings that is killed while it learns styles."""
-    judge, learned, _ = drawings_judge()
+    judging, judge, learned, _ = drawings_judge()
     return judging.StyleRecipe(judge=judge, epochs=6, batch=60), judging.Statistics(learned, judge)
 
 
