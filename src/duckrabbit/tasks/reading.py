@@ -33,8 +33,9 @@ _SIGNATURES = {
     b"%!PS": "PostScript",
     b"<svg": "SVG",
     b"<?xml": "XML",
+    b"\0\0\1\0": "ICO",
 }
-"""How files begin that are met, and are not read."""
+"""How files begin that need a word of their own: all but the last are not read."""
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -114,7 +115,7 @@ def _guarded(file: IO[bytes], name: str, most: int) -> Image.Image:
     try:
         kind = _kind(file)
         ImageFile.LOAD_TRUNCATED_IMAGES = False
-        return _heic(file, name, most) if kind == "HEIC" else _decoded(file, name, most)
+        return _heic(file, name, most) if kind == "HEIC" else _decoded(file, name, most, kind == "ICO")
     except UserError:
         raise
     except UnidentifiedImageError:
@@ -128,17 +129,15 @@ def _guarded(file: IO[bytes], name: str, most: int) -> Image.Image:
         ImageFile.LOAD_TRUNCATED_IMAGES = truncated
 
 
-def _decoded(file: IO[bytes], name: str, most: int) -> Image.Image:
+def _decoded(file: IO[bytes], name: str, most: int, icon: bool) -> Image.Image:
+    """What Pillow makes of the file. Its own limit holds for an icon, which is decoded as soon as it is opened."""
     Image.init()
-    Image.MAX_IMAGE_PIXELS = None  # our own check speaks first
+    Image.MAX_IMAGE_PIXELS = most // 2 if icon else None  # Pillow refuses twice its limit
     with Image.open(file, formats=[known for known in FORMATS if known in Image.OPEN]) as image:
         check_size(*image.size, name, most)
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a phone's JPEG with a preview or depth map behind it
             raise UserError(f"{name} is an animation of {frames} frames; save the frame you mean as a PNG.")
-        Image.MAX_IMAGE_PIXELS = most // 2  # an ICO has a PNG in it, which may be larger than it says
-        image.load()
-        check_size(*image.size, name, most)
         return standard(image)
 
 
