@@ -1,4 +1,4 @@
-"""Files and folders are written whole, or not at all; what is fetched comes at a pace, or not at all."""
+"""Files and folders are written whole or not at all, by one writer at a time; what is fetched comes at a pace."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from duckrabbit.errors import UserError
 
 UNFINISHED = ".unfinished"
+LOCK = ".lock"
+"""What a folder holds while somebody writes into it; without meaning once nobody does."""
 PATIENCE, SLOWEST = 60.0, 1000.0
 """Of every so many seconds of a download, the least bytes a second; slower, it would hardly ever end."""
 
@@ -108,6 +111,34 @@ class AtomicFolder:
         shutil.rmtree(self.temporary, ignore_errors=True)
         if isinstance(error, OSError):
             raise _unwritable(self.path, error) from None
+
+
+@contextmanager
+def only_writer(folder: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
+    """A context in which nobody else who asks for this writes into `folder`, which is made if need be.
+
+    The system lets go of the lock when the process ends, even if it is killed. The same thread may come again.
+
+    Raises UserError, with the `remedy`, where another still writes there after `wait` seconds, or where the
+    folder cannot be made or written.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.absolute() / LOCK, is_singleton=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=wait)
+    except Timeout:
+        raise UserError(f"Another program, or another part of this one, is writing into {folder}; {remedy}.") from None
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+    try:
+        yield
+    finally:
+        if lock.lock_counter == 1:
+            with suppress(OSError):  # Windows keeps a file that is open; it does no harm
+                Path(lock.lock_file).unlink()
+        lock.release()
 
 
 def unless_too_slow(parts: Iterable[bytes]) -> Iterator[bytes]:

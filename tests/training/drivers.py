@@ -1,4 +1,4 @@
-"""What the tests of the trainer run in processes of their own: `python drivers.py kill|kill-RUN|ranks|apart FOLDER`.
+"""What the tests of the trainer run in processes of their own: `python drivers.py MODE FOLDER`; see the last lines.
 
 One process imports torch once and forks the runs that are killed, so that a kill costs
 milliseconds instead of seconds.
@@ -218,6 +218,15 @@ def apart_test(root: Path) -> None:
     accelerator.end_training()
 
 
+def hold_test(folder: Path) -> None:
+    """A run that makes two steps, tells so, and then takes its time."""
+    trainer = Trainer(*digits(), folder, Accelerator(cpu=True), checkpoint_seconds=0.0)
+    for step in trainer.run():
+        if step.step == 2:
+            print("two steps", flush=True)
+            time.sleep(600)
+
+
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
     if sys.argv[1] == "kill":
@@ -226,6 +235,8 @@ if __name__ == "__main__":
         print(json.dumps(kill_test(folder, RUNS[sys.argv[1]], 5)))
     elif sys.argv[1] == "apart":
         apart_test(folder)
+    elif sys.argv[1] == "hold":
+        hold_test(folder)
     else:
         rank_test(folder)
 

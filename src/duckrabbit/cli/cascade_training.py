@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 import typer
 
-from duckrabbit.cli.training import changed, processes, run_folder, train
+from duckrabbit.cli.training import alone_in, changed, processes, run_folder, train
 from duckrabbit.cli.training_options import CascadeTraining
 from duckrabbit.data.drawings.attribution import credits_of
 from duckrabbit.data.drawings.drawings import Drawings, load_drawings, read_index
@@ -70,7 +70,8 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         recipe = _as_begun(recipe, run)
     with processes().main_process_first():
         if processes().is_main_process and not (run / CHECKPOINT).exists():
-            _put_tokenizer(start, run / TOKENIZER)
+            with alone_in(run):
+                _put_tokenizer(start, run / TOKENIZER)
     tokenizer = read_tokenizer(run / TOKENIZER)
     data = Captioned(drawings.images, read_wordings(tokenizer, drawings, recipe.wordings, recipe.seed), digest)
     styles = [style for style, _ in Counter(drawings.styles).most_common()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from typing import Annotated
 
@@ -58,6 +59,9 @@ def _root(
 
 def main() -> None:
     """Run a command. What the user can mend is told in a sentence, with exit code 2."""
+    for stream in (sys.stdout, sys.stderr):  # what a code page lacks is told by its number, and stops nothing
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except UserError as error:

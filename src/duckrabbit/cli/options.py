@@ -27,7 +27,11 @@ class Output:
 
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="The folder to write to; a new one under out/ by default.", rich_help_panel=OUTPUT),
+        typer.Option(
+            "--out",
+            help="The folder to write to, beside what is there; a new one under out/ by default.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = None
     dry_run: Annotated[
         bool,

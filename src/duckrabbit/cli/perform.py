@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import typer
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from duckrabbit.cli.options import Output
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import Atomic, only_writer
 from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
@@ -42,13 +43,17 @@ def perform(request: Request, output: Output) -> None:
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
     folder = prepare_folder(output.out, request.verb)
+    before = _pictures_in(folder)
     try:
-        with progress(moves, quiet=output.quiet) as advance:
+        with (
+            only_writer(folder, "wait until it is done, or name another --out"),
+            progress(moves, quiet=output.quiet) as advance,
+        ):
             made = figure_of(request, jobs, runner(lambda job, _: advance(job.title), micro_batch, folder))
-        write_figure(made, folder)
+            sheet = write_figure(made, folder)
     except KeyboardInterrupt:
         if not output.quiet:
-            console.print(_stopped(folder), markup=False)
+            console.print(_stopped(folder, _pictures_in(folder) - before), markup=False)
         raise typer.Exit(STOPPED) from None
     finally:
         with suppress(OSError):
@@ -59,12 +64,15 @@ def perform(request: Request, output: Output) -> None:
         seconds = sum(r.seconds for r in made.results)
         pictures = sum(len(r.seeds) for r in made.results)
         console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
-    typer.echo(str(folder / "sheet.png"))
+    typer.echo(str(sheet))
 
 
-def _stopped(folder: Path) -> str:
-    """What a stop has left: its pictures, without a sheet, or nothing."""
-    kept = len(list(folder.glob("[0-9][0-9]-*.png")))
+def _pictures_in(folder: Path) -> int:
+    return len(list(folder.glob("[0-9][0-9]-*.png")))
+
+
+def _stopped(folder: Path, kept: int) -> str:
+    """What a stop has left: so many pictures, without a sheet, or nothing."""
     if not kept:
         return "Stopped. Nothing was finished, so nothing was kept."
     return f"Stopped. {kept} finished picture{'s are' if kept != 1 else ' is'} in {folder}; there is no sheet of them."
@@ -77,7 +85,7 @@ def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]
         yield lambda word: None
         return
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -106,7 +114,7 @@ def prepare_folder(out: Path | None, verb: str) -> Path:
 def tell(plan: Sequence[tuple[Job, int]]) -> None:
     """Print what each job, with its number of pictures, asks and costs, and about how long it takes."""
     seconds: float | None = 0.0
-    for job, count in plan:
+    for job, pictures in plan:
         typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
             facts = job.model.stages[stage.index]
@@ -120,9 +128,9 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
             typer.echo(draw(stage.guidance, 2))
             typer.echo(
                 f"    {price.calls} network calls, at most {price.questions} questions each, "
-                f"{price.pictures * count} pictures through the network for {count} seed{'s' * (count != 1)}"
+                f"{price.pictures * pictures} pictures through the network for {pictures} seed{'s' * (pictures != 1)}"
             )
-            guess = speed.estimate(job.model, stage.index, price.pictures * count)
+            guess = speed.estimate(job.model, stage.index, price.pictures * pictures)
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
         typer.echo(note)
@@ -136,7 +144,14 @@ def notes_of(jobs: Sequence[Job]) -> list[str]:
 
 
 def _next_folder(verb: str) -> Path:
-    number = 1
-    while (folder := Path("out") / f"{verb}-{number:03d}").exists():
-        number += 1
+    """A new folder out/VERB-NNN; commands that begin at once get one each. Where none can be made, its path."""
+    for number in count(1):
+        folder = Path("out") / f"{verb}-{number:03d}"
+        try:
+            folder.mkdir(parents=True)
+            break
+        except FileExistsError:
+            continue
+        except OSError:
+            break
     return folder

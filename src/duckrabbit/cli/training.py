@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -20,12 +20,13 @@ from torch import nn
 
 from duckrabbit.cli.training_options import Training
 from duckrabbit.errors import UserError
+from duckrabbit.files import only_writer
 from duckrabbit.folders import runs_folder
 from duckrabbit.training.protocols import AnyRecipe, Data
 from duckrabbit.training.run import read_identity
 from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory
+from duckrabbit.training.trainer import BUSY, Trainer
 from duckrabbit.training.trainer import Progress as Step
-from duckrabbit.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -61,27 +62,33 @@ def train(
     """Run a recipe, or go on with it; the folder of the finished model, or None where it is not finished.
 
     show: draw what has been learned into the run's folder. export: write the model of a run's folder
-    into a folder. Raises UserError for a precision that does not exist.
+    into a folder. Raises UserError for a precision that does not exist, and where another process trains there.
     """
     if options.precision not in ("auto", "no", "bf16"):
         raise UserError(f"There is no precision '{options.precision}'; choose auto, no or bf16.")
     keep_memory()
     torch.backends.cudnn.benchmark = True  # on a GPU: convolutions are timed, and the fastest kernel taken
     folder = run_folder(recipe, options)
-    speed = choose_speed(options.precision, folder, processes().device.type)
-    accelerator = Accelerator(cpu=processes().device.type == "cpu", mixed_precision=speed.precision)
-    trainer = Trainer(recipe, data, folder, accelerator, speed, options.checkpoint_seconds, start)
-    watch(trainer, show if options.pictures else None, options)
-    step, steps = trainer.step, trainer.steps
-    del trainer  # what binds the processes goes before the group does
-    accelerator.wait_for_everyone()
-    accelerator.end_training()
-    if not accelerator.is_main_process:
-        return None
-    if step < steps:
-        typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
-        return None
-    return export(folder, options.output or folder / "model")
+    with alone_in(folder):
+        speed = choose_speed(options.precision, folder, processes().device.type)
+        accelerator = Accelerator(cpu=processes().device.type == "cpu", mixed_precision=speed.precision)
+        trainer = Trainer(recipe, data, folder, accelerator, speed, options.checkpoint_seconds, start)
+        watch(trainer, show if options.pictures else None, options)
+        step, steps = trainer.step, trainer.steps
+        del trainer  # what binds the processes goes before the group does
+        accelerator.wait_for_everyone()
+        accelerator.end_training()
+        if not accelerator.is_main_process:
+            return None
+        if step < steps:
+            typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
+            return None
+        return export(folder, options.output or folder / "model")
+
+
+def alone_in(folder: Path) -> AbstractContextManager[None]:
+    """A context in which no other run writes into the folder of a run; its first process holds it for all of them."""
+    return only_writer(folder, BUSY) if processes().is_main_process else nullcontext()
 
 
 def run_folder(recipe: AnyRecipe, options: Training) -> Path:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from duckrabbit.files import only_writer
+
 
 def register(app: typer.Typer) -> None:
     """Add the command to `app`."""
@@ -44,4 +46,5 @@ def register(app: typer.Typer) -> None:
         from duckrabbit.studio.server.serve import Wishes, serve
 
         proxies = tuple(trusted_proxy or ())
-        serve(Wishes(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))
+        with only_writer(out, "a shelf has one studio. Use the page that is open, or name another --out"):
+            serve(Wishes(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))

@@ -11,11 +11,13 @@ import hashlib
 import io
 import json
 import platform
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from html import escape
 from importlib.metadata import PackageNotFoundError, version
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import Atomic, only_writer
 from duckrabbit.tasks.arguments import text
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.pictures import to_pixels, write_png
@@ -38,6 +40,8 @@ SHOWN = 16
 """So many pictures of a result a notebook shows."""
 LOCAL = "local"
 """The source of a model that lay in a folder: its path is nobody's business, and would not hold elsewhere."""
+_FILE = re.compile(r"(.+?)(\.json|\.safetensors|-seed\d+(-stage\d+)?\.png)")
+"""A file of a result, and the result's name."""
 _PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 
 
@@ -134,7 +138,7 @@ class Result:
         return _record(self, tensors), tensors
 
     def save(self, folder: str, stem: str = "image") -> list[str]:
-        """Write PNG files and the record into `folder`; returns the paths of the pictures."""
+        """Write PNG files and the record into `folder`, beside what is there; returns the paths of the pictures."""
         return [str(path) for path in save_result(self, folder, stem)]
 
 
@@ -205,12 +209,25 @@ def pixel_hash(pixels: Tensor | np.ndarray) -> str:
 def save_result(result: Result, folder: str | Path, stem: str = "image") -> list[Path]:
     """Write `stem`-seedN.png for every seed, `stem`.json and, with tensors, `stem`.safetensors.
 
-    Of a cascade, what the earlier stages made is written too, as `stem`-seedN-stage1.png and so on.
+    Of a cascade, what the earlier stages made is written too, as `stem`-seedN-stage1.png and so on. Where there is
+    a result of that name already it stays as it is, and this one is called `stem`-2, or -3.
 
     Each file is written whole or not at all; the pictures come last, so a picture that is there has
-    its record. Returns the paths of the pictures. Raises UserError where the folder is not writable.
+    its record. Returns the paths of the pictures. Raises UserError where the folder is not writable, or another
+    program does not stop writing into it.
     """
-    folder = Path(folder)
+    with only_writer(Path(folder), "wait until it is done, or choose another folder", wait=10.0):
+        taken, names = results_in(folder), chain([stem], (f"{stem}-{k}" for k in count(2)))
+        return _write(result, Path(folder), next(name for name in names if name not in taken))
+
+
+def results_in(folder: str | Path) -> set[str]:
+    """The names of the results in a folder, unfinished ones included: 01 of 01.json and 01-seed180.png."""
+    found = (_FILE.fullmatch(path.name) for path in Path(folder).iterdir())
+    return {match[1] for match in found if match}
+
+
+def _write(result: Result, folder: Path, stem: str) -> list[Path]:
     plain, tensors = result.recorded
     names = [f"{stem}-seed{seed}.png" for seed in result.seeds]
     record = {**plain, "files": names}

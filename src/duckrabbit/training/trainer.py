@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import math
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -21,7 +23,7 @@ from torch import Tensor, nn
 
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
-from duckrabbit.files import clear_unfinished, write_text
+from duckrabbit.files import clear_unfinished, only_writer, write_text
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.checkpoint import (
     load_own_state,
@@ -39,6 +41,8 @@ from duckrabbit.training.speed import Speed
 
 REPORT = 20
 """Steps between two reports where the device computes while the next step is prepared; on a CPU there is one each."""
+BUSY = "one run has one trainer. Wait until it is done, or train into another folder (--run)"
+"""What to do where another process trains into the folder."""
 
 
 class Progress(NamedTuple):
@@ -62,7 +66,7 @@ class Trainer:
 
     checkpoint_seconds: how often to write one (it is also written where the recipe rests). start
     fills a new run's network with weights to begin from. Raises UserError where the folder holds a
-    run of another recipe, or a damaged checkpoint.
+    run of another recipe, or a damaged checkpoint, or another process trains into it.
     """
 
     def __init__(
@@ -91,7 +95,8 @@ class Trainer:
         self.module, self.optimizer = accelerator.prepare(self.bare, optimizer)
         self.objective = recipe.objective()
         self.report_every = 1 if accelerator.device.type == "cpu" else REPORT
-        self._take_up()
+        with self._alone():
+            self._take_up()
         self._data = data.to(accelerator.device)
 
     def run(self, stop: Callable[[], bool] = lambda: False) -> Iterator[Progress]:
@@ -104,7 +109,7 @@ class Trainer:
         saved = start = time.perf_counter()
         before = self.seconds
         made: list[tuple[Tensor, float]] = []
-        with (self.folder / METRICS).open("a", encoding="utf-8") as log:
+        with self._alone(), (self.folder / METRICS).open("a", encoding="utf-8") as log:
             while self.step < self.steps and not stop():
                 loss = self._train()
                 self.seconds = before + time.perf_counter() - start
@@ -121,8 +126,14 @@ class Trainer:
                     saved = time.perf_counter()
                 yield from told
             told = self._report(made, log)
-        self.save()
-        yield from told
+            self.save()
+            yield from told
+
+    def _alone(self) -> AbstractContextManager[None]:
+        """The lock of the folder, which the first of a run's processes holds for all of them."""
+        if not self.accelerator.is_main_process:
+            return nullcontext()
+        return only_writer(self.folder, BUSY)
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -133,6 +144,7 @@ class Trainer:
         if self.ema:
             tensors |= _prefixed("ema", self.weights())
         facts = {"step": self.step, "seconds": self.seconds, "random": random, **self._identity()}
+        facts["processes"] = self.accelerator.num_processes
         save_tensors(self.folder / CHECKPOINT, tensors, facts)
 
     def weights(self) -> dict[str, Tensor]:
@@ -241,6 +253,12 @@ class Trainer:
             }
         restore_random_states(tensors, facts["random"])
         self.step, self.seconds = facts["step"], facts["seconds"]
+        before, now = facts.get("processes"), self.accelerator.num_processes
+        if before not in (None, now) and self.accelerator.is_main_process:
+            warnings.warn(
+                f"Up to step {self.step} this run had {before} process(es), and now it has {now}: the batches are the "
+                "same, but not bit for bit what they would have given.", stacklevel=2,
+            )  # fmt: skip
 
     def _moments(self) -> dict[str, Tensor]:
         state = self.optimizer.state

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import duckrabbit
+from samples import run
 
 
 def opened(folder, *arguments):
@@ -48,6 +49,25 @@ def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
     assert "The studio is closed" in out
     assert "Traceback" not in err
     assert not list((tmp_path / "kept").glob(".making-*"))
+
+
+def test_a_shelf_has_one_studio_at_a_time(tmp_path):
+    """Until it is gone, even by a kill."""
+    first, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
+    try:
+        assert "open at" in line, first.stderr.read()
+        second = run("studio", "--no-browser", "--model", "oracle", "--out", "kept", cwd=tmp_path)
+        assert second.returncode == 2, second.stderr
+        assert "a shelf has one studio" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+    third, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
+    third.send_signal(signal.SIGINT)
+    _, err = third.communicate(timeout=60)
+    assert "open at" in line, err
 
 
 def test_another_address_needs_a_password(cli):
