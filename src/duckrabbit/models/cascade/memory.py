@@ -21,6 +21,7 @@ Policy = Literal["auto", "resident", "parked", "strict"]
 part is in memory at a time; auto: resident below SMALL bytes in all, else strict."""
 
 SMALL = 1 << 30
+_LACKING = ("out of memory", "allocate memory", "not enough memory")
 
 
 class Part(Protocol):
@@ -39,6 +40,11 @@ class Part(Protocol):
     @property
     def is_held(self) -> bool:
         """Whether somebody else holds it, so that room is made by moving it away, not by letting go of it."""
+        ...
+
+    @property
+    def remedy(self) -> str:
+        """What else can be done where it does not fit, as the end of a sentence; may be empty."""
         ...
 
     def load(self) -> Any:
@@ -114,17 +120,19 @@ class Memory:
             _collect(self.device)
 
     def _bring(self, part: Part) -> tuple[Part, Any]:
-        from torch import OutOfMemoryError
-
         try:
             thing = self._parked.pop(part.name)[1] if part.name in self._parked else part.load()
             return part, thing.to(self.device)
-        except (OutOfMemoryError, MemoryError):
-            _collect(self.device)
-            raise UserError(
-                f"The {part.name} ({part.size() / 2**30:.1f} GiB) does not fit in the memory of {self.device}; "
-                "close what else runs there, or choose a smaller model, dtype='bfloat16', or device='cpu'."
-            ) from None
+        except (MemoryError, RuntimeError, OSError) as error:
+            if not lacks_memory(error):
+                raise
+        _collect(self.device)
+        free = f", of which {free_memory() / 2**30:.1f} GiB are free" if self.device == "cpu" else ""
+        elsewhere = "" if self.device == "cpu" else ", or device='cpu'"
+        raise UserError(
+            f"The {part.name} ({part.size() / 2**30:.1f} GiB) does not fit in the memory of {self.device}{free}; "
+            f"close what else runs there, or choose a smaller model, dtype='bfloat16'{elsewhere}{part.remedy}."
+        )
 
     def _make_room(self) -> None:
         for name, (part, thing) in self._here.items():
@@ -133,6 +141,18 @@ class Memory:
         if self._here:
             self._here.clear()
             _collect(self.device)
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is too little memory: Python, torch and the system each say it differently."""
+    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _LACKING)
+
+
+def free_memory() -> int:
+    """The bytes of main memory, swap included, that programs can have now."""
+    import psutil
+
+    return int(psutil.virtual_memory().available + psutil.swap_memory().free)
 
 
 def _collect(device: str) -> None:

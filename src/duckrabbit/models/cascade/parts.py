@@ -13,9 +13,13 @@ import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.memory import free_memory, lacks_memory
 from duckrabbit.models.cascade.text import TextEncoder
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
 from duckrabbit.networks.loading import quietly_loading
+
+_STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+"""What a safetensors file calls a dtype."""
 
 
 class Source(Protocol):
@@ -96,12 +100,14 @@ class UNetPart:
     prefix: str = ""
     can_park: ClassVar[bool] = True
     is_held: ClassVar[bool] = False
+    remedy: ClassVar[str] = ""
 
     def load(self) -> Any:
         """The module, on the CPU. Raises UserError for weights that are missing, damaged or foreign."""
         where, folder = f"{self.source.name}/unet", self.source.folder("unet")
         variant, paths = weight_paths(self.source, "unet")
         _check_files(self.source, paths)
+        _check_room(self.size(), self.dtype, paths)
         with _sentence(where), quietly_loading():
             from diffusers import UNet2DConditionModel
 
@@ -139,6 +145,9 @@ class TextPart:
     name: ClassVar[str] = "text encoder"
     can_park: ClassVar[bool] = False
     is_held: ClassVar[bool] = False
+    remedy: ClassVar[str] = (
+        "; or encode the prompts once on a larger machine (duckrabbit prompts encode), and give the file with --prompts"
+    )
 
     def load(self) -> TextEncoder:
         """Both of them. Raises UserError for weights that are missing, damaged or foreign."""
@@ -147,6 +156,8 @@ class TextPart:
         index, words, folder = source.config().index, source.folder("tokenizer"), source.folder("text_encoder")
         variant, paths = weight_paths(source, "text_encoder")
         _check_files(source, paths)
+        if not place.startswith("cuda"):
+            _check_room(source.size("text_encoder") * _width(kind), kind, paths)
         with _sentence(where), quietly_loading():
             tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
                 words, local_files_only=True
@@ -185,6 +196,7 @@ class HeldPart:
     path: str
     can_park: ClassVar[bool] = True
     is_held: ClassVar[bool] = True
+    remedy: ClassVar[str] = ""
 
     def load(self) -> Any:
         """The thing."""
@@ -226,6 +238,16 @@ def _check_files(source: Source, paths: list[Path]) -> None:
         verify(path, source.sha256.get(shown), shown)
 
 
+def _check_room(size: int, dtype: str, paths: list[Path]) -> None:
+    """Raises MemoryError where so many bytes are more than the machine has free.
+
+    Files that hold this very dtype are only mapped into memory, and may be larger than it.
+    """
+    kinds = {entry["dtype"] for path in paths for entry in read_header(path).values()}
+    if kinds != {_STORED[dtype]} and size > free_memory():
+        raise MemoryError
+
+
 def _checked(module: Any, info: Mapping[str, Any], where: str) -> Any:
     """The module, in evaluation mode. Raises UserError for missing or foreign weights, and for NaN."""
     for problem, names in (("lack", info["missing_keys"]), ("do not fit in", info["mismatched_keys"])):
@@ -257,7 +279,7 @@ def _sentence(where: str) -> Iterator[None]:
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, OSError, RuntimeError, ImportError) as error:
-        if "out of memory" in str(error).lower():
+        if lacks_memory(error):
             raise
         reason = (str(error) or type(error).__name__).strip().splitlines()[0]
         raise UserError(f"{where} cannot be loaded: {reason} Get the model again, or newer libraries.") from None
