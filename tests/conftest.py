@@ -20,11 +20,11 @@ def _own_cache(tmp_path_factory, monkeypatch):
 @pytest.fixture(autouse=True)
 def _own_names():
     """What a test registers is gone after it."""
-    from duckrabbit.registry import forget
+    from duckrabbit.registry import mark
 
-    back = forget()
+    forget = mark()
     yield
-    back()
+    forget()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec
@@ -34,6 +34,8 @@ METHODS: dict[str, tuple[str, ...]] = {
 }
 """The kinds of things that can be named, and what each has to be able to do."""
 _NAMED: dict[str, dict[str, Any]] = {kind: {} for kind in METHODS}
+_ENTERED: list[tuple[str, str]] = []
+"""What was entered from outside the package, by kind and name, in its order."""
 _OWN: dict[tuple[str, str], type] = {}
 """Classes from outside the package by their qualified name and the hash of their file, for records."""
 
@@ -76,6 +78,7 @@ def enter(kind: str, name: str, thing: Any) -> None:
         table(kind)[name] = thing if is_class else lambda: thing
     else:
         table(kind)[name] = thing() if is_class and kind in ("filter", "constraint", "solver") else thing
+    _ENTERED.append((kind, name))
     remember(thing if isinstance(thing, type) else type(thing))
 
 
@@ -160,18 +163,18 @@ def recall(qualname: str, told: Any) -> type:
     raise UserError(f"The record holds a '{qualname}', which {why}; name the file as it was: --own {place}.")
 
 
-def forget(kinds: Iterable[str] = METHODS) -> Callable[[], None]:
-    """A function that puts the registry back to what it is now, for tests and notebooks."""
-    kept, own = {kind: dict(_NAMED[kind]) for kind in kinds}, dict(_OWN)
+def mark() -> Callable[[], None]:
+    """A function that forgets what is entered from outside the package between now and its call."""
+    before, own = len(_ENTERED), dict(_OWN)
 
-    def back() -> None:
-        for kind, entries in kept.items():
-            _NAMED[kind].clear()
-            _NAMED[kind].update(entries)
+    def forget() -> None:
+        while len(_ENTERED) > before:
+            kind, name = _ENTERED.pop()
+            _NAMED[kind].pop(name, None)
         _OWN.clear()
         _OWN.update(own)
 
-    return back
+    return forget
 
 
 def _from_file(place: str) -> ModuleType:

@@ -212,9 +212,18 @@ def test_a_pickle_that_could_run_code_is_a_sentence(refused, tmp_path):
     assert "could run code" in refused("prompts", "show", "evil.pth")
 
 
-def test_a_view_of_ones_own_has_a_name_of_its_own(refused, tmp_path):
-    (tmp_path / "my_view.py").write_text(GOOD.replace("Roll", "Flip"))
-    assert "call it otherwise" in refused("check", "--view", "my_view.py:Flip")
+def test_views_of_one_name_from_two_files_replay_each_as_it_was(cli, refused, tmp_path):
+    """Their names are that of a shipped view, too: a record tells all three apart."""
+    for by in (1, 2):
+        source = GOOD.replace("class Roll", "class Flip").replace("self.by *", f"{by} *")
+        (tmp_path / f"view_{by}.py").write_text(source)
+        words = ("a red circle", "a blue circle", "--model", "oracle", "--steps", "6", "--out", f"o{by}")
+        assert cli("anagram", *words, "--view", f"view_{by}.py:Flip").code == 0
+    made = [(tmp_path / f"o{by}" / "01-seed180.png").read_bytes() for by in (1, 2)]
+    assert made[0] != made[1]
+    both = ("--own", "view_1.py:Flip", "--own", "view_2.py:Flip")
+    for by in (1, 2):
+        assert cli("replay", f"o{by}/01.json", *both).out == "the same, to the pixel\n"
 
 
 @pytest.mark.parametrize("what", BROKEN)

@@ -197,3 +197,22 @@ def test_sizes_other_than_the_models(cli, tmp_path):
     assert as_picture(tmp_path / "wide.jpg").shape == (1, 3, 60, 60)
     told = cli("edit", "wide.jpg", "--start", "3", "--model", "oracle", "--steps", "5", "--out", "made")
     assert told.code == 0
+
+
+def test_what_the_text_encoder_does_not_see_is_told_once_and_recorded(cli, cascade_folder, tmp_path):
+    words = ["generate", "red " * 100, "--model", cascade_folder, "--steps", "1,2", "--stage", "1", "--count", "2"]
+    told = cli(*words, "--out", "made")
+    assert told.code == 0, told.err
+    assert told.err.count("longer than 77 tokens") == 1
+    assert "indexing errors" not in told.err
+    assert "Warning" not in told.err
+    for name in ("01.json", "02.json"):
+        notes = json.loads((tmp_path / "made" / name).read_text())["notes"]
+        assert "what comes after '...red red" in " ".join(notes.values())
+    assert "tokens" not in cli(*words, "--out", "again", "--quiet").err
+
+
+def test_words_that_the_text_encoder_does_not_know_are_named(cli):
+    told = cli("generate", "a \u4e00 cat", "--stage", "1", "--steps", "1", "--out", "made")
+    assert told.code == 0, told.err
+    assert "does not know: \u4e00." in told.err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import signal
 import sys
 from typing import Annotated
 
@@ -59,6 +60,7 @@ def _root(
 
 def main() -> None:
     """Run a command. What the user can mend is told in a sentence, with exit code 2."""
+    signal.signal(signal.SIGTERM, _stop)
     for stream in (sys.stdout, sys.stderr):  # what a code page lacks is told by its number, and stops nothing
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -76,6 +78,11 @@ def main() -> None:
         _complain(
             "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or a smaller model."
         )
+
+
+def _stop(number: int, frame: object) -> None:
+    """A request to end, as ctrl-C is one: what is finished is kept."""
+    raise KeyboardInterrupt
 
 
 def _complain(sentence: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -22,6 +22,7 @@ from duckrabbit.tasks.asking import jobs_of
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
 from duckrabbit.tasks.requests import Request, own_names
+from duckrabbit.tasks.results import Result
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130
@@ -37,9 +38,9 @@ def perform(request: Request, output: Output) -> None:
     if output.dry_run:
         tell(plan)
         return
-    if not output.quiet:
-        for note in notes_of(jobs):
-            typer.echo(note, err=True)
+    told = notes_of(jobs)
+    for note in told if not output.quiet else ():
+        typer.echo(note, err=True)
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
     folder = prepare_folder(output.out, request.verb)
@@ -60,6 +61,9 @@ def perform(request: Request, output: Output) -> None:
             folder.rmdir()  # where nothing was written; a folder with files in it stays
     if output.quiet:
         return
+    for note in notes_of(made.results):
+        if note not in told:
+            typer.echo(note, err=True)
     if made.results:
         seconds = sum(r.seconds for r in made.results)
         pictures = sum(len(r.seeds) for r in made.results)
@@ -138,8 +142,8 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
     typer.echo(f"estimated time: {about}")
 
 
-def notes_of(jobs: Sequence[Job]) -> list[str]:
-    """What was done to the pictures that the jobs were given, each sentence once."""
+def notes_of(jobs: Iterable[Job | Result]) -> list[str]:
+    """What there is to know of jobs and results, each sentence once."""
     return list(dict.fromkeys(note for job in jobs for note in job.notes.values()))
 
 

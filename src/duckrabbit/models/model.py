@@ -89,7 +89,8 @@ class Model(Protocol):
     """A cascade of one stage or more. `device` and `dtype` are where and in what it computes.
 
     A model that only one thread can sample from at a time may have a method `turn()` besides: a context that
-    every run is made in.
+    every run is made in; one that may not understand a prompt a method `notes_on(conditions)`, which says
+    so of prepared ones in sentences.
     """
 
     card: Card

@@ -54,6 +54,7 @@ def run(
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
         job.model.prepare(_conditions(job))
+        notes = getattr(job.model, "notes_on", _no_notes)(_conditions(job))
         times = [time.perf_counter()]
         for position, stage in enumerate(job.stages):
             previous = made[-1] if made else None
@@ -68,7 +69,7 @@ def run(
     results = tuple(x.float().cpu() for x in made)
     spent = tuple(b - a for a, b in pairwise(times))
     seconds = time.perf_counter() - began
-    return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch, dict(job.notes))
+    return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch, {**job.notes, **notes})
 
 
 def run_all(
@@ -110,6 +111,10 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     tree = generate(model, subject, **options).stages[0].guidance
     model.prepare(sorted(set(conditions_of(tree)), key=str))
     return lower(tree, model.network(0))
+
+
+def _no_notes(conditions: list[Condition]) -> dict[str, str]:
+    return {}
 
 
 def _conditions(job: Job) -> list[Condition]:

@@ -38,6 +38,7 @@ class Cascade:
     table: PromptTable = field(default_factory=lambda: PromptTable({}))
     policy: Policy = "auto"
     _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _notes: dict[str, str] = field(default_factory=dict, repr=False)
 
     memory: Memory = field(init=False, repr=False)
     """What is loaded."""
@@ -69,6 +70,11 @@ class Cascade:
         prompts = [str(self.condition(_prompt(c))) for c in conditions]
         with self.memory.lock:  # a tokenizer serves one thread at a time; the next one finds it done
             self._encode([p for p in dict.fromkeys(prompts) if p not in self._ready])
+
+    def notes_on(self, conditions: Iterable[Condition]) -> dict[str, str]:
+        """Sentences on prompts, once they are prepared, of which the text encoder has not understood all."""
+        prompts = dict.fromkeys(normal(_prompt(c)) for c in conditions)
+        return {f"prompt {k + 1}": self._notes[p] for k, p in enumerate(prompts) if p in self._notes}
 
     def network(
         self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
@@ -128,6 +134,7 @@ class Cascade:
         if unknown and self.text is not None:
             encoder: TextEncoder = self.memory.use(self.text)
             encoded |= encoder(unknown)
+            self._notes |= encoder.notes
         for prompt, embedding in encoded.items():
             if not torch.isfinite(embedding).all():
                 raise UserError(

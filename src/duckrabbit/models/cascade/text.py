@@ -8,9 +8,8 @@ text encoder and not to the U-Net.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from torch import Tensor
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 
+LAST = 40
+"""So many letters of a prompt are shown in a sentence about it."""
 MAX_TOKENS = 77
 _FORMAT = "duckrabbit prompts 1"
 
@@ -33,12 +34,14 @@ def normal(prompt: str) -> str:
 class TextEncoder:
     """A tokenizer and its encoder (any that transformers loads and that answers with hidden states).
 
-    One that `stays` is too large for the device, and computes where it is.
+    One that `stays` is too large for the device, and computes where it is. `notes` are sentences on
+    prompts of which it has not understood all, by prompt.
     """
 
     tokenizer: Any
     encoder: Any
     stays: bool = False
+    notes: dict[str, str] = field(default_factory=dict)
 
     def to(self, device: str) -> TextEncoder:
         """Itself, with the encoder moved."""
@@ -55,11 +58,23 @@ class TextEncoder:
     def _encode(self, text: str) -> Tensor:
         limit = min(MAX_TOKENS, int(getattr(self.tokenizer, "model_max_length", MAX_TOKENS)))
         tokens = self.tokenizer(text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
-        if len(self.tokenizer(text).input_ids) > limit:
-            warnings.warn(f"The prompt '{text[:40]}...' is longer than {limit} tokens; its end is cut.", stacklevel=2)
+        if note := self._note(text, limit, tokens.input_ids[0]):
+            self.notes[text] = note
         device = next(self.encoder.parameters()).device
         hidden = self.encoder(tokens.input_ids.to(device), attention_mask=tokens.attention_mask.to(device))[0]
         return hidden[0].cpu()
+
+    def _note(self, text: str, limit: int, kept: Tensor) -> str:
+        """What the encoder does not see of a prompt, or does not know; "" where there is nothing of the kind."""
+        told = []
+        if len(self.tokenizer(text, verbose=False).input_ids) > limit:
+            last = self.tokenizer.decode(kept, skip_special_tokens=True)[-LAST:]
+            told.append(f"is longer than {limit} tokens, and what comes after '...{last}' is cut")
+        unknown = getattr(self.tokenizer, "unk_token_id", None)
+        foreign = [word for word in text.split() if unknown in self.tokenizer(word, verbose=False).input_ids]
+        if unknown is not None and foreign:
+            told.append(f"has words that the text encoder does not know: {', '.join(foreign[:5])}")
+        return f"The prompt '{text[:LAST]}{'...' * (len(text) > LAST)}' {', and '.join(told)}." if told else ""
 
 
 @dataclass(frozen=True, eq=False)
