@@ -2,13 +2,16 @@
 
 import re
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+import duckrabbit as dr
 from duckrabbit.cli.main import app
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -42,3 +45,110 @@ def test_a_view_of_ones_own_keeps_the_laws_and_makes_an_anagram(tmp_path):
     made = CliRunner().invoke(app, words, catch_exceptions=False)
     assert made.exit_code == 0
     assert (tmp_path / "01-seed180.png").is_file()
+
+
+OWN = EXAMPLES / "own_everything.py"
+RED = ("a red circle", "--model", "oracle", "--steps", "8")
+USES = {
+    "view": ("anagram", "a blue cross", *RED, "--view", f"{OWN}:Slide"),
+    "filter": (
+        "hybrid",
+        "--low",
+        "a red circle",
+        "--high",
+        "a blue cross",
+        "--model",
+        "oracle",
+        "--filter",
+        f"{OWN}:Box",
+    ),
+    "constraint": ("generate", *RED, "--constraint", f"{OWN}:Bounded"),
+    "guidance": ("generate", *RED, "--guidance", f"{OWN}:Geometric", "--guidance-scale", "5"),
+    "solver": ("generate", *RED, "--solver", f"{OWN}:Euler"),
+    "schedule": ("generate", *RED, "--spacing", f"{OWN}:quadratic"),
+    "model": ("generate", "grey", "--model", f"{OWN}:Plain", "--steps", "8"),
+}
+NAMES = {"view": "Slide", "filter": "Box", "constraint": "Bounded", "guidance": "Geometric", "solver": "Euler"}
+
+
+@pytest.mark.parametrize("kind", USES)
+def test_one_of_each_of_ones_own_is_named_saved_and_replayed(kind, tmp_path):
+    """On the command line, into a record, and from it in a new process: the same pixels."""
+    made = CliRunner().invoke(app, [*USES[kind], "--out", str(tmp_path)], catch_exceptions=False)
+    assert made.exit_code == 0, made.output
+    own = ["--own", f"{OWN}:{NAMES[kind]}"] if kind in NAMES else []
+    own += ["--model", f"{OWN}:Plain"] if kind == "model" else []
+    again = subprocess.run(
+        [sys.executable, "-m", "duckrabbit", "replay", str(tmp_path / "01.json"), *own],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert again.stdout == "the same, to the pixel\n", again.stderr
+    if kind in NAMES:
+        unknown = subprocess.run(
+            [sys.executable, "-m", "duckrabbit", "replay", str(tmp_path / "01.json")],
+            capture_output=True, text=True, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert unknown.returncode == 2
+        assert f"--own own_everything.py:{NAMES[kind]}" in unknown.stderr
+
+
+def test_ones_own_does_something_and_is_short():
+    """Under 25 lines each, and each changes the picture."""
+    import ast
+
+    tree = ast.parse(OWN.read_text())
+    sizes = [n.end_lineno - n.lineno + 1 for n in tree.body if isinstance(n, ast.ClassDef | ast.FunctionDef)]
+    assert len(sizes) == 7
+    assert max(sizes) < 25
+    model = dr.load("oracle")
+    scope = runpy.run_path(str(OWN))
+    plain = dr.run(dr.generate(model, "a red circle", steps=8, guidance_scale=5), 3).images
+    for option in (
+        {"solver": scope["Euler"]()}, {"spacing": scope["quadratic"]},
+        {"constraint": scope["Bounded"](0.5)},
+    ):  # fmt: skip
+        other = dr.run(dr.generate(model, "a red circle", steps=8, guidance_scale=5, **option), 3).images
+        assert not dr.psnr(other, plain) > 60, option
+    at, x = model.stages[0].schedule.level(500), torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    usual, own = (
+        dr.denoiser(model, "a circle", guidance_scale=5, **given)(x, at).eps
+        for given in ({}, {"guidance": scope["Geometric"]})
+    )
+    assert (usual - own).abs().max() > 0.01
+    assert (dr.run(dr.generate(scope["Plain"](), "grey"), 3).pixels == 128).all()
+    assert all(row.holds for thing in (scope["Slide"](), scope["Box"]()) for row in dr.check(thing))
+
+
+def test_the_public_names_are_all_there_and_typed():
+    assert dr.__version__
+    assert sorted(dr.__all__) == sorted({name for name in dr.__all__ if hasattr(dr, name)})
+    for name in ("walk", "denoiser", "train", "evaluate", "check", "register", "replay", "Result"):
+        assert name in dr.__all__
+
+
+def test_a_registered_name_is_known_everywhere(tmp_path):
+    scope = runpy.run_path(str(OWN))
+    dr.register("view", "slide")(scope["Slide"])
+    with pytest.raises(dr.UserError, match="already"):
+        dr.register("view", "slide")(scope["Slide"])
+    job = dr.anagram(dr.load("oracle"), {"identity": "a red circle", "slide": "a blue cross"}, steps=5)
+    path = dr.run(job, 3).save(str(tmp_path))[0]
+    assert dr.replay(path).same
+    with pytest.raises(dr.UserError, match="has no method inverse"):
+        dr.register("view", "no view")(scope["Box"])
+
+
+def test_a_result_shows_itself_and_a_walk_ends_where_a_run_does():
+    job = dr.generate(dr.load("oracle"), "a red circle", steps=5)
+    result = dr.run(job, seeds=[3, 4])
+    assert (len(result), result[1].seed, result[0].prompt, result[0].pil.size) == (2, 4, "a red circle", (32, 32))
+    assert result._repr_html_().count("<img") == 2
+    assert "tensor" not in repr(result)
+    *_, last = dr.walk(job, seeds=[3, 4])
+    assert (last.x == result.images).all()
+    facts = job.model.stages[0]
+    at = facts.schedule.level(500)
+    x = result.images * at.alpha
+    guided = dr.denoiser(job.model, "a red circle", guidance_scale=3)(x, at)
+    one, null = (dr.denoiser(job.model, prompt, guidance_scale=1)(x, at) for prompt in ("a red circle", ""))
+    assert ((null.eps + 3 * (one.eps - null.eps)) - guided.eps).abs().max() < 0.05  # but for the clip of x0

@@ -6,6 +6,7 @@ read as on the command line wherever it comes from, so `"5,20"` and `[5, 20]` ar
 
 from __future__ import annotations
 
+import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping
@@ -110,6 +111,29 @@ def _adapters(verb: str) -> dict[str, Any]:
 
     hints = get_type_hints(REQUESTS[verb], include_extras=True)
     return {f.name: TypeAdapter(hints[f.name]) for f in fields_of(verb)}
+
+
+def read_requests(path: str | Path) -> list[Request]:
+    """The requests in a file of JSON lines, each {"verb": ..., option: value, ...}; empty lines are passed over.
+
+    Raises UserError, for all rows that are none at once, with their numbers.
+    """
+    made, wrong = [], []
+    try:
+        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a file of requests ({error}); it holds a JSON object in each line.") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line or "null")
+            if row is not None and not isinstance(row, dict):
+                raise UserError(f"A row is a JSON object, not {shown(row)}.")
+            made += [request_of(str(row.pop("verb", "")), row)] if row is not None else []
+        except (UserError, ValueError) as error:
+            wrong.append(f"row {number}: {error}")
+    if wrong:
+        raise UserError(f"{path} is not as it should be. {' '.join(wrong[:10])}")
+    return made
 
 
 def json_schema(verb: str) -> dict[str, Any]:

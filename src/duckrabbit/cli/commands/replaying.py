@@ -35,10 +35,12 @@ def replay(
     from duckrabbit.cli.perform import progress
     from duckrabbit.records.read import read_record
     from duckrabbit.records.replay import replay
-    from duckrabbit.registry import acquaint
+    from duckrabbit.registry import acquaint, define
 
     for spec in own or ():
         acquaint(spec)
+    if model is not None:
+        define("model", model)
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(

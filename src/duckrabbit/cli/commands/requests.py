@@ -2,16 +2,46 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from duckrabbit.cli.options import Output, request_command
+from duckrabbit.cli.options import Output, request_command, with_examples
 from duckrabbit.tasks.requests import REQUESTS, Request
+
+BATCH = Path("out/batch")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands to `app`."""
     for kind in REQUESTS.values():
         request_command(app, kind, _perform)
+    app.command(help=with_examples(batch))(batch)
+
+
+def batch(
+    file: Annotated[Path, typer.Argument(help="JSON lines: a request each, as records keep them.")],
+    out: Annotated[Path, typer.Option("--out", help="The folder; row 7 is written to its folder 0007.")] = Path(
+        "out/batch"
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would run.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+) -> None:
+    """Carry out every request of a file, one after the other. What is wrong in any row is said before anything runs.
+
+    A row names its command and the options, spelled as in Python:
+    {"verb": "generate", "prompts": ["a cat"], "count": 4}.
+
+    **Examples**
+
+        duckrabbit batch requests.jsonl --out out/many
+        duckrabbit batch requests.jsonl --dry-run
+    """
+    from duckrabbit.tasks.spelling import read_requests
+
+    for number, request in enumerate(read_requests(file), 1):
+        _perform(request, Output(out / f"{number:04d}", dry_run, quiet))
 
 
 def _perform(request: Request, output: Output) -> None:

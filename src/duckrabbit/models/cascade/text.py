@@ -68,7 +68,7 @@ class TextEncoder:
         """What the encoder does not see of a prompt, or does not know; "" where there is nothing of the kind."""
         told = []
         if len(self.tokenizer(text, verbose=False).input_ids) > limit:
-            last = self.tokenizer.decode(kept, skip_special_tokens=True)[-LAST:]
+            last = self.tokenizer.decode(kept, skip_special_tokens=True)[-LAST:].lstrip()
             told.append(f"is longer than {limit} tokens, and what comes after '...{last}' is cut")
         unknown = getattr(self.tokenizer, "unk_token_id", None)
         foreign = [word for word in text.split() if unknown in self.tokenizer(word, verbose=False).input_ids]
