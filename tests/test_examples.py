@@ -109,7 +109,7 @@ def test_ones_own_does_something_and_is_short():
     ):  # fmt: skip
         other = dr.run(dr.generate(model, "a red circle", steps=8, guidance_scale=5, **option), 3).images
         assert not torch.equal(other, plain), option  # the oracle draws the same shape, but not by the same way
-    at, x = model.stages[0].schedule.level(500), torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    at, x = model.stages[0].schedule.level(900), torch.zeros(1, 3, 32, 32)  # anything is possible yet
     usual, own = (
         dr.denoiser(model, "a circle", guidance_scale=5, **given)(x, at).eps
         for given in ({}, {"guidance": scope["Geometric"]})
