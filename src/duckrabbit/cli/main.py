@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import signal
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
 
@@ -27,14 +29,19 @@ Every experiment of a diffusion course, on one page:
     duckrabbit gallery
 """
 
-app = typer.Typer(
-    help=HELP,
-    no_args_is_help=True,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["--help", "-h"]},
-)
+
+def _program() -> typer.Typer:
+    return typer.Typer(
+        help=HELP,
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        add_completion=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+
+
+app = _program()
 for commands in (requests, replaying, gallery, studio, train, evaluate, data, catalogue, checking):
     commands.register(app)
 
@@ -65,7 +72,7 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        app()
+        (outline() if sys.argv[1:] in ([], ["--help"], ["-h"]) else app)()
     except UserError as error:
         _complain(str(error))
     except KeyboardInterrupt:
@@ -78,6 +85,26 @@ def main() -> None:
         _complain(
             "There is not enough memory for this. Make fewer at once (--count, --micro-batch 1), or a smaller model."
         )
+
+
+def outline() -> typer.Typer:
+    """The program's commands by their names and sentences alone: its own help, in three quarters of the time."""
+    bare = _program()
+    bare.callback()(_root)
+    for info in app.registered_commands:
+        bare.command(info.name, help=info.help or inspect.getdoc(info.callback))(_named(info.callback))
+    for group in app.registered_groups:
+        empty = typer.Typer(help=group.typer_instance.info.help if group.typer_instance else None)
+        empty.callback()(lambda: None)
+        bare.add_typer(empty, name=group.name)
+    return bare
+
+
+def _named(callback: Callable[..., Any] | None) -> Callable[[], None]:
+    def nothing() -> None: ...
+
+    nothing.__name__ = callback.__name__ if callback else "nothing"
+    return nothing
 
 
 def _stop(number: int, frame: object) -> None:
