@@ -110,7 +110,7 @@ class Plain:
         self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
     ) -> dr.Network:
         """x0 = 0 everywhere, so eps = x / sigma."""
-        return lambda queries, at: [dr.Prediction(q.x, 0 * q.x, q.x / at.sigma) for q in queries]
+        return lambda queries, at: [dr.Prediction(0 * q.x, q.x / at.sigma) for q in queries]
 
     def weight_hash(self) -> Mapping[str, str]:
         """There are none."""

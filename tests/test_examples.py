@@ -112,7 +112,7 @@ def test_ones_own_does_something_and_is_short():
     at, x = dr.NoiseLevel(1, 0.8, 0.6), torch.zeros(1, 3, 8, 8)
 
     def network(queries, at):
-        return [dr.Prediction(x, x, x + (q.condition == "yes")) for q in queries]  # so CFG with scale s says eps = s
+        return [dr.Prediction(x, x + (q.condition == "yes")) for q in queries]  # so CFG with scale s says eps = s
 
     tree = scope["Geometric"](dr.Prompt("yes"), dr.Prompt("no"), 5.0)
     assert dr.lower(tree, network)(x, at).eps.flatten()[0] == pytest.approx(5**0.6)
