@@ -104,12 +104,12 @@ def serve(wishes: Wishes) -> None:
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
     address += wishes.root_path.rstrip("/")
-    sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
-    sys.stdout.flush()
-    if wishes.browser:
-        threading.Thread(target=_show, args=(address,), daemon=True).start()
     server = uvicorn.Server(settings(studio.app))
     try:
+        sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
+        sys.stdout.flush()
+        if wishes.browser:
+            threading.Thread(target=_show, args=(address,), daemon=True).start()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
         pass
