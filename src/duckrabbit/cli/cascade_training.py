@@ -22,6 +22,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.vocabulary import write_prompt_list
 from duckrabbit.files import AtomicFolder
 from duckrabbit.folders import data_folder
+from duckrabbit.models.cards import DEFAULT
 from duckrabbit.report.cascade_previews import show_drawn, show_enlarged
 from duckrabbit.training.cascade.export import export_stage
 from duckrabbit.training.cascade.recipe import CascadeRecipe
@@ -111,7 +112,7 @@ def most_drawn(drawings: Drawings, count: int) -> Drawings:
 
 def _shipped() -> Path:
     """The folder of the miniature."""
-    return Path(str(files("duckrabbit").joinpath("assets/weights", "miniature")))
+    return Path(str(files("duckrabbit").joinpath("assets/weights", DEFAULT)))
 
 
 def _as_begun(recipe: TextRecipe, run: Path) -> TextRecipe:

@@ -9,6 +9,7 @@ import typer
 
 from duckrabbit.cli.options import with_examples
 from duckrabbit.errors import UserError
+from duckrabbit.models.cards import DEFAULT
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +18,7 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def gallery(
-        model: Annotated[str, typer.Option(help="A name, a folder, or a hub id.")] = "miniature",
+        model: Annotated[str, typer.Option(help="A name, a folder, or a hub id.")] = DEFAULT,
         device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
         dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
         prompts: Annotated[Path | None, typer.Option(help="Encoded prompts.")] = None,

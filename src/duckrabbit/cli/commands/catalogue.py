@@ -10,6 +10,7 @@ import typer
 
 from duckrabbit.cli.options import with_examples
 from duckrabbit.errors import UserError
+from duckrabbit.models.cards import DEFAULT
 from duckrabbit.tasks.arguments import refuse_empty
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def fetch_model(
 def encode_prompts(
     prompts_: Annotated[list[str], typer.Argument(metavar="PROMPT...", help="What to encode.")],
     output: Output = Path("prompts.safetensors"),
-    model: Annotated[str, typer.Option(help="The model whose text encoder to use.")] = "miniature",
+    model: Annotated[str, typer.Option(help="The model whose text encoder to use.")] = DEFAULT,
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16; what suits the device.")] = None,
 ) -> None:

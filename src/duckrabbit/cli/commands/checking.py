@@ -42,6 +42,7 @@ def check(
     from rich.table import Table
 
     from duckrabbit.guidance.views.shipped import VIEWS, parse_view
+    from duckrabbit.models.cards import DEFAULT
     from duckrabbit.models.load import load
     from duckrabbit.registry import define
     from duckrabbit.tasks.checks import SIZE, check_filters, check_model, check_view
@@ -55,7 +56,7 @@ def check(
     if every:
         rows += check_filters()
     if model is not None or every:
-        loaded = load(model or "miniature", device=device, dtype=dtype)
+        loaded = load(model or DEFAULT, device=device, dtype=dtype)
         rows += check_model(loaded, [] if every else list(views.values()), prompt or [])
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("of", "law", "deviation", "tolerance", "holds"):
