@@ -42,7 +42,7 @@ class KnownPixels:
             raise UserError(f"Known pixels are renoised or clean, not '{self.how}'.")
 
     def __call__(self, x: Tensor, at: NoiseLevel, noise: NoiseSource, i: int) -> Tensor:
-        """X with the known pixels put back."""
+        """x with the known pixels put back."""
         known = self.image.to(x).expand_as(x)
         if self.how == "renoised" and at.sigma > 0:
             known = add_noise(known, at, noise(x, "known", i))
@@ -62,7 +62,7 @@ class KnownBand:
     band: Callable[[Tensor], Tensor]
 
     def __call__(self, x: Tensor, at: NoiseLevel, noise: NoiseSource, i: int) -> Tensor:
-        """X with the known band put back."""
+        """x with the known band put back."""
         known = self.image.to(x).expand_as(x)
         if at.sigma > 0:
             known = add_noise(known, at, noise(x, "known", i))

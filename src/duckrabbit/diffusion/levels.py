@@ -41,7 +41,7 @@ class NoiseLevel(NamedTuple):
 
     @property
     def noise_to_signal(self) -> float:
-        """Sigma / alpha, the "sigma" of Karras et al. 2022; infinite where no picture is left."""
+        """sigma / alpha, the "sigma" of Karras et al. 2022; infinite where no picture is left."""
         return self.sigma / self.alpha if self.alpha > 0 else math.inf
 
     @property

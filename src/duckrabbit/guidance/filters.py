@@ -41,7 +41,7 @@ class LowPass:
             raise UserError(f"A blur's sigma is a positive number of pixels, not {self.sigma}.")
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) blurred; the shorter side is what counts as its size."""
+        """x (B, C, H, W) blurred; the shorter side is what counts as its size."""
         scale = min(x.shape[-2:]) / REFERENCE_SIZE
         taps = max(3, int(self.kernel * scale))
         taps += 1 - taps % 2
@@ -56,7 +56,7 @@ class HighPass:
     low: LowPass = LowPass()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) without its low frequencies."""
+        """x (B, C, H, W) without its low frequencies."""
         return x - self.low(x)
 
 
@@ -65,7 +65,7 @@ class Grey:
     """The mean of the channels in every channel; what is left over is the colour."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) without its colour."""
+        """x (B, C, H, W) without its colour."""
         return x.mean(1, keepdim=True).expand_as(x)
 
 
@@ -74,7 +74,7 @@ class Colour:
     """What grey leaves: every channel minus the mean of the channels."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X (B, C, H, W) without its brightness."""
+        """x (B, C, H, W) without its brightness."""
         return x - x.mean(1, keepdim=True)
 
 

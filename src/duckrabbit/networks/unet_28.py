@@ -164,7 +164,7 @@ class UNet(nn.Module):
         return (labels[:, None] == torch.arange(self.config.classes, device=labels.device)).to(like.dtype)
 
     def _condition(self, h: Tensor, t: Tensor | None, one_hot: Tensor | None, place: int) -> Tensor:
-        """H (N, C, H, W) with the time and the class let in at place 1 or 2."""
+        """h (N, C, H, W) with the time and the class let in at place 1 or 2."""
         if t is None:
             return h
         shift = getattr(self, f"time{place}")(t[:, None].to(h.dtype))[:, :, None, None]

@@ -63,7 +63,7 @@ class Flip(PixelView):
     dim: int = -2
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X mirrored."""
+        """x mirrored."""
         return x.flip(self.dim)
 
     def inverse(self, x: Tensor) -> Tensor:
@@ -82,11 +82,11 @@ class Rotate(PixelView):
     quarters: int = 1
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X turned."""
+        """x turned."""
         return torch.rot90(x, self.quarters, (-2, -1))
 
     def inverse(self, x: Tensor) -> Tensor:
-        """X turned back."""
+        """x turned back."""
         return torch.rot90(x, -self.quarters, (-2, -1))
 
     def between(self, x: Tensor, u: float) -> Tensor:
