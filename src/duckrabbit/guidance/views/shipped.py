@@ -125,11 +125,11 @@ class Permute(PixelView):
             raise UserError(f"A grid of {self.grid} has nothing to shuffle; choose 2 or more.")
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X shuffled; its height and width must be multiples of `grid`."""
+        """x shuffled; its height and width must be multiples of `grid`."""
         return self._move(x, _shuffle(self.grid, self.seed)[0])
 
     def inverse(self, x: Tensor) -> Tensor:
-        """X put together again."""
+        """x put together again."""
         return self._move(x, _shuffle(self.grid, self.seed)[1])
 
     def between(self, x: Tensor, u: float) -> Tensor:
