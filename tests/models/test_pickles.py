@@ -3,6 +3,7 @@
 import copy
 import multiprocessing
 import pickle
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 import torch
@@ -24,8 +25,9 @@ def made(task):
 
 def in_another_process(task):
     """What a process that was spawned makes of it, as joblib and multiprocessing do it."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(made, (task,))
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return pool.submit(dr.run, task, (3,)).result(timeout=100)
 
 
 @pytest.fixture
