@@ -13,7 +13,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from duckrabbit.cli.commands import data, evaluate, train
+from duckrabbit.cli.commands import data, evaluate, requests, train
 from duckrabbit.data.mnist import read as sets
 from duckrabbit.data.mnist.read import FILES, write_idx
 from duckrabbit.gallery import command as gallery
@@ -137,7 +137,7 @@ def training(monkeypatch, tmp_path):
     small = {k: replace(r, hidden=2, batch=16, epochs=2, snapshots=(1, 2)) for k, r in recipes.RECIPES.items()}
     monkeypatch.setattr(recipes, "RECIPES", small)
     app = typer.Typer(pretty_exceptions_enable=False)
-    for commands in (data, train, evaluate, gallery):
+    for commands in (data, train, evaluate, requests, gallery):
         commands.register(app)
 
     def invoke(*words):

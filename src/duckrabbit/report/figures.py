@@ -35,7 +35,7 @@ from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
-from duckrabbit.tasks.tasks import level_words
+from duckrabbit.tasks.settings import level_words
 
 ACROSS = 8
 """The most states of a film side by side."""

@@ -29,7 +29,7 @@ from duckrabbit.tasks.requests import (
     Upscale,
     prompts_of,
 )
-from duckrabbit.tasks.settings import Options
+from duckrabbit.tasks.settings import Options, options_for
 from duckrabbit.tasks.spelling import to_plain
 from duckrabbit.tasks.subjects import Subject
 
@@ -158,7 +158,7 @@ def _denoise(request: Denoise, model: Model) -> list[Job]:
     if "iterative" not in methods:
         refuse_idle({**options}, ("steps", "solver"), f"{model.card.name} takes noise away in one step")
     return [
-        tasks.denoise(model, picture, at, subject_of(request), method=m, **tasks.options_for(m, options))
+        tasks.denoise(model, picture, at, subject_of(request), method=m, **options_for(m, options))
         for at in times_of(request, model)
         for m in methods
     ]

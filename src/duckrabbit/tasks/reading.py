@@ -138,6 +138,7 @@ def _decoded(file: IO[bytes], name: str, most: int, icon: bool) -> Image.Image:
         frames = getattr(image, "n_frames", 1)
         if frames > 1 and image.format != "MPO":  # a phone's JPEG with a preview or depth map behind it
             raise UserError(f"{name} is an animation of {frames} frames; save the frame you mean as a PNG.")
+        image.load()  # what is cut short says so here
         return standard(image)
 
 

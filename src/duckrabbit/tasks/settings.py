@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, Schedule, Spacing
+from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, OneStepSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
 from duckrabbit.diffusion.solvers import DDPM, SOLVERS, DPMSolverPP2M, Solver, find_solver
 from duckrabbit.diffusion.trajectory import Constraint
@@ -27,6 +27,10 @@ Times = Callable[[Schedule, int], Sequence[float]]
 Guide = Callable[[Guidance, Guidance, float], Guidance]
 """A guidance of one's own: (conditional, unconditional, scale) -> a tree."""
 T = TypeVar("T")
+
+
+NOT_ONE_STEP = ("steps", "solver", "spacing")
+"""The options that have no effect where noise is taken away in one step."""
 
 
 class Options(TypedDict, total=False):
@@ -166,6 +170,16 @@ def limited(guidance: Guidance, facts: StageFacts, settings: Settings) -> Guidan
     if facts.limiter.ratio is None:
         return Clip(guidance, facts.limiter.max_value)
     return Threshold(guidance, facts.limiter.ratio, facts.limiter.max_value)
+
+
+def level_words(facts: StageFacts, t: float) -> str:
+    """A time of a stage's schedule, as people are told of it."""
+    return f"{'sigma' if isinstance(facts.schedule, OneStepSchedule) else 't'} = {t:g}"
+
+
+def options_for(method: str, options: Mapping[str, Any]) -> Any:
+    """The options of a denoising that a method has a use for: one step has none for the number of steps."""
+    return {k: v for k, v in options.items() if method != "one-step" or k not in NOT_ONE_STEP}
 
 
 def _from_lambda(schedule: DiscreteSchedule, lambda_min: float) -> DiscreteSchedule:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Unpack
+from typing import Literal, Unpack
 
 from torch import Tensor
 
 from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
-from duckrabbit.diffusion.levels import CLEAN, OneStepSchedule
+from duckrabbit.diffusion.levels import CLEAN
 from duckrabbit.diffusion.plans import Move, Plan, plan_through, start_at, start_by_strength, time_travel
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
@@ -22,11 +22,8 @@ from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle,
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
-from duckrabbit.tasks.settings import Options, Settings, limited, plan_of, settle, solver_of
+from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, settle, solver_of
 from duckrabbit.tasks.subjects import Subject, Trees, refuse_beside, subject_trees, title_of
-
-NOT_ONE_STEP = ("steps", "solver", "spacing")
-"""The options that have no effect where noise is taken away in one step."""
 
 COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
@@ -252,16 +249,6 @@ def denoise(
     if method == "one-step":
         first = replace(first, solver=DDIM())
     return replace(job, stages=(first,), notes=notes_on(picture, facts.size))
-
-
-def options_for(method: str, options: Mapping[str, Any]) -> Any:
-    """The options of a denoising that a method has a use for: one step has none for the number of steps."""
-    return {k: v for k, v in options.items() if method != "one-step" or k not in NOT_ONE_STEP}
-
-
-def level_words(facts: StageFacts, t: float) -> str:
-    """A time of a stage's schedule, as people are told of it."""
-    return f"{'sigma' if isinstance(facts.schedule, OneStepSchedule) else 't'} = {t:g}"
 
 
 def _cascade(

@@ -71,14 +71,14 @@ Sigmas = Annotated[
 ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class Request:
     """What a person asks for. `verb` is the command that it is, and its kind everywhere else."""
 
     verb: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class Made(Request):
     """What all requests hold by which a model makes pictures."""
 
@@ -97,7 +97,7 @@ class Made(Request):
         return list(range(self.seed, self.seed + getattr(self, "count", 1)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class Sampled(Made):
     """What all requests hold for which a network is asked."""
 
@@ -128,7 +128,7 @@ class Sampled(Made):
     constraint: Annotated[str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING)] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class Staged(Sampled):
     """What all requests hold that may run a second stage."""
 
@@ -142,7 +142,7 @@ class Staged(Sampled):
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class FromNoise(Staged):
     """What all requests hold that walk through every stage, in one way."""
 
@@ -152,7 +152,7 @@ class FromNoise(Staged):
     preset: Preset = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself
 class Illusion(FromNoise):
     """What illusions hold besides."""
 
