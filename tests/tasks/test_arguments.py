@@ -39,7 +39,8 @@ TASKS = ("generate", "edit", "inpaint", "denoise", "hybrid", "anagram")
     ("misspelt", "meant"),
     [
         ({"guidence_scale": 9}, "did you mean guidance_scale"),
-        ({"guidance": 20}, "did you mean guidance_scale"),
+        ({"guidance": 20}, "guidance is a registered name or something to call, not 20"),
+        ({"guidance_scal": 20}, "did you mean guidance_scale"),
         ({"step": 3}, "did you mean steps"),
         ({"qqq": 1}, "there are .*negative_prompt"),
     ],

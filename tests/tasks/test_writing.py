@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -103,7 +104,7 @@ except dr.UserError as error:
 def test_a_process_that_may_not_write_much(tmp_path, limit):
     """The kernel itself refuses: first at the tensors, then at the record or a picture."""
     save(tmp_path / "a.png", pixels(32))
-    save(tmp_path / "m.png", pixels(32)[..., 0])
+    save(tmp_path / "m.png", np.uint8(pixels(32)[..., 0] > 127) * 255)
     ran = subprocess.run(
         [sys.executable, "-c", LIMITED, "a.png", "m.png", "out", str(limit)],
         cwd=tmp_path,
