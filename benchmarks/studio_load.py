@@ -91,7 +91,9 @@ def storm(clients: list, first: int) -> tuple[float, list[dict], list[float], li
         for seed in seeds:
             began = time.perf_counter()
             try:
-                answers.append(client.predict(prompt="a red circle", model="oracle", seed=seed, api_name="/generate"))
+                answers.append(
+                    client.predict(prompts=["a red circle"], model="oracle", seed=seed, api_name="/generate")
+                )
             except (Exception, CancelledError) as error:
                 lost.append(type(error).__name__)
             waits.append(time.perf_counter() - began)

@@ -1,6 +1,6 @@
 """Forms of the studio, for its tests."""
 
-from duckrabbit.studio.forms.plain import form_of, to_address, to_settings
+from duckrabbit.studio.forms.plain import form_of, settings_of, to_address, to_settings
 
 
 def create(prompt="x", **values):
@@ -11,3 +11,9 @@ def create(prompt="x", **values):
 def address(form):
     """The query that shows it."""
     return to_address(form.kind, to_settings(form))
+
+
+def positional(**values):
+    """The values of /generate in the order of its parameters, as Gradio's protocol wants them."""
+    asked = {"prompts": ["a red circle"], "model": "oracle", **values}
+    return [asked.get(f.name) for f in settings_of("generate")]

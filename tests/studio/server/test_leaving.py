@@ -7,11 +7,12 @@ import httpx
 import pytest
 
 from duckrabbit.studio.queue.desk import Ticket
+from studio_forms import positional
 
 
-def positional(seed, steps=500):
-    """The fields of `Create`, in their order."""
-    return ["oracle", "", None, steps, "", seed, 16, "a red circle"]
+def work(seed, steps=500):
+    """Sixteen pictures, which take a while."""
+    return positional(seed=seed, steps=steps, count=16)
 
 
 @pytest.fixture
@@ -37,15 +38,15 @@ def until(what, seconds=20):
 
 def newest(studio, seed):
     """The ticket of that seed, once it is there."""
-    until(lambda: any(ticket.form.seed == seed for ticket in studio.desk.tickets))
-    return [ticket for ticket in studio.desk.tickets if ticket.form.seed == seed][-1]
+    until(lambda: any(ticket.form.request.seed == seed for ticket in studio.desk.tickets))
+    return [ticket for ticket in studio.desk.tickets if ticket.form.request.seed == seed][-1]
 
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize("session", [None, "a-session-of-its-own"])
 def test_a_dropped_call_stops_its_job(studio, http, session):
     seed = 7101 + bool(session)
-    body = {"data": positional(seed)} | ({"session_hash": session} if session else {})
+    body = {"data": work(seed)} | ({"session_hash": session} if session else {})
     event = http.post("/gradio_api/call/generate", json=body).json()["event_id"]
     ticket = newest(studio, seed)
     with http.stream("GET", f"/gradio_api/call/generate/{event}"):
@@ -58,14 +59,18 @@ def test_a_dropped_call_stops_its_job(studio, http, session):
 @pytest.mark.usefixtures("held")
 def test_a_dropped_direct_call_stops_its_job(studio):
     with pytest.raises(httpx.ReadTimeout):
-        httpx.post(f"{studio.address}/gradio_api/run/generate", json={"data": positional(7103)}, timeout=1.5)
+        httpx.post(
+            f"{studio.address}/gradio_api/run/generate",
+            json={"data": work(7103)},
+            timeout=1.5,
+        )
     until(lambda: newest(studio, 7103).state == "stopped")
 
 
 @pytest.mark.usefixtures("held")
 def test_what_waits_is_dropped_too_and_others_stay(studio, http):
-    stays = http.post("/gradio_api/call/generate", json={"data": positional(7104, steps=60)}).json()["event_id"]
-    leaves = http.post("/gradio_api/call/generate", json={"data": positional(7105)}).json()["event_id"]
+    stays = http.post("/gradio_api/call/generate", json={"data": work(7104, steps=60)}).json()["event_id"]
+    leaves = http.post("/gradio_api/call/generate", json={"data": work(7105)}).json()["event_id"]
     first, second = newest(studio, 7104), newest(studio, 7105)
     with httpx.Client(base_url=studio.address, timeout=60) as other:
         with other.stream("GET", f"/gradio_api/call/generate/{leaves}"):
@@ -88,10 +93,10 @@ def test_a_page_that_is_left_stops_its_job(opened, studio):
 
 def test_a_call_that_is_answered_stops_nothing(studio, http):
     """A connection that is closed after the answer's end, and one on which nothing is awaited, cancel nothing."""
-    body = {"data": positional(7107, steps=2), "session_hash": "two-calls"}
+    body = {"data": work(7107, steps=2), "session_hash": "two-calls"}
     event = http.post("/gradio_api/call/generate", json=body).json()["event_id"]
     with httpx.Client(base_url=studio.address, timeout=60) as other:
         assert "event: complete" in other.get(f"/gradio_api/call/generate/{event}").text
-        other.post("/gradio_api/call/generate", json={**body, "data": positional(7108, steps=2)})
+        other.post("/gradio_api/call/generate", json={**body, "data": work(7108, steps=2)})
     until(lambda: newest(studio, 7108).finished)
     assert (newest(studio, 7107).state, newest(studio, 7108).state) == ("done", "done")

@@ -16,6 +16,7 @@ from PIL import Image
 from browsing import filled, finished, go
 from duckrabbit.errors import UserError
 from duckrabbit.studio.server.proxies import front
+from studio_forms import positional
 from studio_server import start
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "studio.md"
@@ -72,7 +73,7 @@ def test_the_page_works_under_its_path(opened, behind, tmp_path):
     page = opened("/duck", address=behind.front)
     page.on("request", lambda request: asked.append(request.url))
     page.on("response", lambda response: missing.append(response.url) if response.status >= 400 else None)
-    page.goto(behind.front + "/duck/?make=generate&model=oracle&steps=5&prompt=a+red+circle")
+    page.goto(behind.front + "/duck/?make=generate&model=oracle&steps=5&prompts=a+red+circle")
     filled(page)
     assert page.evaluate("getComputedStyle(document.querySelector('#generate-run')).backgroundColor") == "rgb(15, 110, 132)"  # fmt: skip  # noqa: E501
     view = finished(page, "generate")
@@ -102,7 +103,7 @@ def test_programs_work_under_its_path(behind, path, tmp_path):
     origin = {"origin": behind.front}
     name = httpx.post(f"{address}/pictures", content=picture.getvalue(), headers=origin).json()["name"]
     assert httpx.get(f"{address}/shelf/inputs/{name}").status_code == 200
-    data = {"data": ["oracle", "", None, 2, "", 1, 1, "a red circle"]}
+    data = {"data": positional(steps=2, seed=1)}
     event = httpx.post(f"{address}/gradio_api/call/generate", json=data, headers=origin).json()["event_id"]
     told = httpx.get(f"{address}/gradio_api/call/generate/{event}", timeout=60).text
     assert "event: complete" in told
@@ -115,7 +116,7 @@ def test_the_client_works_under_its_path(behind):
     from gradio_client import Client
 
     client = Client(behind.front + "/duck/", verbose=False)
-    assert client.predict(prompt="a red circle", model="oracle", steps=2, api_name="/generate")["network_calls"] == 2
+    assert client.predict(prompts=["a red circle"], model="oracle", steps=2, api_name="/generate")["network_calls"] == 2
 
 
 def test_a_proxy_that_does_not_tell_its_host_is_told_how(behind):

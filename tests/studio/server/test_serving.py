@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckrabbit
 from samples import run
+from studio_forms import positional
 
 
 def opened(folder, *arguments):
@@ -38,7 +39,7 @@ def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
                     break
             except httpx.TransportError:
                 time.sleep(0.1)
-        data = {"data": ["oracle", "", None, 900, "", 1, 16, "a red circle"]}
+        data = {"data": positional(steps=900, seed=1, count=16)}
         assert httpx.post(f"{address}/gradio_api/call/generate", json=data).status_code == 200
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
