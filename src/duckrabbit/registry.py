@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.util
 import inspect
 import sys
 from collections.abc import Callable
 from functools import lru_cache
 from importlib.metadata import entry_points
-from importlib.util import find_spec
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -79,11 +78,12 @@ def enter(kind: str, name: str, thing: Any) -> None:
     else:
         table(kind)[name] = thing() if is_class and kind in ("filter", "constraint", "solver") else thing
     _ENTERED.append((kind, name))
-    remember(thing if isinstance(thing, type) else type(thing))
+    remember(thing)
 
 
-def remember(cls: type) -> None:
-    """Let records find a class from outside the package again."""
+def remember(thing: Any) -> None:
+    """Let records find a class from outside the package again, or that of a thing."""
+    cls = thing if isinstance(thing, type) else type(thing)
     if (told := origin(cls)) is not None:
         _OWN[cls.__qualname__, told["sha256"]] = cls
 
@@ -95,15 +95,15 @@ def define(kind: str, spec: str) -> None:
     where the file has no such thing, or it is not of its kind.
     """
     place, _, name = spec.rpartition(":")
-    is_place = place.endswith(".py") or "." in place or (bool(place) and find_spec(place) is not None)
-    if spec not in table(kind) and is_place and name.isidentifier():
+    if spec in table(kind) or not (place and name.isidentifier()):
+        return
+    if place.endswith(".py") or "." in place or find_spec(place) is not None:
         enter(kind, spec, _load(spec))
 
 
 def acquaint(spec: str) -> None:
     """Let records find what "FILE.py:NAME" or "module:NAME" is, of whatever kind. The file is run, as by `define`."""
-    thing = _load(spec)
-    remember(thing if isinstance(thing, type) else type(thing))
+    remember(_load(spec))
 
 
 def _load(spec: str) -> Any:
@@ -188,10 +188,10 @@ def _from_file(place: str) -> ModuleType:
 def _run_file(path: Path, text: bytes) -> ModuleType:
     """The module in a file, run once as long as its text stays, so that its classes equal themselves."""
     name = f"duckrabbit_own_{path.stem}_{hashlib.sha256(text).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
+    spec = spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module

@@ -72,7 +72,7 @@ def _hidden(idle: tuple[str, str]) -> inspect.Parameter:
 
 def _typed(f: Field) -> inspect.Parameter:
     """A field as Typer takes it: as text, which the request reads. What is not given stays None."""
-    kind: Any = bool if f.kind is bool else list[str] if f.several and not f.listed else str
+    kind: Any = bool if f.kind is bool else list[str] if f.one_by_one else str
     about: dict[str, Any] = {
         "help": _with_default(f),
         "metavar": f.option.metavar or (None if f.kind is bool else _metavar(f)),

@@ -103,7 +103,8 @@ class Result:
 
     def __getitem__(self, index: int) -> Made:
         """The picture of the seed at `index`."""
-        return Made(self.pixels[index], self.job.title, self.seeds[index])
+        pixels = to_pixels(self.images[index][None], value_range(self.job))[0]
+        return Made(pixels, self.job.title, self.seeds[index])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All pictures as NumPy takes them: uint8 (B, H, W, 3)."""
@@ -115,15 +116,14 @@ class Result:
         return f"Result({self.job.title!r}, seeds {list(self.seeds)}, {size} px, {self.seconds:.1f} s)"
 
     def _repr_html_(self) -> str:
-        shown = [
-            (made.seed, base64.b64encode(made._repr_png_()).decode()) for made in (self[k] for k in range(len(self)))
-        ]
+        shown = [self[k] for k in range(min(SHOWN, len(self)))]
         cells = "".join(
             f'<figure style="display:inline-block;margin:4px"><img width="192" style="image-rendering:pixelated" '
-            f'src="data:image/png;base64,{data}"><figcaption>seed {seed}</figcaption></figure>'
-            for seed, data in shown[:SHOWN]
+            f'src="data:image/png;base64,{base64.b64encode(made._repr_png_()).decode()}">'
+            f"<figcaption>seed {made.seed}</figcaption></figure>"
+            for made in shown
         )
-        more = f"<p>and {len(shown) - SHOWN} more</p>" if len(shown) > SHOWN else ""
+        more = f"<p>and {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         return f"<p>{escape(self.job.title)}</p>{cells}{more}"
 
     @property

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
-from duckrabbit.diffusion.prediction import Condition, Denoiser, Prediction, Query
+from duckrabbit.diffusion.prediction import Denoiser, Prediction, Query
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -45,29 +45,22 @@ def run(
     anything runs, for seeds that are none and for a job that no record can hold; and, at most two
     moves after it happened, for a picture that is not finite.
     """
-    if not isinstance(job, Job):
-        raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
-    seeds = seeds_of(seeds)
-    micro_batch = None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
-    described(job, {})
-    made: list[Tensor] = []
+    seeds, micro_batch = _checked(job, seeds, micro_batch)
+    ends: dict[int, tuple[Tensor, float]] = {}
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
-        job.model.prepare(_conditions(job))
-        notes = getattr(job.model, "notes_on", _no_notes)(_conditions(job))
-        times = [time.perf_counter()]
-        for position, stage in enumerate(job.stages):
-            previous = made[-1] if made else None
-            for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
-                if on_state is not None:
-                    on_state(position, state)
-            made.append(state.x)
-            times.append(time.perf_counter())
+        notes = _prepared(job)
+        ready = time.perf_counter()
+        for position, state in _walked(job, seeds, micro_batch):
+            if on_state is not None:
+                on_state(position, state)
+            ends[position] = state.x, time.perf_counter()
+    made, ended = zip(*ends.values(), strict=True)
     images = made[-1]
     if job.composite is not None:
         images = job.composite(images, CLEAN, Noise(seeds), 0)
     results = tuple(x.float().cpu() for x in made)
-    spent = tuple(b - a for a, b in pairwise(times))
+    spent = tuple(b - a for a, b in pairwise([ready, *ended]))
     seconds = time.perf_counter() - began
     return Result(job, seeds, images.float().cpu(), results, seconds, spent, micro_batch, {**job.notes, **notes})
 
@@ -88,15 +81,11 @@ def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | No
 
     What `run` makes is the last state of the last stage, known pixels put back. Raises UserError as `run` does.
     """
-    seeds = seeds_of(seeds)
-    described(job, {})
-    previous = None
+    seeds, micro_batch = _checked(job, seeds, micro_batch)
     with getattr(job.model, "turn", nullcontext)():
-        job.model.prepare(_conditions(job))
-        for stage in job.stages:
-            for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
-                yield state
-            previous = state.x
+        _prepared(job)
+        for _, state in _walked(job, seeds, micro_batch):
+            yield state
 
 
 def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) -> Denoiser:
@@ -113,12 +102,30 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     return lower(tree, model.network(0))
 
 
-def _no_notes(conditions: list[Condition]) -> dict[str, str]:
-    return {}
+def _checked(job: Job, seeds: int | Iterable[int], micro_batch: int | None) -> tuple[tuple[int, ...], int | None]:
+    """The seeds and the micro-batch as plain values. Raises UserError for those that are none, and for no job."""
+    if not isinstance(job, Job):
+        raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
+    plain = seeds_of(seeds), None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
+    described(job, {})
+    return plain
 
 
-def _conditions(job: Job) -> list[Condition]:
-    return sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
+def _prepared(job: Job) -> dict[str, str]:
+    """Make the job's prompts ready; what there is to know of them, in sentences."""
+    conditions = sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
+    job.model.prepare(conditions)
+    notes: dict[str, str] = job.model.notes_on(conditions) if hasattr(job.model, "notes_on") else {}
+    return notes
+
+
+def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None) -> Iterator[tuple[int, State]]:
+    """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
+    previous = None
+    for position, stage in enumerate(job.stages):
+        for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+            yield position, state
+        previous = state.x
 
 
 def walk_stage(

@@ -42,6 +42,11 @@ class Field:
     listed: bool
 
     @property
+    def one_by_one(self) -> bool:
+        """Whether there may be several, each typed by itself: texts, in which a comma means nothing."""
+        return self.several and not self.listed
+
+    @property
     def flag(self) -> str:
         """What it is typed as; "" where its place says what it is."""
         return "" if self.option.metavar else self.option.flag or f"--{self.name.replace('_', '-')}"
@@ -220,9 +225,7 @@ def _said(request: Request) -> Iterator[Field]:
 
 
 def _words(f: Field, value: Any) -> list[str]:
-    if f.listed:
-        return [",".join(_word(v) for v in value)]
-    return [_word(v) for v in value] if f.several else [_word(value)]
+    return [word(v) for v in value] if f.one_by_one else [word(value)]
 
 
 def _flagged(f: Field, value: Any) -> Iterator[str]:
@@ -233,5 +236,8 @@ def _flagged(f: Field, value: Any) -> Iterator[str]:
         yield from [f"{f.flag}={word}"] if word.startswith("-") else [f.flag, word]
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A value as it is typed: several with commas between them, numbers whole and no longer than they need to be."""
+    if isinstance(value, list | tuple):
+        return ",".join(word(v) for v in value)
     return repr(value).removesuffix(".0") if isinstance(value, float) else str(value)

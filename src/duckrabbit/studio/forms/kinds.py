@@ -10,20 +10,7 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.arguments import refuse_empty
-from duckrabbit.tasks.requests import (
-    Anagram,
-    Curves,
-    Denoise,
-    Edit,
-    Generate,
-    Hybrid,
-    Inpaint,
-    Made,
-    Noise,
-    Request,
-    Upscale,
-    prompts_of,
-)
+from duckrabbit.tasks.requests import Anagram, Inpaint, Made, Request, prompts_of
 from duckrabbit.tasks.spelling import command_of
 
 MOST_PICTURES, MOST_STEPS, LONGEST_PROMPT, MOST_COMPARED = 16, 1000, 500, 10
@@ -36,13 +23,13 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class Kind:
-    """A place on the page: its name, the request that it makes, its tab, and whether its model is one of digits.
+    """A place on the page: its name, the verb of the request that it makes, its tab.
 
     `live`: the setting that runs it as soon as its slider is let go. Without a tab it is for programs only.
     """
 
     name: str
-    request: type[Request]
+    verb: str
     tab: str = ""
     live: str = ""
 
@@ -55,19 +42,19 @@ class Kind:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("generate", Generate, "create"),
-        Kind("denoise", Denoise, "denoise", live="t"),
-        Kind("edit", Edit, "edit"),
-        Kind("inpaint", Inpaint, "inpaint"),
-        Kind("anagram", Anagram, "illusions"),
-        Kind("hybrid", Hybrid, "illusions"),
-        Kind("digits", Generate, "digits"),
-        Kind("one_step", Denoise, "digits", live="sigma"),
-        Kind("from_t", Denoise, "digits", live="t"),
-        Kind("digit_anagram", Anagram, "digits"),
-        Kind("curves", Curves, "digits"),
-        Kind("upscale", Upscale),
-        Kind("noise", Noise),
+        Kind("generate", "generate", "create"),
+        Kind("denoise", "denoise", "denoise", live="t"),
+        Kind("edit", "edit", "edit"),
+        Kind("inpaint", "inpaint", "inpaint"),
+        Kind("anagram", "anagram", "illusions"),
+        Kind("hybrid", "hybrid", "illusions"),
+        Kind("digits", "generate", "digits"),
+        Kind("one_step", "denoise", "digits", live="sigma"),
+        Kind("from_t", "denoise", "digits", live="t"),
+        Kind("digit_anagram", "anagram", "digits"),
+        Kind("curves", "curves", "digits"),
+        Kind("upscale", "upscale"),
+        Kind("noise", "noise"),
     )
 }
 """All kinds by their names."""

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from duckrabbit.errors import UserError
 from duckrabbit.studio.forms.kinds import INPUT, INPUTS, KINDS, Form
-from duckrabbit.tasks.spelling import Field, fields_of, request_of, to_plain, value_of
+from duckrabbit.tasks.spelling import Field, fields_of, request_of, to_plain, value_of, word
 
 STUDIO = ("device", "dtype", "prompt_file", "micro_batch")
 """The options that are the studio's own, and nobody else's to choose."""
@@ -21,7 +21,7 @@ def settings_of(kind: str) -> tuple[Field, ...]:
     """The settings of a kind: the fields of its request but those that are the studio's own. Raises UserError."""
     if kind not in KINDS:
         raise UserError(f"There is no tab for '{kind}'; there are {', '.join(KINDS)}.")
-    return tuple(f for f in fields_of(KINDS[kind].request.verb) if f.name not in STUDIO)
+    return tuple(f for f in fields_of(KINDS[kind].verb) if f.name not in STUDIO)
 
 
 def form_of(kind: str, values: Mapping[str, Any]) -> Form:
@@ -31,7 +31,6 @@ def form_of(kind: str, values: Mapping[str, Any]) -> Form:
     """
     settings = {f.name: f for f in settings_of(kind)}
     given = {name: value for name, value in values.items() if value not in (None, "", [], ())}
-    given = {name: _number(settings[name], value) if name in settings else value for name, value in given.items()}
     for name in given.keys() & set(STUDIO):
         raise UserError(f"The studio chooses {name} itself; leave it out.")
     if "image" in settings and settings["image"].option.metavar and "image" not in given:
@@ -40,14 +39,9 @@ def form_of(kind: str, values: Mapping[str, Any]) -> Form:
         if isinstance(given.get(name), str):
             given[name] = f"{INPUTS}/{given[name]}"
     shared = {name: value for name, value in FILMS.items() if name in settings}
-    form = Form(kind, request_of(KINDS[kind].request.verb, shared | given))
+    form = Form(kind, request_of(KINDS[kind].verb, shared | given))
     form.check()
     return form
-
-
-def _number(f: Field, value: Any) -> Any:
-    """JavaScript knows no whole numbers: 3.0 is 3."""
-    return int(value) if f.kind is int and isinstance(value, float) and value.is_integer() else value
 
 
 def to_settings(form: Form) -> dict[str, Any]:
@@ -61,14 +55,8 @@ def to_address(kind: str, settings: Mapping[str, Any]) -> str:
     for f in settings_of(kind):
         value = settings.get(f.name)
         if value is not None and f.name not in FILMS:
-            pairs += [(f.name, _word(v)) for v in (value if f.several and not f.listed else [value])]
+            pairs += [(f.name, word(v)) for v in (value if f.one_by_one else [value])]
     return "?" + urlencode(pairs)
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, list | tuple):
-        return ",".join(_word(v) for v in value)
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def from_address(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, Any]] | None:
@@ -77,21 +65,22 @@ def from_address(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, Any]]
     They need not be complete: a picture may still have to be chosen.
     """
     given: dict[str, list[str]] = {}
-    for key, word in query:
-        given.setdefault(key, []).append(word)
+    for key, told in query:
+        given.setdefault(key, []).append(told)
     kind = given.get("make", [""])[-1]
     if kind not in KINDS or not KINDS[kind].tab:
         return None
     settings: dict[str, Any] = {}
     for f in settings_of(kind):
-        for told in [given[f.name]] if f.name in given else []:
-            lines = [line for text in told for line in text.split("\n") if line]
-            value: Any = lines if f.several and not f.listed else told[-1]
-            if value and f.name in ("image", "mask"):
-                settings |= {f.name: value} if INPUT.fullmatch(str(value)) else {}
-            elif value:
-                with suppress(UserError):
-                    settings[f.name] = value_of(KINDS[kind].request.verb, f, value)
-            else:
-                settings[f.name] = None
+        if f.name not in given:
+            continue
+        lines = [line for text in given[f.name] for line in text.split("\n") if line]
+        value: Any = lines if f.one_by_one else given[f.name][-1]
+        if not value:
+            settings[f.name] = None
+        elif f.name in ("image", "mask"):
+            settings |= {f.name: value} if INPUT.fullmatch(value) else {}
+        else:
+            with suppress(UserError):
+                settings[f.name] = value_of(KINDS[kind].verb, f, value)
     return kind, settings

@@ -22,7 +22,7 @@ from duckrabbit.studio.forms.plain import form_of, settings_of, to_address
 from duckrabbit.studio.queue.asking import CALL
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Item, Shelf
-from duckrabbit.tasks.requests import Request
+from duckrabbit.tasks.requests import REQUESTS, Request
 from duckrabbit.tasks.spelling import Field
 
 
@@ -87,7 +87,7 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
         inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=_api_type(f))
         for f in settings
     ]
-    positional.__name__, positional.__doc__ = kind.name, _about(kind.request, settings)
+    positional.__name__, positional.__doc__ = kind.name, _about(REQUESTS[kind.verb], settings)
     positional.__signature__ = inspect.Signature([caller, *parameters], return_annotation=dict[str, Any])  # type: ignore[attr-defined]
     positional.__annotations__ = {p.name: p.annotation for p in (caller, *parameters)} | {"return": dict[str, Any]}
     return positional

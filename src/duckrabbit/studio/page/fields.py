@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from duckrabbit.diffusion.solvers import SOLVERS
 from duckrabbit.studio.forms.kinds import KINDS, MOST_PICTURES, Form
 from duckrabbit.studio.forms.plain import form_of, settings_of
 from duckrabbit.studio.page.pad import pad
-from duckrabbit.tasks.spelling import Field
+from duckrabbit.tasks.spelling import Field, word
 
 NONE = "none"
 NO_FIELDS = {"negative_prompt", "animate", "print", "judge", "start", "box"}
@@ -36,8 +36,9 @@ class Fields:
     def form(self, values: Sequence[Any]) -> Form:
         """What the page holds, as a form. Raises UserError for values that are none."""
         plain: dict[str, Any] = {}
+        texts = self._texts()
         for name, value in zip(self.names, values, strict=True):
-            if name in self._texts():
+            if name in texts:
                 lines = [line for line in str(value or "").split("\n") if line and value != NONE]
                 plain[name] = [*plain.get(name, []), *lines]
             else:
@@ -57,7 +58,7 @@ class Fields:
         return shown
 
     def _texts(self) -> set[str]:
-        return {f.name for f in settings_of(self.kind) if f.several and not f.listed}
+        return {f.name for f in settings_of(self.kind) if f.one_by_one}
 
 
 def _default(kind: str, name: str) -> Any:
@@ -72,7 +73,7 @@ def _fitting(component: Any, value: Any) -> Any:
         number = (value[0] if value else 0) if isinstance(value, list | tuple) else value or 0
         return min(max(number, component.minimum), component.maximum)
     if isinstance(value, list | tuple):
-        value = ",".join(f"{v:g}" if isinstance(v, float) else str(v) for v in value)
+        value = word(value)
     if choices is None:
         return "" if value is None and isinstance(component, gr.Textbox) else value
     known = [choice[1] for choice in choices]
@@ -143,10 +144,12 @@ class Builder:
         box.change(None, [box], js=f"v => {{ window.duckrabbit.show('{self.kind}-{name}', v); return []; }}")
         self.add(name, box)
 
-    def sampling(self, *, guided: bool = True, count: bool = True, words: bool = True) -> None:
+    def sampling(
+        self, *, guided: bool = True, count: bool = True, words: bool = True, later: Collection[str] = ()
+    ) -> None:
         """What all ways to sample share: what matters most, and every other option of the request folded away.
 
-        With `words`, there is a prompt to be guided away from.
+        With `words`, there is a prompt to be guided away from; what comes `later` on the page is left out here.
         """
         if guided:
             with gr.Row(elem_classes=["pair"]):
@@ -161,11 +164,12 @@ class Builder:
                 if words:
                     self.text("negative_prompt", "Away from", placeholder="what it should not be")
                 self.add("solver", gr.Dropdown(SOLVER_WORDS, value=self.start["solver"] or "", label="Solver"))
-                self._rest()
+                self._rest(later)
 
-    def _rest(self) -> None:
+    def _rest(self, later: Collection[str]) -> None:
         """A field for every option of the request that has none yet, so that a new one is here at once."""
-        placed = {name for name, _ in self._fields} | NO_FIELDS | (OF_STAGE_2 if KINDS[self.kind].of_digits else set())
+        idle = OF_STAGE_2 if KINDS[self.kind].of_digits else set()
+        placed = {name for name, _ in self._fields} | NO_FIELDS | idle | {*later}
         left = [f for f in self._known.values() if f.name not in placed]
         for k in range(0, len(left), 2):
             with gr.Row(elem_classes=["pair"]):

@@ -40,7 +40,7 @@ def inpaint(build: Builder, samples: Sequence[str]) -> None:
     build.picture("image", "Paint over what is to be made anew", samples, mask="mask")
     build.check("invert", "The other way round: keep what is painted, make the rest anew")
     build.text("prompts", "What should be there?")
-    build.sampling()
+    build.sampling(later=("jump", "resample"))
     with gr.Accordion("RePaint: go back up", open=False), gr.Row(elem_classes=["pair"]):
         build.slider("jump", "Moves back", 1, 20, 1)
         build.slider("resample", "Times", 1, 10, 1)

@@ -90,8 +90,7 @@ def _watching(ticket: Ticket) -> Callable[[Job, State], None]:
 
 def _facts(form: Form, made: Figure, folder: Path) -> dict[str, Any]:
     """What item.json says of what was made."""
-    calls = [price for result in made.results for price in cost(result.job)]
-    counts = [len(result.seeds) for result in made.results for _ in cost(result.job)]
+    prices = [(price, len(result.seeds)) for result in made.results for price in cost(result.job)]
     return {
         "kind": form.kind,
         "settings": to_settings(form),
@@ -99,8 +98,8 @@ def _facts(form: Form, made: Figure, folder: Path) -> dict[str, Any]:
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         "title": described(form.request),
         "model": made.results[0].job.model.card.name if made.results else folder_name(Path(form.model)),
-        "calls": sum(price.calls for price in calls),
-        "questions": sum(price.pictures * count for price, count in zip(calls, counts, strict=True)),
+        "calls": sum(price.calls for price, _ in prices),
+        "questions": sum(price.pictures * seeds for price, seeds in prices),
         "rows": _cells(made, folder),
         "strips": _strips(made, folder),
     }
