@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 import shapes
 import tiny
-from duckrabbit.cli.commands import pictures, train
+from duckrabbit.cli.commands import requests, train
 from duckrabbit.errors import UserError
 from duckrabbit.training.run import read_metrics
 
@@ -29,7 +29,7 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("DUCKRABBIT_RUNS", str(tmp_path / "runs"))
     app = typer.Typer(pretty_exceptions_enable=False)
-    for commands in (train, pictures):
+    for commands in (train, requests):
         commands.register(app)
 
     def invoke(*words):

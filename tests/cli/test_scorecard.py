@@ -10,7 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
-from duckrabbit.cli.commands import evaluate, illusions, train
+from duckrabbit.cli.commands import evaluate, requests, train
 from duckrabbit.data.drawings.shards import Sample, write_shards
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.judge import Judge, load_judge, save_judge
@@ -55,7 +55,7 @@ def judge(tmp_path_factory):
 def call(monkeypatch, judge):
     monkeypatch.setattr("duckrabbit.evaluation.drawings.judge.SHIPPED", judge)
     app = typer.Typer(pretty_exceptions_enable=False)
-    for commands in (evaluate, illusions, train):
+    for commands in (evaluate, requests, train):
         commands.register(app)
 
     def invoke(*words, code=0):
