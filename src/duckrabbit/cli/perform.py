@@ -18,7 +18,7 @@ from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
 from duckrabbit.tasks import timing as speed
-from duckrabbit.tasks.asking import jobs_of
+from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
 from duckrabbit.tasks.requests import Request, own_names
@@ -33,12 +33,12 @@ def perform(request: Request, output: Output) -> None:
     """Carry out a request on the terminal: run it and write its figure; with --dry-run, tell what it would cost."""
     for kind, name in own_names(request):
         define(kind, name)
-    jobs = jobs_of(request)
-    plan = planned(request, jobs)
+    asked = ask(request)
+    plan = planned(request, asked.jobs)
     if output.dry_run:
         tell(plan)
         return
-    told = notes_of(jobs)
+    told = notes_of(asked.jobs)
     for note in told if not output.quiet else ():
         typer.echo(note, err=True)
     micro_batch = getattr(request, "micro_batch", None)
@@ -50,7 +50,7 @@ def perform(request: Request, output: Output) -> None:
             only_writer(folder, "wait until it is done, or name another --out"),
             progress(moves, quiet=output.quiet) as advance,
         ):
-            made = figure_of(request, jobs, runner(lambda job, _: advance(job.title), micro_batch, folder))
+            made = figure_of(request, asked, runner(lambda job, _: advance(job.title), micro_batch, folder))
             sheet = write_figure(made, folder)
     except KeyboardInterrupt:
         if not output.quiet:

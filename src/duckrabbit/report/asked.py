@@ -11,9 +11,9 @@ from duckrabbit.report import figures
 from duckrabbit.report.choosing import anagram_looks, choose, first_stage, hybrid_looks
 from duckrabbit.report.figures import Figure, Run
 from duckrabbit.report.learning import learning
-from duckrabbit.tasks.asking import hole_of, subject_of, times_of, views_of
+from duckrabbit.tasks.asking import Asked, subject_of, times_of, views_of
 from duckrabbit.tasks.job import Job
-from duckrabbit.tasks.pictures import read_picture, resize
+from duckrabbit.tasks.pictures import Picture, resize
 from duckrabbit.tasks.requests import (
     Anagram,
     Curves,
@@ -33,9 +33,9 @@ FEW = 5
 Illusions = Callable[[Run, Sequence[int], Mapping[int, str]], Figure]
 
 
-def figure_of(request: Request, jobs: Sequence[Job], run: Run) -> Figure:
-    """Run the jobs of a request (tasks.asking) and lay them out; `run` is how each is run."""
-    figure: Figure = _FIGURES[type(request)](request, jobs, run)
+def figure_of(request: Request, asked: Asked, run: Run) -> Figure:
+    """Run what a request has asked for and lay it out; `run` is how each job is run."""
+    figure: Figure = _FIGURES[request.verb](request, asked, run)
     return figure
 
 
@@ -49,58 +49,65 @@ def planned(request: Request, jobs: Sequence[Job]) -> list[tuple[Job, int]]:
     return [(first_stage(job), tried) for job in jobs] + [(job, count) for job in jobs if len(job.stages) > 1]
 
 
-def _comparison(request: Generate, jobs: Sequence[Job], run: Run) -> Figure:
-    return figures.comparison(run, jobs, request.seeds, "From pure noise")
+def _picture(asked: Asked) -> Picture:
+    assert asked.picture is not None
+    return asked.picture
 
 
-def _edits(request: Edit, jobs: Sequence[Job], run: Run) -> Figure:
+def _comparison(request: Generate, asked: Asked, run: Run) -> Figure:
+    return figures.comparison(run, asked.jobs, request.seeds, "From pure noise")
+
+
+def _edits(request: Edit, asked: Asked, run: Run) -> Figure:
     subject = subject_of(request)
     title = f"SDEdit: {subject}" if isinstance(subject, str) else "SDEdit"
-    return figures.edits(run, read_picture(request.image), jobs, request.seeds, title)
+    return figures.edits(run, _picture(asked), asked.jobs, request.seeds, title)
 
 
-def _inpainted(request: Inpaint, jobs: Sequence[Job], run: Run) -> Figure:
-    picture, white = hole_of(request)
-    pixels = picture.pixels
+def _inpainted(request: Inpaint, asked: Asked, run: Run) -> Figure:
+    pixels, white = _picture(asked).pixels, asked.mask
+    assert white is not None
     given = [(pixels, "the picture"), (pixels * (1 - white) + white * 0.5, "grey is made anew")]
-    title = f"Inpainting: {jobs[0].title}"
-    return figures.before_and_after(run, given, jobs[0], request.seeds, title, request.views)
+    title = f"Inpainting: {asked.jobs[0].title}"
+    return figures.before_and_after(run, given, asked.jobs[0], request.seeds, title, request.views)
 
 
-def _enlarged(request: Upscale, jobs: Sequence[Job], run: Run) -> Figure:
-    given = [(resize(read_picture(request.image).pixels, jobs[0].model.stages[0].size), "the picture")]
-    return figures.before_and_after(run, given, jobs[0], request.seeds, "Enlarged", request.views)
+def _enlarged(request: Upscale, asked: Asked, run: Run) -> Figure:
+    given = [(resize(_picture(asked).pixels, asked.jobs[0].model.stages[0].size), "the picture")]
+    return figures.before_and_after(run, given, asked.jobs[0], request.seeds, "Enlarged", request.views)
 
 
-def _forward(request: Noise, jobs: Sequence[Job], run: Run) -> Figure:
-    return figures.forward_process(run, read_picture(request.image), jobs, request.seed)
+def _forward(request: Noise, asked: Asked, run: Run) -> Figure:
+    return figures.forward_process(run, _picture(asked), asked.jobs, request.seed)
 
 
-def _denoised(request: Denoise, jobs: Sequence[Job], run: Run) -> Figure:
-    times = times_of(request, jobs[0].model)
-    return figures.denoising(run, read_picture(request.image), jobs, times, request.seed)
+def _denoised(request: Denoise, asked: Asked, run: Run) -> Figure:
+    times = times_of(request, asked.jobs[0].model)
+    return figures.denoising(run, _picture(asked), asked.jobs, times, request.seed)
 
 
-def _learned(request: Curves, jobs: Sequence[Job], run: Run) -> Figure:
+def _learned(request: Curves, asked: Asked, run: Run) -> Figure:
     return learning(request.models)
 
 
-def _anagram(request: Anagram, jobs: Sequence[Job], run: Run) -> Figure:
+def _anagram(request: Anagram, asked: Asked, run: Run) -> Figure:
     prompts = views_of(request.prompts, request.views)
 
     def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
-        return figures.illusion(run, jobs[0], prompts, seeds, "Visual anagram", _extras(request), words)
+        return figures.illusion(run, asked.jobs[0], prompts, seeds, "Visual anagram", _extras(request), words)
 
-    return _chosen(request, jobs[0], run, figure, lambda: anagram_looks(jobs[0], prompts))
+    return _chosen(request, asked.jobs[0], run, figure, lambda: anagram_looks(asked.jobs[0], prompts))
 
 
-def _hybrid(request: Hybrid, jobs: Sequence[Job], run: Run) -> Figure:
+def _hybrid(request: Hybrid, asked: Asked, run: Run) -> Figure:
     far = request.low or (request.image.name if request.image else "")
 
     def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
-        return figures.near_and_far(run, jobs[0], request.high, far, seeds, "Hybrid image", _extras(request), words)
+        return figures.near_and_far(
+            run, asked.jobs[0], request.high, far, seeds, "Hybrid image", _extras(request), words
+        )
 
-    return _chosen(request, jobs[0], run, figure, lambda: hybrid_looks(request.high, request.low))
+    return _chosen(request, asked.jobs[0], run, figure, lambda: hybrid_looks(request.high, request.low))
 
 
 def _chosen(request: Anagram | Hybrid, job: Job, run: Run, figure: Illusions, looks: Callable[[], Any]) -> Figure:
@@ -122,14 +129,14 @@ def described(request: Request) -> str:
     return f"{prompts[0]} to {prompts[-1]}" if len(prompts) > FEW else " | ".join(prompts) or request.verb
 
 
-_FIGURES: dict[type[Request], Any] = {
-    Generate: _comparison,
-    Edit: _edits,
-    Inpaint: _inpainted,
-    Upscale: _enlarged,
-    Noise: _forward,
-    Denoise: _denoised,
-    Anagram: _anagram,
-    Hybrid: _hybrid,
-    Curves: _learned,
+_FIGURES: dict[str, Any] = {
+    "generate": _comparison,
+    "edit": _edits,
+    "inpaint": _inpainted,
+    "upscale": _enlarged,
+    "noise": _forward,
+    "denoise": _denoised,
+    "anagram": _anagram,
+    "hybrid": _hybrid,
+    "curves": _learned,
 }

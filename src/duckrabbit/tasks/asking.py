@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -35,6 +35,17 @@ from duckrabbit.tasks.subjects import Subject
 
 COURSE_STARTS = (1, 3, 5, 7, 10, 20)
 """Where an edit starts, unless it says so: the indices of the course."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a request means: its jobs, and what it has read for them: a picture, and a mask (1, 1, S, S)."""
+
+    jobs: list[Job]
+    picture: Picture | None = None
+    mask: Tensor | None = None
+
+
 _kept: dict[str | None, tuple[tuple[object, ...], Model]] = {}
 
 
@@ -54,17 +65,19 @@ def model_of(request: Made) -> Model:
     return _kept[request.device][1]
 
 
-def jobs_of(request: Request) -> list[Job]:
+def ask(request: Request) -> Asked:
     """The jobs of a request, one after the other: several where it compares, none where nothing is made.
 
-    Raises UserError for what makes no sense together, and whatever the tasks raise.
+    Its pictures are read here, and once. Raises UserError for what makes no sense together, and whatever the
+    tasks raise.
     """
     for prompt in prompts_of(request):
         refuse_empty(prompt)
     if not isinstance(request, Made):
-        return []
-    asked, model = to_plain(request), model_of(request)
-    return [replace(job, request={"verb": request.verb, **asked}) for job in _MAKERS[request.verb](request, model)]
+        return Asked([])
+    told = {"verb": request.verb, **to_plain(request)}
+    asked: Asked = _MAKERS[request.verb](request, model_of(request))
+    return replace(asked, jobs=[replace(job, request=told) for job in asked.jobs])
 
 
 def options_of(request: Request, **changed: Any) -> Options:
@@ -73,7 +86,7 @@ def options_of(request: Request, **changed: Any) -> Options:
     return {name: value for name, value in told.items() if value is not None}  # type: ignore[return-value]
 
 
-def _generate(request: Generate, model: Model) -> list[Job]:
+def _generate(request: Generate, model: Model) -> Asked:
     from duckrabbit.models.load import digits_folder
 
     if not request.prompts and digits_folder(request.model) is None:
@@ -84,7 +97,7 @@ def _generate(request: Generate, model: Model) -> list[Job]:
         for words, options in variants:
             job = tasks.generate(model, prompt, **options)
             jobs.append(replace(job, title=f"{job.title}, {words}" if words else job.title))
-    return jobs
+    return Asked(jobs)
 
 
 def _variants(request: Generate) -> list[tuple[str, Options]]:
@@ -104,26 +117,26 @@ def _variants(request: Generate) -> list[tuple[str, Options]]:
     return every
 
 
-def _edit(request: Edit, model: Model) -> list[Job]:
+def _edit(request: Edit, model: Model) -> Asked:
     if request.start and request.strength:
         raise UserError("Give either --start or --strength, not both.")
     picture, options = read_picture(request.image), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
     places = places or [{"start": i} for i in request.start or COURSE_STARTS]
-    return [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
+    jobs = [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
+    return Asked(jobs, picture)
 
 
-def _inpaint(request: Inpaint, model: Model) -> list[Job]:
-    picture, white = hole_of(request)
-    return [
-        tasks.inpaint(
-            model, picture, white, subject_of(request),
-            jump=request.jump, resample=request.resample, how=request.how, **options_of(request),
-        )
-    ]  # fmt: skip
+def _inpaint(request: Inpaint, model: Model) -> Asked:
+    picture, white = _hole_of(request)
+    job = tasks.inpaint(
+        model, picture, white, subject_of(request),
+        jump=request.jump, resample=request.resample, how=request.how, **options_of(request),
+    )  # fmt: skip
+    return Asked([job], picture, white)
 
 
-def hole_of(request: Inpaint) -> tuple[Picture, Tensor]:
+def _hole_of(request: Inpaint) -> tuple[Picture, Tensor]:
     """The picture of an inpainting, and its mask (1, 1, S, S). Raises UserError where one is missing."""
     if (request.mask is None) == (request.box is None):
         raise UserError("Say what to make anew: either a MASK (white is new) or --box x0,y0,x1,y1.")
@@ -135,33 +148,35 @@ def hole_of(request: Inpaint) -> tuple[Picture, Tensor]:
     return picture, 1 - inside if request.invert else inside
 
 
-def _upscale(request: Upscale, model: Model) -> list[Job]:
-    return [tasks.upscale(model, read_picture(request.image), subject_of(request), **options_of(request))]
-
-
-def _anagram(request: Anagram, model: Model) -> list[Job]:
-    return [tasks.anagram(model, views_of(request.prompts, request.views), **options_of(request))]
-
-
-def _hybrid(request: Hybrid, model: Model) -> list[Job]:
-    shape: dict[str, Any] = {name: getattr(request, name) for name in ("image", "kernel", "sigma", "filter")}
-    return [tasks.hybrid(model, request.low, request.high, **shape, **options_of(request))]
-
-
-def _noise(request: Noise, model: Model) -> list[Job]:
+def _upscale(request: Upscale, model: Model) -> Asked:
     picture = read_picture(request.image)
-    return [tasks.noise(model, picture, at) for at in times_of(request, model)]
+    return Asked([tasks.upscale(model, picture, subject_of(request), **options_of(request))], picture)
 
 
-def _denoise(request: Denoise, model: Model) -> list[Job]:
+def _anagram(request: Anagram, model: Model) -> Asked:
+    return Asked([tasks.anagram(model, views_of(request.prompts, request.views), **options_of(request))])
+
+
+def _hybrid(request: Hybrid, model: Model) -> Asked:
+    shape: dict[str, Any] = {name: getattr(request, name) for name in ("image", "kernel", "sigma", "filter")}
+    return Asked([tasks.hybrid(model, request.low, request.high, **shape, **options_of(request))])
+
+
+def _noise(request: Noise, model: Model) -> Asked:
+    picture = read_picture(request.image)
+    return Asked([tasks.noise(model, picture, at) for at in times_of(request, model)], picture)
+
+
+def _denoise(request: Denoise, model: Model) -> Asked:
     options, picture, methods = options_of(request), read_picture(request.image), methods_of(model.stages[0])
     if "iterative" not in methods:
         refuse_idle({**options}, ("steps", "solver"), f"{model.card.name} takes noise away in one step")
-    return [
+    jobs = [
         tasks.denoise(model, picture, at, subject_of(request), method=m, **options_for(m, options))
         for at in times_of(request, model)
         for m in methods
     ]
+    return Asked(jobs, picture)
 
 
 _MAKERS: dict[str, Any] = {

@@ -24,7 +24,7 @@ from duckrabbit.studio.forms.kinds import Form
 from duckrabbit.studio.forms.plain import to_settings
 from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Shelf
-from duckrabbit.tasks.asking import jobs_of
+from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.pictures import to_pixels, write_png
 from duckrabbit.tasks.requests import Request
@@ -51,9 +51,9 @@ class Worker:
         folder = self.shelf.begin(form.kind)
         try:
             request = self._placed(form)
-            jobs = jobs_of(request)
-            ticket.moves = sum(len(stage.plan) for job, _ in planned(request, jobs) for stage in job.stages)
-            made = figure_of(request, jobs, runner(_watching(ticket), None, folder))
+            asked = ask(request)
+            ticket.moves = sum(len(stage.plan) for job, _ in planned(request, asked.jobs) for stage in job.stages)
+            made = figure_of(request, asked, runner(_watching(ticket), None, folder))
             write_figure(made, folder)
             facts = {**_facts(form, made, folder), "seconds": round(time.perf_counter() - began, 2)}
             return self.shelf.put(folder, facts).id
@@ -65,7 +65,7 @@ class Worker:
         request: Any = self._placed(form)
         few = {"steps": (1,) if isinstance(request.steps, tuple) else 1, "count": 1}
         request = replace(request, **few)
-        figure_of(request, jobs_of(request), runner(lambda job, state: None, None, None))
+        figure_of(request, ask(request), runner(lambda job, state: None, None, None))
 
     def _placed(self, form: Form) -> Request:
         """The request with its pictures where the shelf keeps them, on the device of this desk."""
