@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+import duckrabbit as dr
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.classifier import load_classifier
@@ -14,6 +15,25 @@ from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.report import plots as figures
 from duckrabbit.training.checkpoint import load_tensors
 from duckrabbit.training.run import read_metrics
+
+
+def test_python_trains_what_the_command_trains(training, tmp_path):
+    """The same losses and the same model, also in two goes; and `evaluate` in Python says what the command says."""
+    training("train", "class", "--precision", "no", "--no-pictures")
+    seen, folder = [], tmp_path / "mine"
+    assert dr.train("fast-class", folder=folder, precision="no", minutes=0) is None
+    model = dr.train("fast-class", folder=folder, precision="no", on_step=seen.append)
+    theirs = read_metrics(tmp_path / "runs" / "fast-class" / "metrics.jsonl")
+    assert [step.loss for step in seen] == [row["loss"] for row in theirs]
+    weights = "model.safetensors"
+    assert (model / weights).read_bytes() == (tmp_path / "runs" / "fast-class" / "model" / weights).read_bytes()
+    with pytest.raises(UserError, match="no precision"):
+        dr.train("fast-class", folder=tmp_path / "none", precision="half")
+    assert not (tmp_path / "none").exists()
+    training("evaluate", model, "--guidance-scale", "2", "--steps", "2", "--count", "20", "--no-memory", "-o", tmp_path)
+    told = json.loads((tmp_path / "scores.json").read_text())[0]["scores"]
+    card = dr.evaluate(dr.load(model), scales=[2], steps=[2], samples=20).to_json()[0]["scores"]
+    assert card == told
 
 
 def test_train_class_then_evaluate_it(training, tmp_path):

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import torch
 import typer
 
-from duckrabbit.cli.training import alone_in, changed, processes, run_folder, train
+from duckrabbit.cli.training import changed, run_folder, train
 from duckrabbit.cli.training_options import CascadeTraining
 from duckrabbit.data.drawings.attribution import credits_of
 from duckrabbit.data.drawings.drawings import Drawings, load_drawings, read_index
@@ -24,6 +24,7 @@ from duckrabbit.files import AtomicFolder
 from duckrabbit.folders import data_folder
 from duckrabbit.models.cards import DEFAULT
 from duckrabbit.report.cascade_previews import show_drawn, show_enlarged
+from duckrabbit.training.begin import alone_in, processes
 from duckrabbit.training.cascade.export import export_stage
 from duckrabbit.training.cascade.recipe import CascadeRecipe
 from duckrabbit.training.cascade.sentence_start import write_start

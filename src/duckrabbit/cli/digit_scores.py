@@ -13,9 +13,8 @@ from rich.markdown import Markdown
 from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
-from duckrabbit.evaluation.digits.classifier import load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, evaluate, reference
+from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, evaluate, mnist
 from duckrabbit.evaluation.sampling import Sampler, Setting
 from duckrabbit.evaluation.scorecard import EACH, Scorecard
 from duckrabbit.files import write_text
@@ -31,8 +30,7 @@ def diffusion_scores(
 
     classes: the model can be asked for digits. Ctrl-C leaves the scores of what was finished.
     """
-    shown, new = (load_or_fetch("mnist", split, typer.echo) for split in ("train+validation", "test"))
-    against = reference(load_classifier()[0], shown, new)
+    against = mnist(typer.echo)
     card = Scorecard()
     try:
         with progress(Sampler(model, BATCH).price(settings, count).moves) as advance:

@@ -18,7 +18,7 @@ from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
 from duckrabbit.evaluation.drawings.judge import Judge, load_judge, look
-from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in, sheet_prompts
+from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, sheet_prompts
 from duckrabbit.evaluation.sampling import Price, Sampler, Setting
 from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.files import write_text
@@ -59,10 +59,7 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
     index = read_index(wishes.data)
     train, held_out = (load_drawings(wishes.data, part) for part in ("train", "held-out"))
     prompts = model_vocabulary(folder, judge.vocabulary)
-    against = cards.reference(judge, train, held_out, {pair.style for pair in prompts})
-    asked = cards.questions(
-        prompts, pairs_in(train, judge.vocabulary), pairs_in(held_out, judge.vocabulary), wishes.samples
-    )
+    against, asked = cards.examination(judge, train, held_out, prompts, wishes.samples)
     sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
     usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     sampler = Sampler(model, cards.BATCH, wishes.stages)

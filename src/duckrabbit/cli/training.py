@@ -5,50 +5,28 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 import typer
-from accelerate import Accelerator, PartialState
-from accelerate.utils import broadcast_object_list
+from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
 from duckrabbit.cli.training_options import Training
 from duckrabbit.errors import UserError
-from duckrabbit.files import only_writer
 from duckrabbit.folders import runs_folder
+from duckrabbit.training.begin import running
 from duckrabbit.training.protocols import AnyRecipe, Data
-from duckrabbit.training.run import read_identity
-from duckrabbit.training.speed import Precision, Speed, fastest, keep_memory
-from duckrabbit.training.trainer import BUSY, Trainer
 from duckrabbit.training.trainer import Progress as Step
+from duckrabbit.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
-
-
-def processes() -> PartialState:
-    """The processes that train together, one or several. Unless told that they are on CPUs, such find no other."""
-    return PartialState(cpu=not (torch.cuda.is_available() or torch.backends.mps.is_available()))
-
-
-def choose_speed(precision: str, folder: Path, device: str) -> Speed:
-    """The precision asked for; for "auto" that of the run in `folder`, or else the fastest here.
-
-    Of several processes the first one chooses.
-    """
-    if precision != "auto":
-        return Speed(cast("Precision", precision))
-    try:
-        speed = Speed(read_identity(folder)["precision"])
-    except KeyError:
-        speed = fastest(device)
-    return cast("Speed", broadcast_object_list([speed])[0])
 
 
 def train(
@@ -64,17 +42,10 @@ def train(
     show: draw what has been learned into the run's folder. export: write the model of a run's folder
     into a folder. Raises UserError for a precision that does not exist, and where another process trains there.
     """
-    if options.precision not in ("auto", "no", "bf16"):
-        raise UserError(f"There is no precision '{options.precision}'; choose auto, no or bf16.")
-    keep_memory()
-    torch.backends.cudnn.benchmark = True  # on a GPU: convolutions are timed, and the fastest kernel taken
     folder = run_folder(recipe, options)
-    with alone_in(folder):
-        speed = choose_speed(options.precision, folder, processes().device.type)
-        accelerator = Accelerator(cpu=processes().device.type == "cpu", mixed_precision=speed.precision)
-        trainer = Trainer(recipe, data, folder, accelerator, speed, options.checkpoint_seconds, start)
+    with running(recipe, data, folder, options.precision, options.checkpoint_seconds, start) as trainer:
         watch(trainer, show if options.pictures else None, options)
-        step, steps = trainer.step, trainer.steps
+        step, steps, accelerator = trainer.step, trainer.steps, trainer.accelerator
         del trainer  # what binds the processes goes before the group does
         accelerator.wait_for_everyone()
         accelerator.end_training()
@@ -84,11 +55,6 @@ def train(
             typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
             return None
         return export(folder, options.output or folder / "model")
-
-
-def alone_in(folder: Path) -> AbstractContextManager[None]:
-    """A context in which no other run writes into the folder of a run; its first process holds it for all of them."""
-    return only_writer(folder, BUSY) if processes().is_main_process else nullcontext()
 
 
 def run_folder(recipe: AnyRecipe, options: Training) -> Path:

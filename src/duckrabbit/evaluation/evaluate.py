@@ -7,13 +7,11 @@ from itertools import product
 from pathlib import Path
 
 from duckrabbit.data.drawings.drawings import load_drawings
-from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits import scorecard as digits
-from duckrabbit.evaluation.digits.classifier import load_classifier
 from duckrabbit.evaluation.drawings import scorecard as drawings
 from duckrabbit.evaluation.drawings.judge import load_judge
-from duckrabbit.evaluation.drawings.vocabulary import model_vocabulary, pairs_in
+from duckrabbit.evaluation.drawings.vocabulary import model_vocabulary
 from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard
 from duckrabbit.evaluation.scorecard import Scorecard
 from duckrabbit.folders import data_folder
@@ -52,8 +50,7 @@ def evaluate(
         told = model.config.network.conditioning
         if told == "none":
             raise UserError(f"{model.card.name} takes noise away in one step; score it with: duckrabbit evaluate.")
-        shown, new = (load_or_fetch("mnist", split) for split in ("train+validation", "test"))
-        against = digits.reference(load_classifier()[0], shown, new)
+        against = digits.mnist()
         classes = told == "class"
         lines = digits.evaluate(model, against, settings, samples, memory=memory, classes=classes, on_move=on_move)
         return Scorecard(tuple(lines))
@@ -61,8 +58,6 @@ def evaluate(
     where = Path(data) if data is not None else data_folder("drawings-64")
     train, held_out = (load_drawings(where, part) for part in ("train", "held-out"))
     prompts = model_vocabulary(None if folder is None else Path(folder), judge.vocabulary)
-    measured = drawings.reference(judge, train, held_out, {pair.style for pair in prompts})
-    pairs = (pairs_in(train, judge.vocabulary), pairs_in(held_out, judge.vocabulary))
-    asked = drawings.questions(prompts, *pairs, samples)
+    measured, asked = drawings.examination(judge, train, held_out, prompts, samples)
     sampler = Sampler(model, drawings.BATCH)
     return Scorecard(tuple(drawings.evaluate(sampler, measured, asked, settings, memory=memory, on_move=on_move)))

@@ -6,14 +6,15 @@ first 3 of 2,000 again.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, to_range
-from duckrabbit.evaluation.digits.classifier import Classifier, judge
+from duckrabbit.evaluation.digits.classifier import Classifier, judge, load_classifier
 from duckrabbit.evaluation.metrics import Score, frechet, kernel_distance, memorised, per_class, share
 from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard
 from duckrabbit.evaluation.scorecard import Line
@@ -44,6 +45,12 @@ def reference(classifier: Classifier, train: Pictures, test: Pictures) -> Refere
     """The reference from the training set and the test set."""
     shown, new = (to_range(p.images, (0.0, 1.0)) for p in (train, test))
     return Reference(classifier, judge(classifier, new)[1], shown, new)
+
+
+def mnist(say: Callable[[str], None] = unheard) -> Reference:
+    """The reference of MNIST, with the judge that comes with duckrabbit; `say` is told of a download."""
+    shown, new = (load_or_fetch("mnist", split, say) for split in ("train+validation", "test"))
+    return reference(load_classifier()[0], shown, new)
 
 
 def asked(count: int, classes: bool) -> tuple[list[str], Tensor | None]:

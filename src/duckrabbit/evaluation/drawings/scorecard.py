@@ -18,7 +18,7 @@ from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.judge import Judge, Seen, look
 from duckrabbit.evaluation.drawings.judge_training import labelled
-from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs
+from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, pairs_in
 from duckrabbit.evaluation.metrics import Score, frechet, kernel_distance, memorised, nearness, share
 from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard
 from duckrabbit.evaluation.scorecard import Line
@@ -111,6 +111,15 @@ def questions(
 def _apart(together: set[Pair], apart: set[Pair]) -> set[Pair]:
     styles, subjects = {pair.style for pair in together}, {pair.subject for pair in together}
     return {pair for pair in apart - together if pair.style in styles and pair.subject in subjects}
+
+
+def examination(
+    judge: Judge, train: Drawings, held_out: Drawings, prompts: Mapping[Pair, str], count: int
+) -> tuple[Reference, list[Question]]:
+    """What a model is measured against that can be asked `prompts`, and `count` questions of each kind for it."""
+    known = judge.vocabulary
+    against = reference(judge, train, held_out, {pair.style for pair in prompts})
+    return against, questions(prompts, pairs_in(train, known), pairs_in(held_out, known), count)
 
 
 def evaluate(
