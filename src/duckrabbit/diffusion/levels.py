@@ -20,13 +20,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import mul
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from torch import Tensor
 
 from duckrabbit.errors import UserError
+from duckrabbit.registry import table
 
 Spacing = Literal["leading", "trailing", "linspace"]
+table("schedule").update({name: name for name in get_args(Spacing)})  # each stands for itself: a schedule knows them
 
 
 class NoiseLevel(NamedTuple):
