@@ -63,7 +63,7 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
     sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
     usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     sampler = Sampler(model, cards.BATCH, wishes.stages)
-    prices = [sampler.price(wishes.settings, len(asked)), sampler.price((usual,), len(sheet))]
+    prices = [sampler.price(wishes.settings, [q.prompt for q in asked]), sampler.price((usual,), sheet)]
     typer.echo(_told(model, asked, len(sheet), wishes, prices))
     if wishes.dry_run:
         return

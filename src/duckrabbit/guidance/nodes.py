@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass
 
 import torch
 from torch import Tensor
@@ -171,34 +171,6 @@ class Masked(Guidance):
 
 
 @dataclass(frozen=True)
-class Each(Guidance):
-    """Every picture of a batch by a guidance of its own: many prompts in one network call.
-
-    The children have equal shares of x (B, C, H, W), in order: of 6 pictures, the first of two
-    children guides pictures 0 to 2.
-    """
-
-    children: tuple[Guidance, ...]
-
-    def __post_init__(self) -> None:
-        if not self.children:
-            raise UserError("A batch needs at least one guidance.")
-
-    def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
-        """All children's questions in one round. Raises UserError where B is no multiple of their number."""
-        share, rest = divmod(len(x), len(self.children))
-        if rest or not share:
-            raise UserError(
-                f"{len(self.children)} guidances, each for its own pictures, need a batch of as many or a multiple, "
-                f"not of {len(x)}."
-            )
-        shares = [tuple(range(k, k + share)) for k in range(0, len(x), share)]
-        asks = [_about(b, child.ask(x[b[0] : b[-1] + 1], at, views)) for b, child in zip(shares, self.children, strict=True)]
-        ps = yield from ask_all(asks)
-        return Prediction(torch.cat([p.x0 for p in ps]), torch.cat([p.eps for p in ps]), _var(ps, torch.cat))
-
-
-@dataclass(frozen=True)
 class Clip(Guidance):
     """x0 clamped to [-limit, limit]. Not linear: put it once, at the root, after combining."""
 
@@ -224,31 +196,15 @@ class Threshold(Guidance):
         return dynamic_threshold(p, x, at, self.ratio, self.max_value)
 
 
-def _about(rows: tuple[int, ...], ask: Ask) -> Ask:
-    """The questions of `ask`, which counts the pictures of its x from 0, said to be about these rows of a batch."""
-    try:
-        queries = next(ask)
-        while True:
-            own = [rows if q.rows is None else tuple(rows[b] for b in q.rows) for q in queries]
-            queries = ask.send((yield [replace(q, rows=r) for q, r in zip(queries, own, strict=True)]))
-    except StopIteration as done:
-        result: Prediction = done.value
-        return result
-
-
 def _mean(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).mean(0)
 
 
 def _combine(ps: Sequence[Prediction], join: Callable[[Sequence[Tensor]], Tensor]) -> Prediction:
     """Join x0 and eps alike; average the variances, where all have one."""
-    return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), _var(ps, _mean))
-
-
-def _var(ps: Sequence[Prediction], join: Callable[[Sequence[Tensor]], Tensor]) -> Tensor | None:
-    """The variances joined, where all have one."""
     vs = [p.var_interp for p in ps if p.var_interp is not None]
-    return join(vs) if len(vs) == len(ps) else None
+    var = _mean(vs) if len(vs) == len(ps) else None
+    return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 
 def conditions_of(guidance: object) -> set[Condition]:
