@@ -137,6 +137,52 @@ def test_schedules_refuse_what_they_do_not_have():
         FlowSchedule().times(0)
 
 
+SCHEDULES = {
+    "linear": levels.linear(300),
+    "cosine": levels.squaredcos_cap_v2(),
+    "zero SNR": levels.rescale_zero_terminal_snr(levels.linear(300)),
+    "flow": FlowSchedule(),
+    "one step": OneStepSchedule(0.5),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@given(share=st.floats(0, 1))
+def test_a_level_is_found_by_its_half_log_snr_between_times_too(name, share):
+    schedule = SCHEDULES[name]
+    if isinstance(schedule, DiscreteSchedule):
+        k = min(int(share * (len(schedule.alphas_cumprod) - 1)), len(schedule.alphas_cumprod) - 2)
+        a, b = schedule.level(k), schedule.level(k + 1)
+        assert schedule.at(a.half_log_snr) == a
+        assert schedule.at(b.half_log_snr) == b
+        low = b.half_log_snr if math.isfinite(b.half_log_snr) else a.half_log_snr - 3
+        wanted = low + share * (a.half_log_snr - low)
+        found = schedule.at(wanted)
+        assert a.t <= found.t <= b.t
+        if math.isfinite(b.half_log_snr):
+            np.testing.assert_allclose(found.t, np.interp(-wanted, [-a.half_log_snr, -b.half_log_snr], [k, k + 1]))
+        else:
+            assert found.alpha == pytest.approx((1 - (found.t - k)) * a.alpha, rel=1e-9)
+        assert found.alpha**2 + found.sigma**2 == pytest.approx(1, rel=1e-12)
+    else:
+        wanted = 10 * share - 5
+        found = schedule.at(wanted)
+        assert schedule.level(found.t) == found
+    assert found.half_log_snr == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "zero SNR"])
+def test_a_chain_has_no_level_beyond_its_ends(name):
+    schedule = SCHEDULES[name]
+    first, last = (schedule.level(t).half_log_snr for t in (0, len(schedule.alphas_cumprod) - 1))
+    for wrong in (first + 1e-3, math.inf, math.nan, *([last - 1e-3] if math.isfinite(last) else [])):
+        with pytest.raises(UserError, match="no level of half log SNR"):
+            schedule.at(wrong)
+    if math.isinf(last):
+        assert schedule.at(last) == schedule.level(299)
+        assert schedule.at(-500.0).alpha < 1e-200
+
+
 @given(st.floats(0, 1))
 def test_a_flow_level_lies_on_the_straight_line(t):
     level = FlowSchedule().level(t)

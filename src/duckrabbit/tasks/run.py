@@ -13,6 +13,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
 from duckrabbit.diffusion.prediction import Denoiser, Prediction, Query
+from duckrabbit.diffusion.solvers import on_schedule
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -159,7 +160,8 @@ def walk_stage(
     else:
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
-    return trajectory(lower(stage.guidance, network), x, stage.plan, stage.solver, noise, stage.constrain)
+    solver = on_schedule(stage.solver, facts.schedule)
+    return trajectory(lower(stage.guidance, network), x, stage.plan, solver, noise, stage.constrain)
 
 
 def _silent(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
