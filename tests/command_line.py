@@ -57,15 +57,15 @@ def refused(cli):
     """refused("generate", ...) -> the sentence; asserts that it is one, and that nothing was written."""
 
     def call(*words):
-        told = cli(*words)
-        assert told.code == 2, (told.code, told.out, told.err)
-        assert told.out == ""
-        assert told.err.startswith("Error: ")
-        assert told.err.count("\n") == 1
-        assert told.err.rstrip().endswith(".")
-        assert "Traceback" not in told.err
-        assert told.written == []
-        return told.err
+        result = cli(*words)
+        assert result.code == 2, (result.code, result.out, result.err)
+        assert result.out == ""
+        assert result.err.startswith("Error: ")
+        assert result.err.count("\n") == 1
+        assert result.err.rstrip().endswith(".")
+        assert "Traceback" not in result.err
+        assert result.written == []
+        return result.err
 
     return call
 

@@ -84,8 +84,8 @@ def enter(kind: str, name: str, thing: Any) -> None:
 def remember(thing: Any) -> None:
     """Let records find a class from outside the package again, or that of a thing."""
     cls = thing if isinstance(thing, type) else type(thing)
-    if (told := origin(cls)) is not None:
-        _OWN[cls.__qualname__, told["sha256"]] = cls
+    if (source := origin(cls)) is not None:
+        _OWN[cls.__qualname__, source["sha256"]] = cls
 
 
 def define(kind: str, spec: str) -> None:
@@ -146,18 +146,18 @@ def origin(cls: type) -> dict[str, str] | None:
     return {"module": cls.__module__, "file": path.name, "sha256": digest}
 
 
-def recall(qualname: str, told: Any) -> type:
+def recall(qualname: str, source: Any) -> type:
     """The class that a record names, of those that this process has. Raises UserError where it has none."""
-    told = told if isinstance(told, dict) else {}
-    known = _OWN.get((qualname, str(told.get("sha256"))))
+    source = source if isinstance(source, dict) else {}
+    known = _OWN.get((qualname, str(source.get("sha256"))))
     if known is not None:
         return known
-    found: Any = sys.modules.get(str(told.get("module")))
+    found: Any = sys.modules.get(str(source.get("module")))
     for part in qualname.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, type) and origin(found) == told:
+    if isinstance(found, type) and origin(found) == source:
         return found
-    place = f"{told.get('file') or 'FILE.py'}:{qualname}"
+    place = f"{source.get('file') or 'FILE.py'}:{qualname}"
     changed = any(name == qualname for name, _ in _OWN)
     why = "has changed since" if changed else "this program does not know"
     raise UserError(f"The record holds a '{qualname}', which {why}; name the file as it was: --own {place}.")

@@ -31,9 +31,9 @@ def test_python_trains_what_the_command_trains(training, tmp_path):
         dr.train("fast-class", folder=tmp_path / "none", precision="half")
     assert not (tmp_path / "none").exists()
     training("evaluate", model, "--guidance-scale", "2", "--steps", "2", "--count", "20", "--no-memory", "-o", tmp_path)
-    told = json.loads((tmp_path / "scores.json").read_text())[0]["scores"]
+    scores = json.loads((tmp_path / "scores.json").read_text())[0]["scores"]
     card = dr.evaluate(dr.load(model), scales=[2], steps=[2], samples=20).to_json()[0]["scores"]
-    assert card == told
+    assert card == scores
 
 
 def test_train_class_then_evaluate_it(training, tmp_path):

@@ -46,11 +46,11 @@ def upscaler(common: CascadeTraining, preset: str, text_encoder: Path | None) ->
     recipe = replace(recipe, text=encoder.config.d_model)
     drawings, digest = _drawings(common, recipe.size)
 
-    def told(some: Drawings) -> Enlargements:
+    def enlarged(some: Drawings) -> Enlargements:
         said = read_wordings(tokenizer, some, recipe.wordings, recipe.seed)
         return enlargements(some.images, said, encoder, digest)
 
-    data, shown = told(drawings), told(_spread(drawings, 10))
+    data, shown = enlarged(drawings), enlarged(_spread(drawings, 10))
     into = train(
         recipe, data, common, partial(show_enlarged, samples=shown),
         lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,

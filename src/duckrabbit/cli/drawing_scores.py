@@ -31,7 +31,7 @@ from duckrabbit.tasks.pictures import write_png
 
 SHEET_SIZE = 100
 
-TOLD = ("solver", "steps", "scale", "subject first", "style", "Frechet")
+TERMINAL_COLUMNS = ("solver", "steps", "scale", "subject first", "style", "Frechet")
 """The columns that fit a terminal; scores.md has all."""
 
 
@@ -64,7 +64,7 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
     usual = min(options.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     sampler = Sampler(model, cards.BATCH, options.stages)
     prices = [sampler.price(options.settings, len(asked)), sampler.price((usual,), len(sheet))]
-    typer.echo(_told(model, asked, len(sheet), options, prices))
+    typer.echo(_plan_line(model, asked, len(sheet), options, prices))
     if options.dry_run:
         return
     about = {
@@ -131,7 +131,7 @@ class _Writer:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(self.card.table(TOLD)))
+        Console().print(Markdown(self.card.table(TERMINAL_COLUMNS)))
 
 
 def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
@@ -143,7 +143,7 @@ def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
     return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
 
 
-def _told(
+def _plan_line(
     model: Model, asked: Sequence[cards.Question], sheet: int, options: ScoreOptions, prices: Sequence[Price]
 ) -> str:
     """What will run and what it costs, in words."""

@@ -38,8 +38,8 @@ def perform(request: Request, output: Output) -> None:
     if output.dry_run:
         tell(plan)
         return
-    told = notes_of(asked.jobs)
-    for note in told if not output.quiet else ():
+    notes = notes_of(asked.jobs)
+    for note in notes if not output.quiet else ():
         typer.echo(note, err=True)
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
@@ -62,7 +62,7 @@ def perform(request: Request, output: Output) -> None:
     if output.quiet:
         return
     for note in notes_of(made.results):
-        if note not in told:
+        if note not in notes:
             typer.echo(note, err=True)
     if made.results:
         seconds = sum(r.seconds for r in made.results)

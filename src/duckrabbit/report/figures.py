@@ -112,7 +112,7 @@ def before_and_after(
     rows = [Row((*given, *made))]
     for name in views:
         view = parse_view(name, job.model.stages[0].size)
-        cells = [Cell(_seen(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
+        cells = [Cell(_through(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
         rows.append(Row(tuple(cells), f"through {name}"))
     return Figure(Sheet(tuple(rows), title), (result,))
 
@@ -198,9 +198,11 @@ def illusion(
     for first in range(0, len(seeds), abreast):
         chosen = range(first, min(first + abreast, len(seeds)))
         cells = [
-            Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
+            Cell(_through(result, b, view), f"{prompts[name]}\n({name})")
+            for b in chosen
+            for name, view in views.items()
         ]
-        rows.append(Row(tuple(cells), "seed " + ", ".join(_told(seeds[b], words) for b in chosen)))
+        rows.append(Row(tuple(cells), "seed " + ", ".join(_seed_label(seeds[b], words) for b in chosen)))
     ways, pages = {}, {}
     lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
     turning = [view for view in views.values() if not isinstance(view, Identity)]
@@ -240,7 +242,7 @@ def near_and_far(
         for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
             small = interpolate(large, (side, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
-        rows.append(Row(tuple(cells), f"seed {_told(seed, words)}" if len(seeds) > 1 or words else ""))
+        rows.append(Row(tuple(cells), f"seed {_seed_label(seed, words)}" if len(seeds) > 1 or words else ""))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
 
 
@@ -254,7 +256,7 @@ def arrays(result: Result) -> list[np.ndarray]:
     return list(result.pixels.numpy())
 
 
-def _told(seed: int, words: Mapping[int, str] | None) -> str:
+def _seed_label(seed: int, words: Mapping[int, str] | None) -> str:
     return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
 
 
@@ -266,7 +268,7 @@ def _imprint(job: Job, seed: int) -> str:
     return f"duckrabbit, {job.model.card.name}, seed {seed}"
 
 
-def _seen(result: Result, b: int, view: View) -> np.ndarray:
+def _through(result: Result, b: int, view: View) -> np.ndarray:
     return _array(view(result.images[b : b + 1]), result)
 
 

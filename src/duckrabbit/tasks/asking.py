@@ -75,15 +75,15 @@ def ask(request: Request) -> Asked:
         refuse_empty(prompt)
     if not isinstance(request, Made):
         return Asked([])
-    told = {"verb": request.verb, **to_plain(request)}
+    recorded = {"verb": request.verb, **to_plain(request)}
     asked: Asked = _MAKERS[request.verb](request, model_of(request))
-    return replace(asked, jobs=[replace(job, request=told) for job in asked.jobs])
+    return replace(asked, jobs=[replace(job, request=recorded) for job in asked.jobs])
 
 
 def options_of(request: Request, **changed: Any) -> Options:
     """The options of a task that a request gives; `changed` ones instead of its own, None for none."""
-    told = {name: getattr(request, name, None) for name in Options.__annotations__} | changed
-    return {name: value for name, value in told.items() if value is not None}  # type: ignore[return-value]
+    given = {name: getattr(request, name, None) for name in Options.__annotations__} | changed
+    return {name: value for name, value in given.items() if value is not None}  # type: ignore[return-value]
 
 
 def _generate(request: Generate, model: Model) -> Asked:

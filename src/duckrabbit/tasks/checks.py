@@ -133,9 +133,9 @@ def _finite(network: Network, prompt: Prompt, x: Tensor) -> laws.Finding:
 def _reach(model: Model, stage: int, view: View, x: Tensor, low: Tensor) -> laws.Finding:
     """A question with a view is the question without it, about a low resolution picture that went through it."""
     level, condition = model.stages[stage].noise_level, model.condition(model.card.null_prompt)
-    (told,) = model.network(stage, low, level)([Query(x, condition, (view,))], laws.AT)
-    (seen,) = model.network(stage, view(low), level)([Query(x, condition)], laws.AT)
-    far = (told.eps - seen.eps).abs().max() / seen.eps.abs().max()
+    (asked,) = model.network(stage, low, level)([Query(x, condition, (view,))], laws.AT)
+    (expected,) = model.network(stage, view(low), level)([Query(x, condition)], laws.AT)
+    far = (asked.eps - expected.eps).abs().max() / expected.eps.abs().max()
     return laws.Finding("views reach the picture", far.item(), 0.0)
 
 

@@ -80,9 +80,9 @@ def notes_on(picture: Picture, size: int, when: str = "") -> dict[str, str]:
     side, notes = min(width, height), {}
     if width != height:
         lost = 100 * (1 - side / max(width, height))
-        told = f"{int(lost)} %" if lost >= 1 else "less than 1 %"
+        share = f"{int(lost)} %" if lost >= 1 else "less than 1 %"
         used = f"the middle {side} x {side} of {width} x {height} pixels is used"
-        notes["cut"] = f"{picture.name}: {used}; {told} is cut away."
+        notes["cut"] = f"{picture.name}: {used}; {share} is cut away."
     if side != size:
         way = "shrunk" if side > size else "enlarged"
         notes["size"] = f"{picture.name}: {side} x {side} pixels are {when}{way} to the model's {size} x {size}."

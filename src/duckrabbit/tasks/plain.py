@@ -65,9 +65,9 @@ def to_plain(value: object, tensors: dict[str, Tensor]) -> Plain:
     if is_dataclass(value) and not isinstance(value, type):
         body = {f.name: to_plain(getattr(value, f.name), tensors) for f in fields(value)}
         cls = type(value)
-        told = origin(cls)
-        own: dict[str, Plain] = {} if told is None else {"from": dict(told)}
-        return {"kind": cls.__name__ if told is None else cls.__qualname__, **own, **body}
+        source = origin(cls)
+        own: dict[str, Plain] = {} if source is None else {"from": dict(source)}
+        return {"kind": cls.__name__ if source is None else cls.__qualname__, **own, **body}
     raise UserError(f"{value!r} cannot be written to a record; make it a frozen dataclass.")
 
 
@@ -133,6 +133,6 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
     return tuple(Move(a, b) for a, b in pairwise(chain))
 
 
-def _kind(name: str, told: Plain) -> type:
+def _kind(name: str, source: Plain) -> type:
     known = {kind.__name__: kind for kind in _KINDS}
-    return known[name] if told is None and name in known else recall(name, told)
+    return known[name] if source is None and name in known else recall(name, source)

@@ -182,14 +182,14 @@ def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
-    told, weights = described(job, tensors), {}
+    description, weights = described(job, tensors), {}
     try:
         weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"
     return {
-        **told,
-        "model": {**told["model"], "weights": weights},
+        **description,
+        "model": {**description["model"], "weights": weights},
         "seeds": list(result.seeds),
         "micro_batch": result.micro_batch,
         "threads": torch.get_num_threads(),

@@ -139,15 +139,15 @@ def test_a_second_stage_goes_by_what_it_is_told(tmp_path):
 def test_a_start_that_was_never_told_the_prompt_is_taken_up_as_it_is(tmp_path):
     recipe = shapes.upscaler_recipe()
     data = shapes.enlarged(recipe)
-    told = recipe.build()
-    weights = {k: v.clone() for k, v in told.unet.state_dict().items() if not k.startswith("add_embedding.")}
+    conditioned = recipe.build()
+    weights = {k: v.clone() for k, v in conditioned.unet.state_dict().items() if not k.startswith("add_embedding.")}
     (tmp_path / "unet").mkdir()
     path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     save_file(weights, path)
     module = recipe.build()
     read_start(tmp_path, None).fill(module)
     _, (noised, level, states) = recipe.inputs(data, torch.arange(4), Draws(0, 0, 4, slice(None)))
-    untold = diffusers.UNet2DConditionModel.from_config({**told.unet.config, "addition_embed_type": None})
+    untold = diffusers.UNet2DConditionModel.from_config({**conditioned.unet.config, "addition_embed_type": None})
     untold.load_state_dict(weights)
     x, t = torch.randn(4, 3, 16, 16), torch.full((4,), 300)
     with torch.no_grad():

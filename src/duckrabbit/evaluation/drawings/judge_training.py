@@ -196,7 +196,7 @@ class Statistics:
         return {"pictures": len(self), "data": self.digest}
 
     @cached_property
-    def told(self) -> tuple[Tensor, Tensor]:
+    def examples(self) -> tuple[Tensor, Tensor]:
         """The statistics (len(self), C), and the numbers of the styles (len(self),)."""
         known = self.data.styles >= 0
         parts = []
@@ -215,9 +215,9 @@ class StyleNet(nn.Module):
         begun = deepcopy(judge).requires_grad_()
         self.leave, self.styles = begun.how.leave, begun.styles
 
-    def forward(self, told: Tensor) -> Tensor:
+    def forward(self, statistics: Tensor) -> Tensor:
         """Logits (N, styles) of statistics (N, C, 1, 1)."""
-        return self.styles(self.leave(told.flatten(1)))
+        return self.styles(self.leave(statistics.flatten(1)))
 
 
 @dataclass(frozen=True)
@@ -242,8 +242,8 @@ class StyleRecipe(_Begun):
 
     def inputs(self, data: Statistics, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Statistics (N, C, 1, 1), and the numbers of the styles."""
-        told, styles = data.told
-        return told[rows][..., None, None], styles[rows]
+        statistics, styles = data.examples
+        return statistics[rows][..., None, None], styles[rows]
 
 
 def with_learned(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:

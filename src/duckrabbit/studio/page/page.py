@@ -75,14 +75,14 @@ class Page:
                     with gr.Tab(INNER[kind], id=kind) as inner:
                         self._pane(kind, inner, model)
             within = [self.fields[kind] for kind in kinds if kind in self.fields]
-            told = json.dumps([(made.kind, INNER[made.kind], made.names) for made in within])
-            js = f"(...values) => {{ window.duckrabbit.within('{tab}', {told}, values); return []; }}"
+            groups = json.dumps([(made.kind, INNER[made.kind], made.names) for made in within])
+            js = f"(...values) => {{ window.duckrabbit.within('{tab}', {groups}, values); return []; }}"
             opened.select(None, [c for made in within for c in made.components], js=js)
 
     def _pane(self, kind: str, opened: Any, model: Any) -> None:
         chosen = choices_for(kind, self.digits) if kind in ASKED else []
         if kind in ASKED and not chosen:
-            gr.HTML(show.lacking([TRAIN[told] for told in ASKED[kind]]), elem_classes=["bare"])
+            gr.HTML(show.lacking([TRAIN[needed] for needed in ASKED[kind]]), elem_classes=["bare"])
             return
         start = digit_starter(kind, chosen[0], self.chalk) if chosen else starters(self.cards[0], self.samples)[kind]
         with gr.Row(elem_classes=["pane"]):

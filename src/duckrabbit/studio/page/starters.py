@@ -51,14 +51,14 @@ def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Settings]:
 
 def choices_for(kind: str, choices: Sequence[DigitChoice]) -> list[DigitChoice]:
     """The models of digits that can fill a kind of form, the best first."""
-    return [c for told in ASKED[kind] for c in choices if c.told == told and (c.last or kind != "from_t")]
+    return [c for needed in ASKED[kind] for c in choices if c.conditioning == needed and (c.last or kind != "from_t")]
 
 
 def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> Settings:
     """What a kind of form of the Digits tab begins with for a model."""
     picture = samples[0] if samples else None
     shared: Settings = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
-    known = choice.told == "class"
+    known = choice.conditioning == "class"
     begins: dict[str, Settings] = {
         "digits": {"prompts": [*DIGITS] if known else [], "count": 2 if known else 12, **shared},
         "one_step": {"image": picture, "sigma": choice.sigma, "model": choice.model},

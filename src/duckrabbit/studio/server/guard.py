@@ -180,8 +180,8 @@ class _Body:
 
 def _holding(scope: Scope, message: bytes) -> Scope:
     """The scope of a request with that message as its body, whatever its headers said of the one it had."""
-    told = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
-    others = [(k, v) for k, v in scope["headers"] if k.lower() not in told]
+    body_headers = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+    others = [(k, v) for k, v in scope["headers"] if k.lower() not in body_headers]
     ours = [(b"content-type", b"application/json"), (b"content-length", str(len(message)).encode())]
     return {**scope, "headers": [*others, *ours]}
 

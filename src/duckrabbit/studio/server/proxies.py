@@ -13,7 +13,7 @@ from duckrabbit.studio.server.leaving import Scope
 
 _ROOT = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
-_TOLD = (b"forwarded", b"x-gradio-server", b"x-real-ip")
+_FORWARDED = (b"forwarded", b"x-gradio-server", b"x-real-ip")
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Front:
         headers = [
             (k, host.encode("latin-1") if host and k.lower() == b"host" else v)
             for k, v in scope.get("headers", [])
-            if not k.lower().startswith(b"x-forwarded-") and k.lower() not in _TOLD
+            if not k.lower().startswith(b"x-forwarded-") and k.lower() not in _FORWARDED
         ]
         path = scope["path"]
         if self.root and (path + "/").startswith(self.root + "/"):
