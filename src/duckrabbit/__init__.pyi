@@ -9,6 +9,7 @@ from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
 from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
 from .guidance.tree import Ask, Guidance, ask_all, lower
@@ -44,6 +45,7 @@ __all__ = [
     "DPMSolverPP2M",
     "Denoiser",
     "DiscreteSchedule",
+    "Each",
     "Filter",
     "FlowSchedule",
     "Grey",

@@ -369,3 +369,11 @@ def test_a_text_encoder_too_large_for_the_gpu_computes_on_the_cpu(monkeypatch):
     assert _place("cuda", "float16", 1_000_000_000) == ("cuda", "float16")
     encoder = torch.nn.Linear(1, 1)
     assert TextEncoder(None, encoder, stays=True).to("meta").encoder.weight.device.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", "cpu:3"])
+def test_a_processor_computes_as_one_whatever_its_number(cascade_folder, device):
+    """A studio calls its desks cpu and cpu:0; half precision is for accelerators."""
+    assert load(cascade_folder, device=device).dtype == "float32"
+    with pytest.raises(UserError, match="float32, bfloat16, not float16"):
+        load(cascade_folder, device=device, dtype="float16")

@@ -37,6 +37,8 @@ VALUES = {
 
 def some(verb):
     known = {f.name: VALUES[f.name] for f in fields_of(verb) if f.name in VALUES}
+    if verb == "anagram":
+        known["views"] = st.lists(texts, min_size=1, max_size=2)
     needed = {name for name in ("prompts", "image", "high", "models") if name in known}
     return st.fixed_dictionaries(
         {name: known[name] for name in needed}, optional={n: v for n, v in known.items() if n not in needed}
@@ -129,6 +131,7 @@ def test_one_more_option_is_everywhere(monkeypatch, tmp_path):
         ("generate", {"steps": "5,,7"}, "steps takes numbers with commas"),
         ("generate", {"count": 10**9}, "count is a whole number of at most 10000"),
         ("generate", {"prompts": [3]}, "prompts is a text, not 3"),
+        ("anagram", {"prompts": ["a", "b"], "views": []}, "views takes one value or more"),
         ("generate", {"interval": [1]}, "interval takes another number of values"),
         ("edit", {}, "edit needs image"),
         ("edit", {"image": "x.png", "preset": "cs231"}, "preset takes cs180"),

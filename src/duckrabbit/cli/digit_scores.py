@@ -14,7 +14,7 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, evaluate, mnist
+from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, asked, evaluate, mnist
 from duckrabbit.evaluation.sampling import Sampler, Setting
 from duckrabbit.evaluation.scorecard import EACH, Scorecard
 from duckrabbit.files import write_text
@@ -33,7 +33,7 @@ def diffusion_scores(
     against = mnist(typer.echo)
     card = Scorecard()
     try:
-        with progress(Sampler(model, BATCH).price(settings, count).moves) as advance:
+        with progress(Sampler(model, BATCH).price(settings, asked(count, classes)[0]).moves) as advance:
             lines = evaluate(model, against, settings, count, memory=memory, classes=classes, on_move=advance)
             for setting, line in zip(settings, lines, strict=True):
                 card = Scorecard((*card.lines, line))

@@ -63,7 +63,7 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
     sheet = _sheet_prompts(prompts, judge) if options.sheet else []
     usual = min(options.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     sampler = Sampler(model, cards.BATCH, options.stages)
-    prices = [sampler.price(options.settings, len(asked)), sampler.price((usual,), len(sheet))]
+    prices = [sampler.price(options.settings, [q.prompt for q in asked]), sampler.price((usual,), sheet)]
     typer.echo(_plan_line(model, asked, len(sheet), options, prices))
     if options.dry_run:
         return

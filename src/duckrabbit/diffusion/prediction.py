@@ -60,20 +60,22 @@ class Query:
     """One question for the network: what is in `x` (B, C, H, W), given `condition`?
 
     `views` are the views x has gone through, outermost first; a spatial condition (the low
-    resolution picture of a second stage) has to go through the same. Two questions of one round
-    with the same `key` are taken to be the same: whoever asks about an x that it changed in any
-    other way gives the query a fresh `token` (any hashable object).
+    resolution picture of a second stage) has to go through the same. `rows` are the pictures of the
+    loop's batch that x shows, None for all. Two questions of one round with the same `key` are taken
+    to be the same: whoever asks about an x that it changed in any other way gives the query a fresh
+    `token` (any hashable object).
     """
 
     x: Tensor
     condition: Condition
     views: tuple[View, ...] = ()
     token: object = None
+    rows: tuple[int, ...] | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal keys mean equal questions."""
-        return (self.condition, self.views, self.token)
+        return (self.condition, self.views, self.token, self.rows)
 
 
 Network = Callable[[list[Query], NoiseLevel], list[Prediction]]

@@ -102,7 +102,7 @@ def _is_pipeline(thing: Any) -> bool:
 
 
 def pick_device(device: str | None) -> str:
-    """The device to compute on. Raises UserError for one that this machine has not."""
+    """The device to compute on; a processor has no number. Raises UserError for one that this machine has not."""
     if device is None:
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind = str(device).split(":")[0]
@@ -111,7 +111,7 @@ def pick_device(device: str | None) -> str:
         raise UserError(
             f"This machine has no device '{device}'; choose {', '.join(k for k, ok in there.items() if ok)}."
         )
-    return str(device)
+    return kind if kind == "cpu" else str(device)
 
 
 def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:

@@ -32,7 +32,7 @@ def batched(
     """A network that asks all questions of a round in one `forward`.
 
     With `micro_batch`, at most so many pictures go at once. `low_res` (B, C, H, W) belongs to the
-    loop's x; it goes through the views of each question, as x did. The answers are float32 (or
+    loop's x; the rows that a question is about go through its views, as x did. The answers are float32 (or
     wider, if x is): combining and stepping happen there whatever the network computes in.
     """
     if micro_batch is not None and micro_batch < 1:
@@ -65,4 +65,5 @@ def batched(
 
 
 def _look(low_res: Tensor, query: Query) -> Tensor:
-    return reduce(lambda picture, view: view(picture), query.views, low_res)
+    own = low_res if query.rows is None else low_res[list(query.rows)]
+    return reduce(lambda picture, view: view(picture), query.views, own)

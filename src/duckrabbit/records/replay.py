@@ -52,7 +52,7 @@ def replay(
         kept = record["dtype"] if device in (None, record["device"]) else None
         model = load(model or _name(recorded), device=device or record["device"], dtype=dtype or kept, prompts=prompts)
     job = read_job(record, folder, model)
-    result = run(job, record["seeds"], micro_batch=record.get("micro_batch"), on_state=on_state)
+    result = run(job, record["seeds"], paired=True, micro_batch=record.get("micro_batch"), on_state=on_state)
     fresh = result.record
     same = fresh["pixels"] == record["pixels"]
     changed = [key for key in ("device", "dtype", "threads", "versions") if fresh[key] != record.get(key)]

@@ -22,7 +22,7 @@ from duckrabbit.diffusion import constraints, solvers
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
-from duckrabbit.guidance import filters, nodes
+from duckrabbit.guidance import each, filters, nodes
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import shipped as views
 from duckrabbit.registry import origin, recall
@@ -35,7 +35,7 @@ def _defined_in(module: ModuleType) -> list[type]:
 
 
 _KINDS: tuple[type, ...] = (
-    *(kind for module in (nodes, views, filters, solvers, constraints) for kind in _defined_in(module)),
+    *(kind for module in (nodes, each, views, filters, solvers, constraints) for kind in _defined_in(module)),
     *(Stage, LowRes),
 )
 

@@ -35,17 +35,20 @@ def run(
     job: Job,
     seeds: int | Iterable[int] = (180,),
     *,
+    paired: bool = False,
     micro_batch: int | None = None,
     on_state: OnState | None = None,
 ) -> Result:
     """Run a job: one picture for every seed, of a whole number or a row of them (arguments.seeds_of).
 
+    Of a list of subjects, each has a picture of every seed, subject after subject; `paired`: the seeds are
+    shared out among them in order instead, so that of n subjects and n seeds each subject has its own.
     `micro_batch` bounds how many pictures the network sees at once; the noise of a seed does not
     depend on it. Several threads may run jobs at once, on one model too. Raises UserError, before
     anything runs, for seeds that are none and for a job that no record can hold; and, at most two
     moves after it happened, for a picture that is not finite.
     """
-    seeds, micro_batch = _checked(job, seeds, micro_batch)
+    seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     ends: dict[int, tuple[Tensor, float]] = {}
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
@@ -73,7 +76,9 @@ def run_all(
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
 
-def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | None = None) -> Iterator[State]:
+def walk(
+    job: Job, seeds: int | Iterable[int] = (180,), *, paired: bool = False, micro_batch: int | None = None
+) -> Iterator[State]:
     """`run` as a generator: every state of every stage, as it is made; look, and stop when you like.
 
         for state in dr.walk(job, seeds=7):
@@ -81,7 +86,7 @@ def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | No
 
     What `run` makes is the last state of the last stage, known pixels put back. Raises UserError as `run` does.
     """
-    seeds, micro_batch = _checked(job, seeds, micro_batch)
+    seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     with getattr(job.model, "turn", nullcontext)():
         _prepared(job)
         for _, state in _walked(job, seeds, micro_batch):
@@ -102,13 +107,16 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     return lower(tree, model.network(0))
 
 
-def _checked(job: Job, seeds: int | Iterable[int], micro_batch: int | None) -> tuple[tuple[int, ...], int | None]:
-    """The seeds and the micro-batch as plain values. Raises UserError for those that are none, and for no job."""
+def _checked(
+    job: Job, seeds: int | Iterable[int], micro_batch: int | None, paired: bool
+) -> tuple[tuple[int, ...], int | None]:
+    """A seed for each picture, and the micro-batch. Raises UserError for those that are none, and for no job."""
     if not isinstance(job, Job):
         raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
-    plain = seeds_of(seeds), None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
+    rows = seeds_of(seeds, job.of_a_seed) if paired else seeds_of(seeds) * job.of_a_seed
+    most = None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
     described(job, {})
-    return plain
+    return rows, most
 
 
 def _prepared(job: Job) -> dict[str, str]:

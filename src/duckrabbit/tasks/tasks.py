@@ -15,7 +15,7 @@ from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.filters import Filter, LowPass
-from duckrabbit.guidance.nodes import Bands, Prompt
+from duckrabbit.guidance.nodes import Prompt
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, shown, whole
@@ -23,7 +23,7 @@ from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
 from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, settle, solver_of
-from duckrabbit.tasks.subjects import Subject, Trees, refuse_beside, subject_trees, title_of
+from duckrabbit.tasks.subjects import Subject, Trees, banded, refuse_beside, subject_trees
 
 COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
@@ -35,7 +35,8 @@ Method = Literal["iterative", "one-step"]
 def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     """A picture from pure noise, through every stage (CS180 5A, 1.5 and 1.6)."""
     settings = settle(model, options)
-    return _cascade(model, subject_trees(model, subject, settings, options), settings, title_of(subject))
+    trees = subject_trees(model, subject, settings, options)
+    return _cascade(model, trees, settings, trees.title)
 
 
 def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
@@ -73,16 +74,14 @@ def hybrid(
     near = subject_trees(model, high, settings, options)
     if image is None:
         assert low is not None
-        far = subject_trees(model, low, settings, options)
-        return _cascade(
-            model, lambda k: Bands((band,), (far(k), near(k))), settings, f"{title_of(high)} | {title_of(low)}"
-        )
+        trees = banded(band, subject_trees(model, low, settings, options), near)
+        return _cascade(model, trees, settings, trees.title)
     picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
         return KnownBand(_at(picture, facts), band)
 
-    job = _cascade(model, near, settings, f"{title_of(high)} | picture", constrain=keep)
+    job = _cascade(model, near, settings, f"{near.title} | picture", constrain=keep)
     return replace(job, notes=notes_on(picture, _last(job).size))
 
 
@@ -170,7 +169,7 @@ def inpaint(
 
     what = _null(model) if subject is None else subject
     trees = subject_trees(model, what, settings, options)
-    job = _cascade(model, trees, settings, "no prompt" if subject is None else title_of(subject), keep)
+    job = _cascade(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(_last(job)), how="clean")
     notes = {**notes_on(picture, _last(job).size), "mask": share_anew(white)}
@@ -270,7 +269,7 @@ def _cascade(
         keep = settings.constraint if constrain is None else constrain(facts)
         walk = plan or plan_of(facts, settings, k)
         stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
-    return Job(model, tuple(stages), title)
+    return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
 
 
 def _null(model: Model) -> str:

@@ -30,7 +30,7 @@ def learn(result: Result) -> None:
     job, known = result.job, _read()
     before = dict(known)
     for stage, price, seconds in zip(job.stages, result.record["cost"], result.stage_seconds, strict=True):
-        pictures = price["pictures"] * len(result.seeds)
+        pictures = price["pictures"] * result.repeats
         if pictures >= FEWEST:
             known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
     if known == before:

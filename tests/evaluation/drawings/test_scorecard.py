@@ -162,7 +162,7 @@ def test_too_few_drawings_are_answered_with_the_remedy():
 def test_the_price_counts_what_runs():
     """ddim asks once a step, heun twice but for the last; with guidance two pictures go through, without one."""
     settings = [Setting(3.0, "ddim", 5), Setting(1.0, "heun", 4)]
-    price = Sampler(Exact(), cards.BATCH).price(settings, 20)
+    price = Sampler(Exact(), cards.BATCH).price(settings, ["a circle"] * 20)
     assert price.calls == 2 * (5 + 7)  # 20 prompts are two batches
     assert price.pictures == (20 * (5 * 2 + 7),)
     assert price.moves == 2 * (5 + 4)

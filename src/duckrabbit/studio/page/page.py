@@ -165,8 +165,8 @@ class Page:
             make = dict(query).get("make", "")
             card = known.get(dict(query).get("model", ""), self.cards[0])
             begins, asked = self._begins(card), from_address(query)
-            kind = asked[0] if asked and asked[0] in begins else ""
-            if asked and kind:
+            kind = asked[0] if asked else ""
+            if asked and kind in begins:
                 begins[kind] |= asked[1]
             tab = "shelf" if make == "shelf" else KINDS[kind].tab if kind else self.begin
             shelf = show.shelf(self.shelf.items(SHOWN), self.shelf.folder.name) if tab == "shelf" else gr.skip()

@@ -90,7 +90,7 @@ def _watching(ticket: Ticket) -> Callable[[Job, State], None]:
 
 def _facts(form: Form, made: Figure, folder: Path) -> dict[str, Any]:
     """What item.json says of what was made."""
-    prices = [(price, len(result.seeds)) for result in made.results for price in cost(result.job)]
+    prices = [(price, result.repeats) for result in made.results for price in cost(result.job)]
     return {
         "kind": form.kind,
         "settings": to_settings(form),
