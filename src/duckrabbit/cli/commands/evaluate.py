@@ -75,11 +75,8 @@ def evaluate(
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    against = data or data_folder("drawings-64")
-    eyes = judge or SHIPPED
-    report(
-        loaded, _lies(model), ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output)
-    )
+    files = judge or SHIPPED, data or data_folder("drawings-64"), output
+    report(loaded, _lies(model), ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files))
 
 
 Choices = tuple[str, str, str]
