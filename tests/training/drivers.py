@@ -79,7 +79,7 @@ def drawings_judge():
 def subjects():
     """The run of the judge of drawings that is killed while it learns subjects."""
     judging, judge, learned, others = drawings_judge()
-    return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.Lessons(learned, others)
+    return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.SubjectData(learned, others)
 
 
 def styles():

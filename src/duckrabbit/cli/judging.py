@@ -94,8 +94,8 @@ def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, famili
     spent = (time.perf_counter() - began) / 60
     left = None if options.minutes is None else max(0.0, options.minutes - spent)
     into = options.output or Path("drawing-judge.safetensors")
-    lessons = training.Lessons(learned, others, digest)
-    train(recipe, lessons, replace(options, output=into, minutes=left), _validation_line(valid), export)
+    data = training.SubjectData(learned, others, digest)
+    train(recipe, data, replace(options, output=into, minutes=left), _validation_line(valid), export)
 
 
 def _begun(start: Path | None, vocabulary: Vocabulary, seed: int) -> tuple[Judge, dict[str, object]]:

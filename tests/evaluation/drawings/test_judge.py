@@ -34,7 +34,7 @@ def taught_subjects(judge, learned, others, epochs, folder):
     recipe = training.SubjectRecipe(
         judge=judge, epochs=epochs, batch=16, rate=1e-2, others=len(set(others.subjects.tolist()))
     )
-    return learn(recipe, training.Lessons(learned, others), folder)
+    return learn(recipe, training.SubjectData(learned, others), folder)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def test_an_epoch_shows_each_drawing_once_and_a_quarter_of_others():
     learned, others = (f(drawings(3), known) for f in (training.labelled, training.unknown))
     for part, first in ((learned, 0), (others, 128)):  # each carries its number
         part.images[:, 0, 0, 0] = torch.arange(len(part.images)) % 128 + first
-    lessons = training.Lessons(learned, others)
-    assert len(lessons) == 160
-    images, subjects = lessons.drawn(torch.randperm(160), Draws(0, 0, 160, slice(None)))
+    data = training.SubjectData(learned, others)
+    assert len(data) == 160
+    images, subjects = data.drawn(torch.randperm(160), Draws(0, 0, 160, slice(None)))
     numbers = images[:, 0, 0, 0].int()
     assert sorted(numbers[numbers < 128].tolist()) == list(range(120))
     strange = numbers[numbers >= 128] - 128

@@ -73,7 +73,7 @@ def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, 
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class SubjectData:
     """Drawings of the judge's subjects, and places for a third as many of `others` (`unknown`), drawn anew each time.
 
     `digest` names the set.
@@ -87,10 +87,10 @@ class Lessons:
         count = len(self.known.images)
         return count + (count // 3 if len(self.others.images) else 0)
 
-    def to(self, device: str | torch.device) -> Lessons:
+    def to(self, device: str | torch.device) -> SubjectData:
         """The same on a device."""
         known, others = (Labelled(*(x.to(device) for x in part)) for part in (self.known, self.others))
-        return Lessons(known, others, self.digest)
+        return SubjectData(known, others, self.digest)
 
     def identity(self) -> Mapping[str, Any]:
         """How many, and of which set."""
@@ -164,7 +164,7 @@ class SubjectRecipe(_Begun):
         rest = [*module.what.leave.parameters(), module.subjects, module.inverse_temperature, module.more]
         return [([*module.what.trunk.parameters()], 1 / 3), (rest, 1.0)]
 
-    def inputs(self, data: Lessons, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def inputs(self, data: SubjectData, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, H, W) from 0 to 1, distorted, three of four in strange colours; and their subjects."""
         images, subjects = data.drawn(rows, draws)
         return distort_drawings(images.float() / 255, draws, len(images) // 4), subjects
