@@ -196,7 +196,7 @@ def times_of(request: Noise | Denoise, model: Model) -> list[float]:
 
     A picture from 0 to 1 with noise of `sigma` has, in the model's range, sigma times its width.
     """
-    from duckrabbit.diffusion.levels import quarters, time_at
+    from duckrabbit.diffusion.levels import quarter_times, time_at
 
     if request.t and request.sigma:
         raise UserError("Give either --t or --sigma, not both.")
@@ -204,7 +204,7 @@ def times_of(request: Noise | Denoise, model: Model) -> list[float]:
     low, high = facts.value_range
     if request.sigma:
         return [time_at(facts.schedule, (high - low) * s) for s in request.sigma]
-    return list(request.t or quarters(facts.schedule))
+    return list(request.t or quarter_times(facts.schedule))
 
 
 def methods_of(facts: StageFacts) -> tuple[tasks.Method, ...]:
