@@ -68,7 +68,7 @@ class Studio:
     """The studio as an ASGI application, `app`, with its desk and its shelf. Close it when done."""
 
     def __init__(self, options: StudioOptions) -> None:
-        _settle_gradio(options.folder)
+        _configure_gradio(options.folder)
         from duckrabbit.studio.forms.plain import form_of
         from duckrabbit.studio.page.models import digit_menu, menu
         from duckrabbit.studio.page.page import Page
@@ -162,7 +162,7 @@ def _desks(shelf: Shelf, options: StudioOptions, models: Sequence[str], first: F
     return made
 
 
-def _settle_gradio(folder: Path) -> None:
+def _configure_gradio(folder: Path) -> None:
     """Gradio asks nobody outside, and keeps its own files with the studio's, before it is imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"

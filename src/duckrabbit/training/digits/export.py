@@ -21,7 +21,7 @@ from duckrabbit.training.ema import measure_norms
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.run import METRICS, read_metrics, trained
 
-SETTLE_BATCHES = 50
+STATISTICS_BATCHES = 50
 
 
 def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None, licence: str = "Apache-2.0") -> Path:
@@ -79,7 +79,7 @@ def _inputs(recipe: Recipe, data: Pictures) -> Iterator[tuple[Tensor, Tensor | N
 
     objective = recipe.objective()
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(recipe.seed))
-    for k in range(min(SETTLE_BATCHES, len(data) // recipe.batch or 1)):
+    for k in range(min(STATISTICS_BATCHES, len(data) // recipe.batch or 1)):
         rows = order[k * recipe.batch : (k + 1) * recipe.batch]
         x0 = to_range(data.images[rows], recipe.value_range)
         draws = Draws(recipe.seed + 1, k, len(rows), slice(None))
