@@ -17,7 +17,7 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
-from duckrabbit.evaluation.drawings.judge import Judge, load_judge, look
+from duckrabbit.evaluation.drawings.judge import Judge, classify, load_judge
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, sheet_prompts
 from duckrabbit.evaluation.sampling import Price, Sampler, Setting
 from duckrabbit.evaluation.scorecard import Line, Scorecard
@@ -85,7 +85,7 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
             if sheet:
                 drawn = sampler.draw(sheet, usual, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
-                writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), usual)
+                writer.sheet(drawn, sheet, classify(judge, drawn).rank(wanted).tolist(), usual)
             lines = cards.evaluate(sampler, against, asked, options.settings, memory=options.memory, on_move=advance)
             for setting, line in zip(options.settings, lines, strict=True):
                 writer.add(line)

@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate
 
 from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.evaluation.drawings.distort import distort_drawings, distorted, shrunk, whole
-from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, cosines, look, resized
+from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, classify, cosines, resized
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.metrics import Score, share
@@ -120,8 +120,8 @@ class SubjectNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits (N, subjects + others) of pictures (N, 3, H, W), 0 to 1."""
-        seen = self.what(resized(pictures, ENLARGED))
-        return cosines(seen, torch.cat([self.subjects, self.more])) * self.inverse_temperature
+        embedded = self.what(resized(pictures, ENLARGED))
+        return cosines(embedded, torch.cat([self.subjects, self.more])) * self.inverse_temperature
 
 
 @dataclass(frozen=True)
@@ -201,9 +201,9 @@ class Statistics:
         known = self.data.styles >= 0
         parts = []
         self.judge.how.eval()
-        for seen in (whole, shrunk, distorted):
+        for variant in (whole, shrunk, distorted):
             for step, part in enumerate(self.data.images[known].split(AT_ONCE)):
-                parts.append(self.judge.how.statistics(seen(part, Draws(self.seed, step, len(part), slice(None)))))
+                parts.append(self.judge.how.statistics(variant(part, Draws(self.seed, step, len(part), slice(None)))))
         return torch.cat(parts).to(self.device), self.data.styles[known].repeat(3).to(self.device)
 
 
@@ -247,7 +247,7 @@ class StyleRecipe(_Begun):
 
 
 def with_learned(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
-    """A copy of the judge, ready to look, with what a SubjectNet or a StyleNet has learned."""
+    """A copy of the judge, ready to judge, with what a SubjectNet or a StyleNet has learned."""
     judge = deepcopy(judge)
     own = {f"how.{k}" if k.startswith("leave.") else k: v for k, v in weights.items() if k != "more"}
     judge.load_state_dict({**judge.state_dict(), **own})
@@ -261,10 +261,10 @@ def joined(one: Labelled, other: Labelled) -> Labelled:
 
 def accuracy(judge: Judge, data: Labelled) -> tuple[Score, Score]:
     """The shares of drawings whose subject and whose style (if one of the judge's) come first."""
-    seen = look(judge, data.images.float() / 255)
+    judgement = classify(judge, data.images.float() / 255)
     known = data.styles >= 0
-    subjects = share(int((seen.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
-    right = int((seen.styles[known].argmax(1) == data.styles[known]).sum())
+    subjects = share(int((judgement.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
+    right = int((judgement.styles[known].argmax(1) == data.styles[known]).sum())
     return subjects, share(right, int(known.sum())) if known.any() else Score(math.nan, math.nan, math.nan)
 
 
@@ -275,7 +275,7 @@ def tested(judge: Judge, parts: Mapping[str, Labelled]) -> dict[str, float]:
         if not len(data.images):
             continue
         subject, style = accuracy(judge, data)
-        five = (look(judge, data.images.float() / 255).rank(data.subjects) <= 5).float().mean()
+        five = (classify(judge, data.images.float() / 255).rank(data.subjects) <= 5).float().mean()
         found |= {f"{name}, subject": subject.value, f"{name}, subject among five": float(five)}
         if not math.isnan(style.value):
             found[f"{name}, style"] = style.value
