@@ -32,7 +32,7 @@ from duckrabbit.report.pages import Kind as PageKind
 from duckrabbit.report.pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
 from duckrabbit.tasks.job import Job, value_range
-from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
+from duckrabbit.tasks.pictures import Source, as_picture, to_model_size, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.settings import level_words
@@ -85,7 +85,7 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
 def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
     """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    picture = Cell(array(seen(as_picture(source), *_shape(results[0]))), "the picture")
+    picture = Cell(array(to_model_size(as_picture(source), *_shape(results[0]))), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
@@ -107,7 +107,9 @@ def before_and_after(
     """
     result = run(job, seeds, None)
     size, channels = _shape(result)
-    given = [Cell(array(seen(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before]
+    given = [
+        Cell(array(to_model_size(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before
+    ]
     made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
     rows = [Row((*given, *made))]
     for name in views:
@@ -121,7 +123,7 @@ def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) ->
     """The picture, and what the forward process makes of it at each time."""
     results = [run(job, [seed], None) for job in jobs]
     facts = jobs[0].model.stages[0]
-    picture = seen(as_picture(source), facts.size, facts.channels)
+    picture = to_model_size(as_picture(source), facts.size, facts.channels)
     cells = [Cell(array(picture), "the picture")]
     for result in results:
         at = result.job.stages[0].plan[-1].to
@@ -137,7 +139,7 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
     the picture at the model's size.
     """
     facts, ways = jobs[0].model.stages[0], len(jobs) // len(times)
-    picture = seen(as_picture(source), facts.size, facts.channels)
+    picture = to_model_size(as_picture(source), facts.size, facts.channels)
     rows, results, films = [], [], {}
     for k, t in enumerate(times):
         cells, states = _by_filters(facts, picture, t, seed), list[State]()

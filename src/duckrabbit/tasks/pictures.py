@@ -138,7 +138,7 @@ def resize(picture: Tensor, size: int) -> Tensor:
     return interpolate(picture, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def seen(picture: Tensor, size: int, channels: int = 3) -> Tensor:
+def to_model_size(picture: Tensor, size: int, channels: int = 3) -> Tensor:
     """`picture` (B, 3, H, W) as a model of so many pixels and channels sees it: (B, channels, size, size)."""
     small = resize(picture, size)
     return small.mean(1, keepdim=True) if channels == 1 else small

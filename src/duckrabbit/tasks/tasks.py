@@ -21,7 +21,7 @@ from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, shown, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
-from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
+from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, to_model_size, to_range
 from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, resolve, solver_of
 from duckrabbit.tasks.subjects import Subject, Trees, banded, refuse_beside, subject_trees
 
@@ -291,4 +291,4 @@ def _last(job: Job) -> StageFacts:
 
 def _at(picture: Picture, facts: StageFacts) -> Tensor:
     """A picture as a stage sees it: its size, its channels, its range."""
-    return to_range(seen(picture.pixels, facts.size, facts.channels), facts.value_range)
+    return to_range(to_model_size(picture.pixels, facts.size, facts.channels), facts.value_range)
