@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import quote
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.server.leaving import Scope
+from duckrabbit.studio.server.disconnects import Scope
 
 _ROOT = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
@@ -23,7 +23,7 @@ class Front:
     root: str = ""
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def seen(self, scope: Scope) -> tuple[Scope, bool]:
+    def original(self, scope: Scope) -> tuple[Scope, bool]:
         """A request as the visitor made it, its path counted from `root`, and whether a proxy says its host.
 
         What other senders say of hosts, and all that Gradio would believe of it, is left out.

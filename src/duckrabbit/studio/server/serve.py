@@ -87,7 +87,7 @@ class Studio:
         self.shelf.needed = lambda: (*samples, *chalk, *_awaited(self.desk))
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
         before, local = front(options.root_path, options.proxies), options.host in LOCAL
-        self.app = Guard(_mounted(page.build()), self.shelf, options.password, local, self.desk.leave, before)
+        self.app = Guard(_mounted(page.build()), self.shelf, options.password, local, self.desk.abandon, before)
 
     def close(self) -> None:
         """Stop what runs; nothing half-made stays on the shelf."""
