@@ -61,13 +61,13 @@ def register(kind: str, name: str) -> Callable[[T], T]:
         raise UserError(f"There is a {kind} '{name}' already; give yours another name.")
 
     def decorate(thing: T) -> T:
-        enter(kind, name, thing)
+        add(kind, name, thing)
         return thing
 
     return decorate
 
 
-def enter(kind: str, name: str, thing: Any) -> None:
+def add(kind: str, name: str, thing: Any) -> None:
     """Note what a name stands for. Raises UserError where it lacks a method of its kind."""
     lacks = [m for m in METHODS[kind] if not callable(getattr(thing, m, None))]
     if lacks:
@@ -98,7 +98,7 @@ def define(kind: str, spec: str) -> None:
     if spec in table(kind) or not (place and name.isidentifier()):
         return
     if place.endswith(".py") or "." in place or find_spec(place) is not None:
-        enter(kind, spec, _load(spec))
+        add(kind, spec, _load(spec))
 
 
 def acquaint(spec: str) -> None:
@@ -131,7 +131,7 @@ def load_entry_points() -> None:
     for kind in METHODS:
         for point in entry_points(group=f"duckrabbit.{kind}s"):
             if point.name not in _NAMED[kind]:
-                enter(kind, point.name, point.load())
+                add(kind, point.name, point.load())
 
 
 def origin(cls: type) -> dict[str, str] | None:
