@@ -12,14 +12,14 @@ import duckrabbit as dr
 from duckrabbit.diffusion.plans import plan_through, time_travel
 from duckrabbit.diffusion.solvers import Step
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views.shipped import Sequence
+from duckrabbit.guidance.views.shipped import Compose
 from duckrabbit.tasks.plain import draw, from_plain, tensor_hash, to_plain
 
 same = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 
 simple_views = st.sampled_from(["identity", "flip", "rotate_90", "negate", "patch_permutation:grid=4,seed=7"])
 views = simple_views.map(dr.parse_view) | st.lists(simple_views.map(dr.parse_view), min_size=2, max_size=3).map(
-    lambda parts: Sequence(tuple(parts))
+    lambda parts: Compose(tuple(parts))
 )
 numbers = st.floats(-1e9, 1e9)
 filters = st.builds(dr.LowPass, st.sampled_from([3, 33]), st.floats(0.1, 9)) | st.sampled_from([dr.Grey(), dr.Colour()])
@@ -55,6 +55,12 @@ def through_json(value):
 @given(trees)
 def test_trees_come_back(tree):
     assert through_json(tree) == tree
+
+
+def test_records_of_before_are_read_by_their_own_names():
+    """Views one after the other were called a sequence once."""
+    former = {"kind": "Sequence", "views": [{"kind": "Rotate", "quarters": 1}, {"kind": "Negate"}]}
+    assert from_plain(former, {}) == dr.parse_view("rotate_90+negate")
 
 
 @same

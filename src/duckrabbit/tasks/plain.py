@@ -38,6 +38,8 @@ _KINDS: tuple[type, ...] = (
     *(kind for module in (nodes, each, views, filters, solvers, constraints) for kind in _defined_in(module)),
     *(Stage, LowRes),
 )
+_FORMER = {"Sequence": views.Compose}
+"""What records of before call kinds by."""
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
@@ -134,5 +136,5 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
 
 
 def _kind(name: str, source: Plain) -> type:
-    known = {kind.__name__: kind for kind in _KINDS}
+    known = _FORMER | {kind.__name__: kind for kind in _KINDS}
     return known[name] if source is None and name in known else recall(name, source)
