@@ -163,12 +163,12 @@ DRY = {
 
 @pytest.mark.parametrize("name", DRY)
 def test_a_dry_run_loads_and_writes_nothing(cli, cascade_folder, name, monkeypatch):
-    from duckrabbit.models.cascade.memory import Memory
+    from duckrabbit.models.cascade.memory import Residency
 
     def refuse(self, part):
         raise AssertionError(f"{part.name} was loaded")
 
-    monkeypatch.setattr(Memory, "use", refuse)
+    monkeypatch.setattr(Residency, "use", refuse)
     result = cli(*DRY[name], "--model", cascade_folder, "--dry-run", "--out", "made")
     assert result.code == 0, result.err
     assert result.written == []
