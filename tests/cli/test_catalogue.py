@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from duckrabbit.models.cards import cards
-from duckrabbit.models.cascade.text import read_prompts
+from duckrabbit.models.cascade.text_encoder import read_prompts
 from samples import pixels, save
 
 
@@ -80,7 +80,7 @@ def test_models_that_are_none(refused, files, words):
 
 
 def test_prompts_are_encoded_and_used_without_the_encoder(cli, tmp_path, cascade_folder, monkeypatch):
-    from duckrabbit.models.cascade.text import TextEncoder
+    from duckrabbit.models.cascade.text_encoder import TextEncoder
 
     result = cli("prompts", "encode", "a Cat", "a house", "--model", cascade_folder, "-o", "p.safetensors")
     assert result.code == 0, result.err

@@ -100,9 +100,9 @@ def train_text(
         duckrabbit train text --preset 64 --data drawings-64 --precision bf16 --minutes 9
         duckrabbit train text --preset 32 --data drawings-64 --start MODEL --images 100000 --rate 5e-4 --times 1.25
     """
-    from duckrabbit.cli.cascade_training import text
+    from duckrabbit.cli.cascade_training import train_stage1
 
-    text(common, preset, text_encoder, subjects)
+    train_stage1(common, preset, text_encoder, subjects)
 
 
 def train_words(
@@ -121,9 +121,9 @@ def train_words(
         duckrabbit train words ~/Downloads/all-MiniLM-L6-v2 -o text-start
         duckrabbit train text --text-encoder text-start --data drawings-64
     """
-    from duckrabbit.cli.cascade_training import words
+    from duckrabbit.cli.cascade_training import write_text_encoder
 
-    pieces = words(encoder.expanduser(), output, data, count)
+    pieces = write_text_encoder(encoder.expanduser(), output, data, count)
     typer.echo(f"{output} has a text encoder with {pieces} tokens. Try: duckrabbit train text --text-encoder {output}")
 
 
@@ -148,9 +148,9 @@ def train_upscaler(
         duckrabbit train upscaler --preset 256 --data drawings-256 --precision bf16 --minutes 9
         duckrabbit train upscaler --preset 128-polish --data drawings-128 --start MODEL/stage_2
     """
-    from duckrabbit.cli.cascade_training import upscaler
+    from duckrabbit.cli.cascade_training import train_stage2
 
-    upscaler(common, preset, text_encoder)
+    train_stage2(common, preset, text_encoder)
 
 
 def train_classifier(

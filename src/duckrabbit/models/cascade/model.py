@@ -15,7 +15,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.memory import Part, Policy, Residency
-from duckrabbit.models.cascade.text import PromptTable, TextEncoder, normal
+from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, normal
 from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.networks.batching import batched
 
