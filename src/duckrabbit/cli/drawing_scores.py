@@ -26,7 +26,7 @@ from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
 from duckrabbit.report.scorecard_page import page, panels, sheet_of
 from duckrabbit.report.sheet import draw_sheet
-from duckrabbit.tasks import timing as speed
+from duckrabbit.tasks import timing
 from duckrabbit.tasks.pictures import write_png
 
 SHEET_SIZE = 100
@@ -149,7 +149,7 @@ def _plan_line(
     """What will run and what it costs, in words."""
     apart = sum(q.kind == "apart" for q in asked)
     pictures = [sum(n) for n in zip(*(p.pictures for p in prices), strict=True)]
-    guesses = [speed.estimate(model, k, n) for k, n in enumerate(pictures)]
+    guesses = [timing.estimate(model, k, n) for k, n in enumerate(pictures)]
     about = "unknown" if None in guesses else f"about {sum(g for g in guesses if g):.0f} s"
     return (
         f"{model.card.name}: {len(options.settings)} settings of {len(asked)} prompts ({apart} of them for pairs held "

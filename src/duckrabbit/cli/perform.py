@@ -17,7 +17,7 @@ from duckrabbit.files import Atomic, only_writer
 from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
-from duckrabbit.tasks import timing as speed
+from duckrabbit.tasks import timing
 from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
@@ -134,7 +134,7 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
                 f"    {price.calls} network calls, at most {price.questions} questions each, "
                 f"{price.pictures * pictures} pictures through the network for {pictures} seed{'s' * (pictures != 1)}"
             )
-            guess = speed.estimate(job.model, stage.index, price.pictures * pictures)
+            guess = timing.estimate(job.model, stage.index, price.pictures * pictures)
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
         typer.echo(note)
