@@ -104,7 +104,7 @@ def serve(options: StudioOptions) -> None:
     port = listening.getsockname()[1]
     address = f"http://{'127.0.0.1' if options.host in ('127.0.0.1', 'localhost') else options.host}:{port}"
     address += options.root_path.rstrip("/")
-    server = uvicorn.Server(settings(studio.app))
+    server = uvicorn.Server(uvicorn_config(studio.app))
     try:
         sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
         sys.stdout.flush()
@@ -119,7 +119,7 @@ def serve(options: StudioOptions) -> None:
     sys.stdout.write("The studio is closed; what was made is on its shelf.\n")
 
 
-def settings(app: Any) -> Any:
+def uvicorn_config(app: Any) -> Any:
     """How uvicorn serves: quietly, not waiting for pages that listen, and believing no proxy, which the guard does."""
     import uvicorn
 
