@@ -156,7 +156,7 @@ def test_wrong_words_are_answered_with_the_right_ones(training):
 def test_scores_are_plotted_over_what_differs(settings, axis):
     score = Score(0.5, 0.4, 0.6)
     lines = [Line(Setting(s, "dpm++", n).at, {"accuracy": score, "Frechet": score}) for s, n in settings]
-    assert {axes.get_xlabel() for axes in figures.scorecard(lines).axes} == {axis}
+    assert {axes.get_xlabel() for axes in figures.digit_score_panels(lines).axes} == {axis}
 
 
 def test_a_curve_and_a_matrix_are_drawn(tmp_path):
