@@ -46,7 +46,7 @@ _PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class ResultPicture:
     """One picture of a result: `pixels` uint8 (H, W, 3), what it was to be, and its seed. A notebook shows it."""
 
     pixels: Tensor
@@ -102,10 +102,10 @@ class Result:
         """How many pictures."""
         return len(self.seeds)
 
-    def __getitem__(self, index: int) -> Made:
+    def __getitem__(self, index: int) -> ResultPicture:
         """The picture at `index`."""
         pixels = to_pixels(self.images[index][None], value_range(self.job))[0]
-        return Made(pixels, self.prompts[index], self.seeds[index])
+        return ResultPicture(pixels, self.prompts[index], self.seeds[index])
 
     @property
     def prompts(self) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     """A picture from pure noise, through every stage (CS180 5A, 1.5 and 1.6)."""
     settings = resolve(model, options)
     trees = subject_trees(model, subject, settings, options)
-    return _cascade(model, trees, settings, trees.title)
+    return _from_noise(model, trees, settings, trees.title)
 
 
 def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
@@ -75,13 +75,13 @@ def hybrid(
     if image is None:
         assert low is not None
         trees = banded(band, subject_trees(model, low, settings, options), near)
-        return _cascade(model, trees, settings, trees.title)
+        return _from_noise(model, trees, settings, trees.title)
     picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
         return KnownBand(_at(picture, facts), band)
 
-    job = _cascade(model, near, settings, f"{near.title} | picture", constrain=keep)
+    job = _from_noise(model, near, settings, f"{near.title} | picture", constrain=keep)
     return replace(job, notes=notes_on(picture, _last(job).size))
 
 
@@ -126,7 +126,7 @@ def edit(
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     what = _null(model) if subject is None else subject
-    job = _cascade(model, subject_trees(model, what, settings, options), settings, kept)
+    job = _from_noise(model, subject_trees(model, what, settings, options), settings, kept)
     picture, facts = read_picture(image), model.stages[0]
     first = replace(job.stages[0], plan=rest, start=_at(picture, facts) if len(rest) < len(plan) else None)
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
@@ -169,7 +169,7 @@ def inpaint(
 
     what = _null(model) if subject is None else subject
     trees = subject_trees(model, what, settings, options)
-    job = _cascade(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
+    job = _from_noise(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(_last(job)), how="clean")
     notes = {**notes_on(picture, _last(job).size), "mask": share_anew(white)}
@@ -183,7 +183,7 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
     refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
     what = _null(model) if subject is None else subject
-    job = _cascade(model, subject_trees(model, what, settings, options), settings, "enlarged")
+    job = _from_noise(model, subject_trees(model, what, settings, options), settings, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
     second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), _at(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
@@ -236,7 +236,7 @@ def denoise(
     plan: Plan = (Move(at, CLEAN),)
     what = _role(model) if subject is None else subject
     trees = subject_trees(model, what, settings, asked)
-    job = _cascade(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
+    job = _from_noise(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
         full = plan_of(facts, settings, 0)
         later = [m.at.t for m in full if m.at.t < t]
@@ -250,7 +250,7 @@ def denoise(
     return replace(job, stages=(first,), notes=notes_on(picture, facts.size))
 
 
-def _cascade(
+def _from_noise(
     model: Model,
     trees: Trees,
     settings: Settings,
