@@ -1,4 +1,4 @@
-"""Recipes: whatever a job is made of can be written down and read back."""
+"""Plain data: whatever a job is made of can be written down and read back."""
 
 import json
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ def test_masks_pictures_and_bands_come_back():
 
 @dataclass(frozen=True)
 class Levels(Guidance):
-    """A researcher's own node, with fields named like the recipe's own words."""
+    """A researcher's own node, with fields named like the plain data's own words."""
 
     levels: int
     tensor: str

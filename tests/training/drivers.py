@@ -23,7 +23,7 @@ from accelerate import Accelerator  # noqa: E402
 
 from duckrabbit.data.mnist.read import Pictures  # noqa: E402
 from duckrabbit.errors import UserError  # noqa: E402
-from duckrabbit.training.digits.recipes import find_recipe  # noqa: E402
+from duckrabbit.training.digits.recipe import find_recipe  # noqa: E402
 from duckrabbit.training.trainer import Trainer, read_metrics  # noqa: E402
 
 KILLS = 24

@@ -81,7 +81,7 @@ def test_processes_that_share_no_folder_are_told_so_before_the_first_step(tmp_pa
 
 @pytest.mark.parametrize("goal", ["fast-class", "cs180-class", "cs180-flow-time", "cs180-denoiser"])
 def test_stopping_and_going_on_changes_nothing(tmp_path, pictures, tiny, goal):
-    from duckrabbit.training.digits.recipes import find_recipe
+    from duckrabbit.training.digits.recipe import find_recipe
 
     recipe = replace(find_recipe(goal), hidden=2, batch=16, epochs=2)
     straight = finish(recipe, pictures, tmp_path / "straight")

@@ -1,4 +1,4 @@
-"""Recipes: jobs as plain data, and back.
+"""Jobs as plain data, and back.
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,

@@ -12,7 +12,7 @@ from duckrabbit.cli.training_options import CascadeTraining, DigitTraining, Judg
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.training.digits.recipes import Recipe
+    from duckrabbit.training.digits.recipe import DigitRecipe
 
 
 def register(app: typer.Typer) -> None:
@@ -197,10 +197,10 @@ def train_judge(
     teach_judge(common, data or data_folder("drawings-64"), start, families, every)
 
 
-def _recipe(common: DigitTraining, **own: object) -> Recipe:
+def _recipe(common: DigitTraining, **own: object) -> DigitRecipe:
     """The preset for the task, with what was asked for changed; its name tells that it is no longer the preset."""
     from duckrabbit.cli.training import changed
-    from duckrabbit.training.digits.recipes import find_recipe
+    from duckrabbit.training.digits.recipe import find_recipe
 
     recipe = find_recipe(f"{common.preset}-{common.command}")
     repaired = bool(own.get("zero_terminal_snr"))
