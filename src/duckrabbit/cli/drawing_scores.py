@@ -24,7 +24,7 @@ from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.files import write_text
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
-from duckrabbit.report.scorecard_page import page, panels, sheet_of
+from duckrabbit.report.scorecard_page import panels, scorecard_page, sheet_of
 from duckrabbit.report.sheet import draw_sheet
 from duckrabbit.tasks import timing
 from duckrabbit.tasks.pictures import write_png
@@ -125,7 +125,7 @@ class _Writer:
             from duckrabbit.report.plots import write
 
             write(panels(self.card.lines), self.folder / "scores.png")
-        write_text(self.folder / "index.html", page(self.model.card, self.card, self.about, self.folder))
+        write_text(self.folder / "index.html", scorecard_page(self.model.card, self.card, self.about, self.folder))
 
     def tell(self) -> None:
         from rich.console import Console
