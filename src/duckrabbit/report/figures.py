@@ -28,8 +28,8 @@ from duckrabbit.models.model import StageFacts
 from duckrabbit.report.films import Kind as FilmKind
 from duckrabbit.report.films import transition
 from duckrabbit.report.lettering import one_line
-from duckrabbit.report.pages import Kind as PageKind
-from duckrabbit.report.pages import print_page
+from duckrabbit.report.print_pages import Kind as PageKind
+from duckrabbit.report.print_pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
 from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.pictures import Source, as_picture, to_model_size, to_pixels, to_range
