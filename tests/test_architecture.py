@@ -127,7 +127,7 @@ def test_every_folder_has_its_arrows():
     ("line", "place"),
     [
         ("from duckrabbit.studio.page import tabs", "studio/shelf/shelf.py"),
-        ("from duckrabbit.training.digits import recipes", "training/cascade/recipe.py"),
+        ("from duckrabbit.training.digits import recipe", "training/cascade/recipe.py"),
         ("from duckrabbit.gallery import build", "studio/page/tabs.py"),
         ("from duckrabbit.gallery import build", "cli/perform.py"),
         ("from duckrabbit.cli import options", "report/sheet.py"),

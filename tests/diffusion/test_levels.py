@@ -18,7 +18,7 @@ from duckrabbit.diffusion.levels import (
     OneStepSchedule,
     add_noise,
     linear,
-    quarters,
+    quarter_times,
     rescale_zero_terminal_snr,
     time_at,
 )
@@ -240,7 +240,7 @@ def test_a_sigma_finds_its_time_on_every_schedule(ratio):
 def test_a_one_step_schedule_has_levels_and_no_path():
     schedule = OneStepSchedule(0.5)
     assert schedule.level(-1) == CLEAN
-    assert quarters(schedule) == (0.25, 0.5, 1.0)
+    assert quarter_times(schedule) == (0.25, 0.5, 1.0)
     for wrong in (-0.5, float("inf"), float("nan")):
         with pytest.raises(UserError, match="amount of noise"):
             schedule.level(wrong)
@@ -249,5 +249,5 @@ def test_a_one_step_schedule_has_levels_and_no_path():
 
 
 def test_quarters():
-    assert quarters(linear(1000)) == (250, 500, 750)
-    assert quarters(FlowSchedule()) == (0.25, 0.5, 0.75)
+    assert quarter_times(linear(1000)) == (250, 500, 750)
+    assert quarter_times(FlowSchedule()) == (0.25, 0.5, 0.75)

@@ -14,7 +14,7 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip, Negate, Rotate, Sequence
+from duckrabbit.guidance.views.shipped import Compose, Flip, Negate, Rotate
 from trees import AT, Counting, answer, count_questions, picture
 
 CAT, DUCK, NULL = Prompt("cat"), Prompt("duck"), Prompt("")
@@ -76,7 +76,7 @@ def test_a_variance_moves_with_its_pixel_and_has_no_sign():
     under = lambda view: run(Viewed(view, CAT), x).var_interp
     close(under(Rotate(1)), torch.rot90(answer(torch.rot90(x, 1, (-2, -1)), "cat").var_interp, -1, (-2, -1)))
     close(under(Negate()), answer(-x, "cat").var_interp)
-    close(under(Sequence((Flip(-2), Negate()))), answer(-x.flip(-2), "cat").var_interp.flip(-2))
+    close(under(Compose((Flip(-2), Negate()))), answer(-x.flip(-2), "cat").var_interp.flip(-2))
 
 
 def test_guidance_takes_the_variance_of_the_conditional_branch():

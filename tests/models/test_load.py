@@ -362,7 +362,7 @@ def test_a_text_encoder_too_large_for_the_gpu_computes_on_the_cpu(monkeypatch):
     from types import SimpleNamespace
 
     from duckrabbit.models.cascade.parts import _place
-    from duckrabbit.models.cascade.text import TextEncoder
+    from duckrabbit.models.cascade.text_encoder import TextEncoder
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=8 << 30))
     assert _place("cuda", "float16", 4_700_000_000) == ("cpu", "bfloat16")

@@ -86,10 +86,10 @@ def test_masks(what, tmp_path, studio, cli):
     for way, mask in ways.items():
         assert mask.unique().tolist() == [0, 1], way
         assert (mask[0, 0].numpy() != DISC).sum() <= blurred, way
-    told = cli("inpaint", "photo.png", path, "--model", "oracle", "--dry-run")
-    assert told.code == 0, told.err
+    result = cli("inpaint", "photo.png", path, "--model", "oracle", "--dry-run")
+    assert result.code == 0, result.err
     share = round(100 * float(ways["Python, a path"].mean()))
-    assert f"{share} % of the picture is made anew.\n" in told.out
+    assert f"{share} % of the picture is made anew.\n" in result.out
     assert share in (19, 20, 21)  # pi 16² / 64²
 
 
@@ -166,8 +166,8 @@ def test_inverting(tmp_path, cli, oracle):
     array, disc = pixels(32), DISC[::2, ::2]
     save(tmp_path / "photo.png", array)
     save(tmp_path / "mask.png", disc.astype(np.uint8) * 255)
-    told = cli("inpaint", "photo.png", "mask.png", "--invert", "--model", "oracle", "--steps", "1", "--out", "a")
-    assert "80 % of the picture is made anew; to keep that part instead, invert the mask.\n" in told.err
+    result = cli("inpaint", "photo.png", "mask.png", "--invert", "--model", "oracle", "--steps", "1", "--out", "a")
+    assert "80 % of the picture is made anew; to keep that part instead, invert the mask.\n" in result.err
     made = read(tmp_path / "a" / "01-seed180.png")
     assert (made[disc] == array[disc]).all()
     assert (made[~disc] != array[~disc]).any(-1).mean() > 0.9

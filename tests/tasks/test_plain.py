@@ -1,4 +1,4 @@
-"""Recipes: whatever a job is made of can be written down and read back."""
+"""Plain data: whatever a job is made of can be written down and read back."""
 
 import json
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ import duckrabbit as dr
 from duckrabbit.diffusion.plans import plan_through, time_travel
 from duckrabbit.diffusion.solvers import Step
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views.shipped import Sequence
+from duckrabbit.guidance.views.shipped import Compose
 from duckrabbit.tasks.plain import draw, from_plain, tensor_hash, to_plain
 
 same = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 
 simple_views = st.sampled_from(["identity", "flip", "rotate_90", "negate", "patch_permutation:grid=4,seed=7"])
 views = simple_views.map(dr.parse_view) | st.lists(simple_views.map(dr.parse_view), min_size=2, max_size=3).map(
-    lambda parts: Sequence(tuple(parts))
+    lambda parts: Compose(tuple(parts))
 )
 numbers = st.floats(-1e9, 1e9)
 filters = st.builds(dr.LowPass, st.sampled_from([3, 33]), st.floats(0.1, 9)) | st.sampled_from([dr.Grey(), dr.Colour()])
@@ -57,6 +57,12 @@ def test_trees_come_back(tree):
     assert through_json(tree) == tree
 
 
+def test_records_of_before_are_read_by_their_own_names():
+    """Views one after the other were called a sequence once."""
+    former = {"kind": "Sequence", "views": [{"kind": "Rotate", "quarters": 1}, {"kind": "Negate"}]}
+    assert from_plain(former, {}) == dr.parse_view("rotate_90+negate")
+
+
 @same
 @given(plans, st.integers(1, 4), st.integers(1, 3))
 def test_plans_come_back_with_their_time_travel(plan, jump, resample):
@@ -88,7 +94,7 @@ def test_masks_pictures_and_bands_come_back():
 
 @dataclass(frozen=True)
 class Levels(Guidance):
-    """A researcher's own node, with fields named like the recipe's own words."""
+    """A researcher's own node, with fields named like the plain data's own words."""
 
     levels: int
     tensor: str

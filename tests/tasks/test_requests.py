@@ -53,8 +53,8 @@ def typed(verb, words):
     seen = []
     app = typer.Typer()
     request_command(app, REQUESTS[verb], lambda request, output: seen.append(request))
-    told = CliRunner().invoke(app, words, catch_exceptions=False)
-    assert told.exit_code == 0, told.output
+    result = CliRunner().invoke(app, words, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
     return seen[0]
 
 
@@ -78,11 +78,11 @@ def test_the_options_of_python_are_those_of_the_command_line():
         if task is None:
             continue
         own = {name for name, p in inspect.signature(task).parameters.items() if p.kind == p.KEYWORD_ONLY}
-        told = {f.name for f in fields(kind)}
+        typed_names = {f.name for f in fields(kind)}
         spent = {"model", "device", "dtype", "prompt_file", "micro_batch", "seed", "count", "prompts", "views", "image",
                  "mask", "box", "high", "low", "t", "sigma", "animate", "print", "judge"}  # fmt: skip
-        assert told - spent - own <= set(Options.__annotations__), verb
-        assert own - {"method"} <= told, verb
+        assert typed_names - spent - own <= set(Options.__annotations__), verb
+        assert own - {"method"} <= typed_names, verb
     assert set(Options.__annotations__) <= {f.name for f in fields(Generate)}
 
 

@@ -38,7 +38,7 @@ SHOWN = ("cat face", "apple", "rocket", "castle", "tropical fish", "car")
 R = TypeVar("R", bound=CascadeRecipe)
 
 
-def upscaler(common: CascadeTraining, preset: str, text_encoder: Path | None) -> None:
+def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None) -> None:
     """Train stage II."""
     start = read_start(common.start, text=text_encoder or _shipped())
     recipe: UpscalerRecipe = _recipe(UPSCALERS, preset, common, start)
@@ -46,11 +46,11 @@ def upscaler(common: CascadeTraining, preset: str, text_encoder: Path | None) ->
     recipe = replace(recipe, text=encoder.config.d_model)
     drawings, digest = _drawings(common, recipe.size)
 
-    def told(some: Drawings) -> Enlargements:
+    def enlarged(some: Drawings) -> Enlargements:
         said = read_wordings(tokenizer, some, recipe.wordings, recipe.seed)
         return enlargements(some.images, said, encoder, digest)
 
-    data, shown = told(drawings), told(_spread(drawings, 10))
+    data, shown = enlarged(drawings), enlarged(_spread(drawings, 10))
     into = train(
         recipe, data, common, partial(show_enlarged, samples=shown),
         lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
@@ -59,7 +59,7 @@ def upscaler(common: CascadeTraining, preset: str, text_encoder: Path | None) ->
         typer.echo(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
 
 
-def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
+def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
     """Train stage I."""
     start = read_start(common.start, text=text_encoder or common.start or _shipped())
     recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
@@ -91,7 +91,7 @@ def text(common: CascadeTraining, preset: str, text_encoder: Path | None, subjec
         typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
 
 
-def words(encoder: Path, output: Path, data: str, count: int) -> int:
+def write_text_encoder(encoder: Path, output: Path, data: str, count: int) -> int:
     """Make a text encoder to begin with; returns the number of its tokens."""
     drawings = load_drawings(_folder(data), "train", 16)
     said = [*drawings.captions, *(word for several in drawings.keywords for word in several)]

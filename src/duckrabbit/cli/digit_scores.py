@@ -53,7 +53,7 @@ def _write(card: Scorecard, output: Path, classes: bool) -> None:
     tables = [(*AT, "pictures", *FOUND[not classes :], EACH), *([(*AT, *DIGITS)] if classes else [])]
     write_text(output / "scores.md", "\n".join(card.table(columns) for columns in tables))
     write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
-    figures.write(figures.scorecard(card.lines), output / "scores.png")
+    figures.write(figures.digit_score_panels(card.lines), output / "scores.png")
 
 
 def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:

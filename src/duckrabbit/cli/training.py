@@ -96,12 +96,12 @@ def watch(trainer: Trainer, show: Callable[[Trainer, Step], None] | None, option
                 show(trainer, step)
 
 
-def _agreed(accelerator: Accelerator, wish: bool) -> bool:
-    """Whether any process wishes it: they have to stop after the same step."""
+def _agreed(accelerator: Accelerator, stop: bool) -> bool:
+    """Whether any process is to stop: they have to stop after the same step."""
     if accelerator.num_processes == 1:
-        return wish
-    wishes = torch.tensor(float(wish), device=accelerator.device)
-    return bool(accelerator.reduce(wishes, reduction="sum") > 0)
+        return stop
+    votes = torch.tensor(float(stop), device=accelerator.device)
+    return bool(accelerator.reduce(votes, reduction="sum") > 0)
 
 
 @contextmanager

@@ -220,7 +220,7 @@ def time_at(schedule: Schedule, noise_to_signal: float) -> float:
     raise UserError("The model's schedule cannot be asked for a sigma; name a time with --t.")
 
 
-def quarters(schedule: Schedule) -> tuple[float, ...]:
+def quarter_times(schedule: Schedule) -> tuple[float, ...]:
     """A quarter, a half and three quarters of the way to noise; of one step, less, as much and more than it knows."""
     if isinstance(schedule, DiscreteSchedule):
         total = len(schedule.alphas_cumprod)

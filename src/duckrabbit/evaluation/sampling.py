@@ -80,8 +80,8 @@ class Sampler:
         for start in range(0, len(prompts), self.batch):
             own = tuple(prompts[start : start + self.batch])
             seeds = range(first_seed + start, first_seed + start + len(own))
-            told = partial(_first_word, on_move, own[0] or str(setting))
-            parts.append(run(self.job(own, setting), seeds, paired=True, on_state=told).unit)
+            on_state = partial(_first_word, on_move, own[0] or str(setting))
+            parts.append(run(self.job(own, setting), seeds, paired=True, on_state=on_state).unit)
         return torch.cat(parts)
 
     def price(self, settings: Sequence[Setting], prompts: Sequence[str]) -> Price:

@@ -19,7 +19,7 @@ from duckrabbit.models.cascade.memory import Part, Policy
 from duckrabbit.models.cascade.model import Cascade, encoder_hash
 from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, UNetPart
 from duckrabbit.models.cascade.scheduler import read_scheduler
-from duckrabbit.models.cascade.text import PromptTable, TextEncoder, read_prompts
+from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
 from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle

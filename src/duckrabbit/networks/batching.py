@@ -43,7 +43,7 @@ def batched(
         counts = [len(q.x) for q in queries]
         x = torch.cat([q.x for q in queries])
         conditions = [q.condition for q, n in zip(queries, counts, strict=True) for _ in range(n)]
-        low = None if low_res is None else torch.cat([_look(low_res, q) for q in queries])
+        low = None if low_res is None else torch.cat([_through_views(low_res, q) for q in queries])
         rows = micro_batch or len(x)
         outputs = [
             forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
@@ -64,6 +64,6 @@ def batched(
     return network
 
 
-def _look(low_res: Tensor, query: Query) -> Tensor:
+def _through_views(low_res: Tensor, query: Query) -> Tensor:
     own = low_res if query.rows is None else low_res[list(query.rows)]
     return reduce(lambda picture, view: view(picture), query.views, own)

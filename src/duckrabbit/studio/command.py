@@ -43,8 +43,8 @@ def register(app: typer.Typer) -> None:
             DUCKRABBIT_STUDIO_PASSWORD=... duckrabbit studio --host 0.0.0.0
             duckrabbit studio --root-path /duck --trusted-proxy 127.0.0.1
         """
-        from duckrabbit.studio.server.serve import Wishes, serve
+        from duckrabbit.studio.server.serve import StudioOptions, serve
 
         proxies = tuple(trusted_proxy or ())
         with only_writer(out, "a shelf has one studio. Use the page that is open, or name another --out"):
-            serve(Wishes(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))
+            serve(StudioOptions(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))

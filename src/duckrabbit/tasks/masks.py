@@ -73,8 +73,8 @@ def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:
 def share_anew(mask: Tensor) -> str:
     """How much of a picture is made anew, in a sentence."""
     percent = 100 * mask.float().mean().item()
-    told = "less than 1 %" if percent < 1 else "more than 99 %" if percent > 99 else f"{percent:.0f} %"
-    return f"{told} of the picture is made anew{'; to keep that part instead, invert the mask' * (percent > 50)}."
+    share = "less than 1 %" if percent < 1 else "more than 99 %" if percent > 99 else f"{percent:.0f} %"
+    return f"{share} of the picture is made anew{'; to keep that part instead, invert the mask' * (percent > 50)}."
 
 
 def _white(read: Picture) -> Tensor:

@@ -1,4 +1,4 @@
-"""Recipes: jobs as plain data, and back.
+"""Jobs as plain data, and back.
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
@@ -38,6 +38,8 @@ _KINDS: tuple[type, ...] = (
     *(kind for module in (nodes, each, views, filters, solvers, constraints) for kind in _defined_in(module)),
     *(Stage, LowRes),
 )
+_FORMER = {"Sequence": views.Compose}
+"""What records of before call kinds by."""
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
@@ -65,9 +67,9 @@ def to_plain(value: object, tensors: dict[str, Tensor]) -> Plain:
     if is_dataclass(value) and not isinstance(value, type):
         body = {f.name: to_plain(getattr(value, f.name), tensors) for f in fields(value)}
         cls = type(value)
-        told = origin(cls)
-        own: dict[str, Plain] = {} if told is None else {"from": dict(told)}
-        return {"kind": cls.__name__ if told is None else cls.__qualname__, **own, **body}
+        source = origin(cls)
+        own: dict[str, Plain] = {} if source is None else {"from": dict(source)}
+        return {"kind": cls.__name__ if source is None else cls.__qualname__, **own, **body}
     raise UserError(f"{value!r} cannot be written to a record; make it a frozen dataclass.")
 
 
@@ -133,6 +135,6 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
     return tuple(Move(a, b) for a, b in pairwise(chain))
 
 
-def _kind(name: str, told: Plain) -> type:
-    known = {kind.__name__: kind for kind in _KINDS}
-    return known[name] if told is None and name in known else recall(name, told)
+def _kind(name: str, source: Plain) -> type:
+    known = _FORMER | {kind.__name__: kind for kind in _KINDS}
+    return known[name] if source is None and name in known else recall(name, source)

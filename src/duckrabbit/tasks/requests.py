@@ -235,8 +235,8 @@ REQUESTS: dict[str, Any] = {
 
 def prompts_of(request: Request) -> list[str]:
     """All prompts of a request that say what is to be seen."""
-    told = [*getattr(request, "prompts", ()), getattr(request, "high", None), getattr(request, "low", None)]
-    return [prompt for prompt in told if prompt is not None]
+    prompts = [*getattr(request, "prompts", ()), getattr(request, "high", None), getattr(request, "low", None)]
+    return [prompt for prompt in prompts if prompt is not None]
 
 
 def own_names(request: Request) -> Iterator[tuple[str, str]]:

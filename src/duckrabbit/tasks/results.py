@@ -46,7 +46,7 @@ _PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class ResultPicture:
     """One picture of a result: `pixels` uint8 (H, W, 3), what it was to be, and its seed. A notebook shows it."""
 
     pixels: Tensor
@@ -102,10 +102,10 @@ class Result:
         """How many pictures."""
         return len(self.seeds)
 
-    def __getitem__(self, index: int) -> Made:
+    def __getitem__(self, index: int) -> ResultPicture:
         """The picture at `index`."""
         pixels = to_pixels(self.images[index][None], value_range(self.job))[0]
-        return Made(pixels, self.prompts[index], self.seeds[index])
+        return ResultPicture(pixels, self.prompts[index], self.seeds[index])
 
     @property
     def prompts(self) -> tuple[str, ...]:
@@ -195,14 +195,14 @@ def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
-    told, weights = described(job, tensors), {}
+    description, weights = described(job, tensors), {}
     try:
         weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"
     return {
-        **told,
-        "model": {**told["model"], "weights": weights},
+        **description,
+        "model": {**description["model"], "weights": weights},
         "seeds": list(result.seeds),
         "micro_batch": result.micro_batch,
         "threads": torch.get_num_threads(),

@@ -81,7 +81,7 @@ class Settings:
     preset: Preset | None
 
 
-def settle(model: Model, options: Options, own: Collection[str] = (), first: int = 0) -> Settings:
+def resolve(model: Model, options: Options, own: Collection[str] = (), first: int = 0) -> Settings:
     """Fill the gaps, for the stages from `first` on (counted from 0). `own`: further keywords of the task.
 
     Raises UserError for options that there are not, that make no sense, or that would change nothing.

@@ -11,12 +11,12 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.views.shipped import (
     VIEW_ALIASES,
     VIEWS,
+    Compose,
     Flip,
     Identity,
     Negate,
     Permute,
     Rotate,
-    Sequence,
     needs_symmetric_range,
     parse_view,
 )
@@ -111,7 +111,7 @@ def test_a_view_moves_the_variance_as_it_moves_pixels_and_keeps_its_sign():
     for view in (Identity(), Flip(), Rotate(1), Permute(4)):
         assert torch.equal(view.inverse_var_interp(var), view.inverse(var))
     assert torch.equal(Negate().inverse_var_interp(var), var)
-    both = Sequence((Rotate(1), Negate(), Permute(4)))
+    both = Compose((Rotate(1), Negate(), Permute(4)))
     assert torch.equal(both.inverse_var_interp(var), Rotate(1).inverse(Permute(4).inverse(var)))
 
 
@@ -131,7 +131,7 @@ def test_options_are_read_with_or_without_spaces():
     assert parse_view("patch_permutation:grid=4,seed=7") == Permute(4, 7)
     assert parse_view(" patch_permutation:grid=4, seed=7 ") == Permute(4, 7)
     assert parse_view("pixel_permutation:seed=3", 16) == Permute(16, 3)
-    assert parse_view("rotate_90 + negate") == Sequence((Rotate(1), Negate()))
+    assert parse_view("rotate_90 + negate") == Compose((Rotate(1), Negate()))
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from duckrabbit.diffusion.levels import NoiseLevel, linear, rescale_zero_termina
 from duckrabbit.diffusion.prediction import read_output
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import NO_CLASS
-from duckrabbit.training.digits.recipes import RECIPES, find_recipe
+from duckrabbit.training.digits.recipe import RECIPES, find_recipe
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, snr_weight
 
 X0 = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(3))

@@ -60,7 +60,7 @@ def evaluate(
         duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
-    from duckrabbit.cli.drawing_scores import Wishes, report
+    from duckrabbit.cli.drawing_scores import ScoreOptions, report
     from duckrabbit.evaluation.drawings.judge import SHIPPED
     from duckrabbit.folders import data_folder
     from duckrabbit.models.load import digits_folder, load
@@ -75,9 +75,8 @@ def evaluate(
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    against = data or data_folder("drawings-64")
-    eyes = judge or SHIPPED
-    report(loaded, _lies(model), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
+    files = judge or SHIPPED, data or data_folder("drawings-64"), output
+    report(loaded, _lies(model), ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files))
 
 
 Choices = tuple[str, str, str]

@@ -134,13 +134,13 @@ def _download(progress: bool, url: str, output: str, _: object) -> None:
     from tqdm import tqdm
 
     with urlopen(url, timeout=WAIT) as answer, Path(output).open("wb") as file:
-        told = int(answer.headers.get("Content-Length") or 0)
-        with tqdm(total=told or None, unit="B", unit_scale=True, disable=not progress) as bar:
+        length = int(answer.headers.get("Content-Length") or 0)
+        with tqdm(total=length or None, unit="B", unit_scale=True, disable=not progress) as bar:
             for part in unless_too_slow(iter(partial(answer.read1, 1 << 16), b"")):
                 file.write(part)
                 bar.update(len(part))
-        if told and file.tell() < told:
-            raise IncompleteRead(b"", told - file.tell())
+        if length and file.tell() < length:
+            raise IncompleteRead(b"", length - file.tell())
 
 
 def _unpack(content: bytes, name: str) -> bytes:

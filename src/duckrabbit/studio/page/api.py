@@ -95,8 +95,8 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
 
 def _about(request: type[Request], settings: Sequence[Field]) -> str:
     """What an endpoint makes, and each of its parameters."""
-    told = "\n".join(f"    {f.name}: {f.option.help}" for f in settings)
-    return f"{(request.__doc__ or '').splitlines()[0]}\n\nArgs:\n{told}"
+    parameters = "\n".join(f"    {f.name}: {f.option.help}" for f in settings)
+    return f"{(request.__doc__ or '').splitlines()[0]}\n\nArgs:\n{parameters}"
 
 
 def _api_type(f: Field) -> Any:

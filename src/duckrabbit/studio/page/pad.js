@@ -14,9 +14,9 @@ const duckrabbitPads = (() => {
   async function send(blob, fit = "middle") {
     const gone = "The studio did not answer; is it still running?";
     const answer = await fetch(`pictures?fit=${fit}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
-    const told = await answer.json().catch(() => ({ error: gone }));
-    if (!answer.ok) throw new Error(told.error);
-    return told;
+    const picture = await answer.json().catch(() => ({ error: gone }));
+    if (!answer.ok) throw new Error(picture.error);
+    return picture;
   }
 
   /* A picture field: upload, paste, drop, draw; with a mask, paint over what is made anew. */
@@ -65,9 +65,9 @@ const duckrabbitPads = (() => {
     async give(blob) {
       this.complain("");
       try {
-        const told = await send(blob, this.root.querySelector(".crop :checked").value);
-        this.choose(told.name);
-        this.oblong(told.width !== told.height ? blob : null);
+        const picture = await send(blob, this.root.querySelector(".crop :checked").value);
+        this.choose(picture.name);
+        this.oblong(picture.width !== picture.height ? blob : null);
       } catch (error) { this.complain(error.message); }
     }
 
