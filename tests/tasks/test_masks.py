@@ -205,7 +205,7 @@ def result(http, name, data):
 
 @pytest.mark.parametrize(
     ("white", "words"),
-    [(1, "less than 1 %"), (1024, "25 %"), (3000, "73 %"), (4095, "more than 99 %")],
+    [(1, "less than 1 %"), (1024, "25 %"), (3000, "73 %"), (4050, "99 %"), (4095, "more than 99 %")],
 )
 def test_the_share_in_words(white, words):
     mask = torch.zeros(64 * 64)
