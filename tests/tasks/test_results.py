@@ -1,6 +1,7 @@
 """Results: the same picture as numbers, bytes, files and in a notebook, with what made it."""
 
 import base64
+import copy
 import hashlib
 import io
 import json
@@ -69,6 +70,7 @@ def test_the_record_says_what_ran_and_where(made):
     record = made.record
     assert (record["seeds"], record["micro_batch"], record["seconds"]) == ([4, 9], 3, 2.346)
     assert record["notes"] == {"cut": "half"}
+    assert record["format"] == 1  # another number is another format: what was written until then has to be read still
     assert record["model"]["name"] == "oracle"
     assert record["model"]["weights"] == {}
     (price,) = cost(made.job)
@@ -94,6 +96,14 @@ def test_where_files_lay_is_nobodys_business(made, tmp_path):
     told = described(replace(made.job, request=request), {})["request"]
     assert told == {"image": "me.png", "mask": "b.png", "model": "local", "t": [1]}
     assert described(replace(made.job, request={"model": "oracle"}), {})["request"] == {"model": "oracle"}
+
+
+def test_the_range_of_a_result_is_that_of_its_last_stage(tiny):
+    other = copy.copy(tiny)
+    other.stages = (tiny.stages[0], replace(tiny.stages[1], value_range=(0.0, 4.0)))
+    job = dr.generate(other, "a cat", steps=1, steps_stage2=1)
+    assert value_range(job) == (0.0, 4.0)
+    assert value_range(replace(job, stages=job.stages[:1])) == (-1.0, 1.0)
 
 
 def test_every_stage_is_written_and_nothing_is_written_over(tiny, tmp_path):

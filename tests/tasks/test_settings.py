@@ -117,6 +117,9 @@ def test_dpm_solver_leaves_out_the_levels_that_are_nearly_noise(oracle):
 def test_spacing_may_be_a_function(oracle):
     settings = settle(oracle, {"steps": 3, "spacing": lambda schedule, steps: [900, 100 * steps, 5]})
     assert times(plan_of(oracle.stages[0], settings, 0)) == [900, 300, 5, -1]
+    for wrong in (5, "karras"):
+        with pytest.raises(dr.UserError):
+            settle(oracle, {"spacing": wrong})
     usual = settle(oracle, {"spacing": lambda schedule, steps: range(steps - 1, -1, -1)})
     assert len(plan_of(oracle.stages[0], usual, 0)) == oracle.stages[0].steps
 
@@ -147,3 +150,21 @@ def test_one_step_has_no_use_for_what_is_about_several(oracle):
     assert options_for("one-step", options) == {"guidance_scale": 2.0}
     assert level_words(oracle.stages[0], 250.0) == "t = 250"
     assert level_words(replace(oracle.stages[0], schedule=OneStepSchedule(0.5)), 0.5) == "sigma = 0.5"
+
+
+def test_rules_of_ones_own_are_known_by_their_names(oracle):
+    def still(x, at, noise, i):
+        return x
+
+    dr.register("constraint", "still")(still)
+    dr.register("guidance", "plain")(CFG)
+    dr.register("schedule", "three")(lambda schedule, steps: [900, 500, 100])
+    settings = settle(oracle, {"constraint": "still", "guidance": "plain", "spacing": "three"})
+    assert settings.constraint is still
+    assert settings.guidance is CFG
+    assert times(plan_of(oracle.stages[0], settings, 0)) == [900, 500, 100, -1]
+    for option in ("constraint", "guidance"):
+        with pytest.raises(dr.UserError, match="nobody"):
+            settle(oracle, {option: "nobody"})
+        with pytest.raises(dr.UserError, match=f"{option} is a registered name or something to call"):
+            settle(oracle, {option: 3})
