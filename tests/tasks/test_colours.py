@@ -37,9 +37,9 @@ def test_a_profile_that_moves_no_colour_by_more_than_a_step_leaves_every_bit(bri
 
 
 def test_one_corner_of_the_colours_is_enough_to_follow_a_profile(monkeypatch):
-    """Red as strong as green's share of it: greys stay what they are, and saturated colours do not."""
+    """A fiftieth of red and blue changed over: greys stay, near greys move by 1 of 255, pure red by 38."""
     matrix = profiles.SRGB.copy()
-    matrix[:, 0], matrix[:, 2] = matrix[:, 0] * 0.9 + matrix[:, 2] * 0.1, matrix[:, 2] * 0.9 + matrix[:, 0] * 0.1
+    matrix[:, 0], matrix[:, 2] = matrix[:, 0] * 0.98 + matrix[:, 2] * 0.02, matrix[:, 2] * 0.98 + matrix[:, 0] * 0.02
     monkeypatch.setitem(profiles.RGB, "duller", (matrix.tolist(), None))
     array = np.broadcast_to(np.array([255, 0, 0], np.uint8), (8, 8, 3)).copy()
     meant = profiles.decode(array / 255, "duller") * 255

@@ -211,3 +211,19 @@ def test_the_share_in_words(white, words):
     mask = torch.zeros(64 * 64)
     mask[:white] = 1
     assert share_anew(mask.view(1, 1, 64, 64)).startswith(f"{words} of the picture is made anew")
+
+
+@pytest.mark.parametrize(("rows", "share"), [(12, "19 %"), (3, "5 %")])
+def test_how_much_of_a_mask_is_of_a_third_level_is_told(rows, share):
+    third = np.zeros((SIDE, SIDE), np.uint8)
+    third[:, 40:] = 255
+    third[:rows] = 128  # 12 of 64 rows are 18.75 %
+    with pytest.raises(dr.UserError, match=f"^{share} of the mask is neither black nor white"):
+        dr.as_mask(third)
+
+
+def test_the_part_of_a_mask_that_has_colours_is_told():
+    array = np.dstack([grey()] * 3)
+    array[:1, :30] = (255, 0, 0)  # 30 of 4096 pixels are 0.7 %
+    with pytest.raises(dr.UserError, match=r"has colours \(1 % of it\)"):
+        dr.as_mask(array)
