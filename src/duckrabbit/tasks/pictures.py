@@ -164,4 +164,4 @@ def write_png(pixels: Tensor | Image.Image, path: Path, text: dict[str, str] | N
     for key, value in (text or {}).items():
         info.add_itxt(key, value, zip=True)
     with Atomic(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=info, optimize=False)
+        image.save(temporary, format="PNG", pnginfo=info)
