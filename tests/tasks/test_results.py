@@ -35,6 +35,7 @@ def test_one_picture_in_every_form(made):
     assert np.asarray(made).shape == (2, 32, 32, 3)
     assert np.asarray(made, dtype=np.float32).dtype == np.float32
     assert np.asarray(made[1], dtype=np.int64).dtype == np.int64
+    assert made.__array__(np.float32).dtype == made[0].__array__(np.float32).dtype == np.float32
     one = made[1]
     assert (one.seed, one.prompt, one.pil.getpixel((3, 4))) == (9, "a red cross", (0, 64, 255))
     assert Image.open(io.BytesIO(one._repr_png_())).tobytes() == one.pil.tobytes()

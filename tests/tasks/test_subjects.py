@@ -85,3 +85,11 @@ def test_a_view_is_tried_in_the_dtype_of_pictures_whatever_the_default_is(oracle
     finally:
         torch.set_default_dtype(torch.float32)
     assert seen == [(torch.float32, (1, 3, 32, 32))]
+
+
+def test_a_label_is_a_subject_of_digits_and_of_nothing_else():
+    digits = dr.load("mnist-class", device="cpu")
+    assert tree(digits, 7) == tree(digits, "7")
+    assert tree(digits, 7).conditional == Prompt(7)
+    with pytest.raises(dr.UserError, match="or a guidance tree, not"):
+        tree(digits, True)
