@@ -133,7 +133,7 @@ def test_schedules_refuse_what_they_do_not_have():
     for t in (1.5, -0.5, math.nan):
         with pytest.raises(UserError, match="0 to 1"):
             FlowSchedule().level(t)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="1 or more"):
         FlowSchedule().times(0)
 
 
@@ -181,6 +181,22 @@ def test_a_chain_has_no_level_beyond_its_ends(name):
     if math.isinf(last):
         assert schedule.at(last) == schedule.level(299)
         assert schedule.at(-500.0).alpha < 1e-200
+
+
+def test_the_ends_of_what_is_allowed_are_allowed():
+    whole = DiscreteSchedule((1.0, 0.5, 0.0))
+    assert whole.level(0) == (0, 1, 0)
+    assert whole.level(2) == (2, 0, 1)
+    assert DiscreteSchedule((0.5,)).times(1) == (0,)
+    assert whole.times(3) == (2, 1, 0)
+    assert FlowSchedule().times(1) == (1,)
+    assert FlowSchedule().level(0) == (0, 1, 0)
+    assert FlowSchedule().level(1) == (1, 0, 1)
+    assert OneStepSchedule(0.5).level(0) == (0, 1, 0)
+    assert time_at(FlowSchedule(), 0) == time_at(OneStepSchedule(0.5), 0) == time_at(whole, 0) == 0
+    assert len(levels.rescale_zero_terminal_snr(levels.linear(2)).alphas_cumprod) == 2
+    assert whole.at(math.inf) == whole.level(0)
+    assert whole.at(math.log(2)).t == pytest.approx(math.sqrt(0.2 / 0.5))  # sigma^2 = 1 / 5 on the way from 0 to 1 / 2
 
 
 @given(st.floats(0, 1))
@@ -250,4 +266,5 @@ def test_a_one_step_schedule_has_levels_and_no_path():
 
 def test_quarters():
     assert quarter_times(linear(1000)) == (250, 500, 750)
+    assert quarter_times(linear(10)) == (2, 5, 7)
     assert quarter_times(FlowSchedule()) == (0.25, 0.5, 0.75)

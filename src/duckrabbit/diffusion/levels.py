@@ -108,7 +108,8 @@ class DiscreteSchedule:
     def at(self, half_log_snr: float) -> NoiseLevel:
         """The level with this half log SNR; between two times, log(sigma / alpha) is linear in t.
 
-        (Towards a last level without picture, alpha is.) Raises UserError beyond the first and the last level.
+        (Towards a last level without picture, alpha is, and from a first one without noise, sigma.) Raises
+        UserError beyond the first and the last level.
         """
         ends, abar = self._half_log_snrs, self.alphas_cumprod
         k = bisect_left(ends, -half_log_snr, key=lambda each: -each)  # the first level with as much noise, or more
@@ -121,6 +122,8 @@ class DiscreteSchedule:
         alpha, sigma = _variance_preserving(half_log_snr)
         if math.isinf(ends[k]):
             share = 1 - alpha / math.sqrt(abar[k - 1])
+        elif math.isinf(ends[k - 1]):
+            share = sigma / math.sqrt(1 - abar[k])
         else:
             share = (ends[k - 1] - half_log_snr) / (ends[k - 1] - ends[k])
         return NoiseLevel(k - 1 + share, alpha, sigma)
