@@ -28,11 +28,11 @@ def serve(folder: str, pipe: Connection) -> None:
     """The studio's process: tells its address, then what it is asked, until it is asked to end."""
     import uvicorn
 
-    from duckrabbit.studio.server.serve import Studio, Wishes, listen, settings
+    from duckrabbit.studio.server.serve import Studio, StudioOptions, listen, uvicorn_config
 
-    studio = Studio(Wishes(Path(folder), "oracle", browser=False))
+    studio = Studio(StudioOptions(Path(folder), "oracle", browser=False))
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(settings(studio.app))
+    server = uvicorn.Server(uvicorn_config(studio.app))
     threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True).start()
     while not server.started:
         time.sleep(0.05)

@@ -28,7 +28,7 @@ from accelerate import Accelerator, PartialState
 
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.networks.unet_28 import UNetConfig, build_unet
-from duckrabbit.training.digits.recipes import find_recipe
+from duckrabbit.training.digits.recipe import find_recipe
 from duckrabbit.training.speed import Speed, fastest, keep_memory
 from duckrabbit.training.trainer import Trainer
 

@@ -17,7 +17,7 @@ from duckrabbit.cli.commands import data, evaluate, requests, train
 from duckrabbit.data.mnist import read as sets
 from duckrabbit.data.mnist.read import FILES, write_idx
 from duckrabbit.gallery import command as gallery
-from duckrabbit.training.digits import recipes
+from duckrabbit.training.digits import recipe
 from samples import pixels, save
 
 
@@ -57,15 +57,15 @@ def refused(cli):
     """refused("generate", ...) -> the sentence; asserts that it is one, and that nothing was written."""
 
     def call(*words):
-        told = cli(*words)
-        assert told.code == 2, (told.code, told.out, told.err)
-        assert told.out == ""
-        assert told.err.startswith("Error: ")
-        assert told.err.count("\n") == 1
-        assert told.err.rstrip().endswith(".")
-        assert "Traceback" not in told.err
-        assert told.written == []
-        return told.err
+        result = cli(*words)
+        assert result.code == 2, (result.code, result.out, result.err)
+        assert result.out == ""
+        assert result.err.startswith("Error: ")
+        assert result.err.count("\n") == 1
+        assert result.err.rstrip().endswith(".")
+        assert "Traceback" not in result.err
+        assert result.written == []
+        return result.err
 
     return call
 
@@ -134,8 +134,8 @@ def training(monkeypatch, tmp_path):
     monkeypatch.setenv("DUCKRABBIT_RUNS", str(tmp_path / "runs"))
     from dataclasses import replace
 
-    small = {k: replace(r, hidden=2, batch=16, epochs=2, snapshots=(1, 2)) for k, r in recipes.RECIPES.items()}
-    monkeypatch.setattr(recipes, "RECIPES", small)
+    small = {k: replace(r, hidden=2, batch=16, epochs=2, snapshots=(1, 2)) for k, r in recipe.RECIPES.items()}
+    monkeypatch.setattr(recipe, "RECIPES", small)
     app = typer.Typer(pretty_exceptions_enable=False)
     for commands in (data, train, evaluate, requests, gallery):
         commands.register(app)

@@ -59,8 +59,8 @@ class Right(Judge):
         return torch.nn.functional.normalize(ink.flatten(1), dim=1)
 
     def forward(self, pictures):
-        from duckrabbit.evaluation.drawings.judge import Seen
+        from duckrabbit.evaluation.drawings.judge import Judgement
 
         features = self._blocks(pictures)
         cosines = (features @ self.patterns.T).view(-1, len(SHAPES), len(STYLES))
-        return Seen(cosines.max(2).values, cosines.max(1).values, features)
+        return Judgement(cosines.max(2).values, cosines.max(1).values, features)

@@ -5,15 +5,15 @@ import time
 from types import SimpleNamespace
 
 
-def start(folder, **wishes):
+def start(folder, **options):
     """A studio that answers: its address, its desk and shelf, and how to end it."""
     import uvicorn
 
-    from duckrabbit.studio.server.serve import Studio, Wishes, listen, settings
+    from duckrabbit.studio.server.serve import Studio, StudioOptions, listen, uvicorn_config
 
-    made = Studio(Wishes(folder, wishes.pop("model", "oracle"), browser=False, **wishes))
+    made = Studio(StudioOptions(folder, options.pop("model", "oracle"), browser=False, **options))
     listening = listen("127.0.0.1", 0)
-    server = uvicorn.Server(settings(made.app))
+    server = uvicorn.Server(uvicorn_config(made.app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     address = f"http://127.0.0.1:{listening.getsockname()[1]}"

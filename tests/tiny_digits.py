@@ -7,7 +7,7 @@ from accelerate import Accelerator
 
 from duckrabbit.data.mnist.read import Pictures
 from duckrabbit.training.digits.export import export
-from duckrabbit.training.digits.recipes import find_recipe
+from duckrabbit.training.digits.recipe import find_recipe
 from duckrabbit.training.trainer import Trainer
 
 DATA = Pictures(

@@ -8,7 +8,7 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Masked, Mean, Prompt, Viewed, Weighted
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip, Identity, Negate, Permute, Rotate, Sequence
+from duckrabbit.guidance.views.shipped import Compose, Flip, Identity, Negate, Permute, Rotate
 
 SIZE = 8
 AT = NoiseLevel(500.0, 0.6, 0.8)
@@ -18,7 +18,7 @@ MASK = torch.linspace(0, 1, SIZE * SIZE, dtype=torch.float64).view(1, 1, SIZE, S
 
 views = st.one_of(
     st.sampled_from(VIEWS),
-    st.lists(st.sampled_from(VIEWS), min_size=2, max_size=3).map(lambda vs: Sequence(tuple(vs))),
+    st.lists(st.sampled_from(VIEWS), min_size=2, max_size=3).map(lambda vs: Compose(tuple(vs))),
 )
 filters = st.sampled_from((LowPass(), LowPass(17, 1.0), HighPass(), Grey(), Colour()))
 
@@ -123,7 +123,7 @@ def meant_variance(g, x):
         return MASK * meant_variance(g.inside, x) + (1 - MASK) * meant_variance(g.outside, x)
     if isinstance(g, Viewed):
         var = meant_variance(g.child, g.view(x))
-        steps = g.view.views if isinstance(g.view, Sequence) else (g.view,)
+        steps = g.view.views if isinstance(g.view, Compose) else (g.view,)
         for view in reversed(steps):
             var = var if isinstance(view, Negate) else view.inverse(var)
         return var

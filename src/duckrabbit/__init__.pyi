@@ -1,14 +1,35 @@
 from .diffusion.constraints import KnownBand, KnownPixels
-from .diffusion.levels import CLEAN, DiscreteSchedule, FlowSchedule, NoiseLevel, Schedule, add_noise
+from .diffusion.levels import (
+    CLEAN,
+    DiscreteSchedule,
+    FlowSchedule,
+    NoiseLevel,
+    Schedule,
+    add_noise,
+    squaredcos_cap_v2,
+)
 from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
 from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
-from .diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Memory, Solver, Step
+from .diffusion.solvers import (
+    DDIM,
+    DDPM,
+    SOLVERS,
+    DPMSolverPP2M,
+    DPMSolverPP2S,
+    DPMSolverPP3M,
+    Heun,
+    Memory,
+    Solver,
+    Step,
+    level_between,
+)
 from .diffusion.streams import Noise
 from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
 from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
 from .guidance.tree import Ask, Guidance, ask_all, lower
@@ -42,8 +63,11 @@ __all__ = [
     "Condition",
     "Constraint",
     "DPMSolverPP2M",
+    "DPMSolverPP2S",
+    "DPMSolverPP3M",
     "Denoiser",
     "DiscreteSchedule",
+    "Each",
     "Filter",
     "FlowSchedule",
     "Grey",
@@ -98,6 +122,7 @@ __all__ = [
     "generate",
     "hybrid",
     "inpaint",
+    "level_between",
     "load",
     "lower",
     "noise",
@@ -108,6 +133,7 @@ __all__ = [
     "replay",
     "run",
     "run_all",
+    "squaredcos_cap_v2",
     "start_at",
     "time_travel",
     "train",

@@ -64,13 +64,13 @@ def register(kind: str, name: str) -> Callable[[T], T]:
         raise UserError(f"There is a {kind} '{name}' already; give yours another name.")
 
     def decorate(thing: T) -> T:
-        enter(kind, name, thing)
+        add(kind, name, thing)
         return thing
 
     return decorate
 
 
-def enter(kind: str, name: str, thing: Any) -> None:
+def add(kind: str, name: str, thing: Any) -> None:
     """Note what a name stands for. Raises UserError where it lacks a method of its kind."""
     lacks = [m for m in METHODS[kind] if not callable(getattr(thing, m, None))]
     if lacks:
@@ -87,8 +87,8 @@ def enter(kind: str, name: str, thing: Any) -> None:
 def remember(thing: Any) -> None:
     """Let records find a class from outside the package again, or that of a thing."""
     cls = thing if isinstance(thing, type) else type(thing)
-    if (told := origin(cls)) is not None:
-        _OWN[cls.__qualname__, told["sha256"]] = cls
+    if (source := origin(cls)) is not None:
+        _OWN[cls.__qualname__, source["sha256"]] = cls
 
 
 def define(kind: str, spec: str) -> None:
@@ -101,7 +101,7 @@ def define(kind: str, spec: str) -> None:
     if spec in table(kind) or not (place and name.isidentifier()):
         return
     if place.endswith(".py") or "." in place or find_spec(place) is not None:
-        enter(kind, spec, _load(spec))
+        add(kind, spec, _load(spec))
 
 
 def introduce(spec: str, name: str) -> str:
@@ -113,7 +113,7 @@ def introduce(spec: str, name: str) -> str:
     kind = kind_of(thing)
     if kind is None:
         raise UserError(f"{spec} is nothing that can be named: {', '.join(METHODS)}; see docs/extending.md.")
-    enter(kind, name, thing)
+    add(kind, name, thing)
     return kind
 
 
@@ -168,7 +168,7 @@ def load_entry_points() -> None:
     for kind in METHODS:
         for point in entry_points(group=f"duckrabbit.{kind}s"):
             if point.name not in _NAMED[kind]:
-                enter(kind, point.name, point.load())
+                add(kind, point.name, point.load())
 
 
 def origin(cls: type) -> dict[str, str] | None:
@@ -183,18 +183,18 @@ def origin(cls: type) -> dict[str, str] | None:
     return {"module": cls.__module__, "file": path.name, "sha256": digest}
 
 
-def recall(qualname: str, told: Any) -> type:
+def recall(qualname: str, source: Any) -> type:
     """The class that a record names, of those that this process has. Raises UserError where it has none."""
-    told = told if isinstance(told, dict) else {}
-    known = _OWN.get((qualname, str(told.get("sha256"))))
+    source = source if isinstance(source, dict) else {}
+    known = _OWN.get((qualname, str(source.get("sha256"))))
     if known is not None:
         return known
-    found: Any = sys.modules.get(str(told.get("module")))
+    found: Any = sys.modules.get(str(source.get("module")))
     for part in qualname.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, type) and origin(found) == told:
+    if isinstance(found, type) and origin(found) == source:
         return found
-    place = f"{told.get('file') or 'FILE.py'}:{qualname}"
+    place = f"{source.get('file') or 'FILE.py'}:{qualname}"
     changed = any(name == qualname for name, _ in _OWN)
     why = "has changed since" if changed else "this program does not know"
     raise UserError(f"The record holds a '{qualname}', which {why}; name the file as it was: --own {place}.")

@@ -68,17 +68,17 @@ def writing(tmp_path):
 
 def test_a_folder_has_one_writer_at_a_time(writing, cli, tmp_path):
     """What a killed one held is free at once, without anything to be removed."""
-    told = cli("generate", "a cross", *QUICK)
-    assert told.code == 2
-    assert "Another program" in told.err
-    assert "made" in told.err
-    assert "--out" in told.err
+    result = cli("generate", "a cross", *QUICK)
+    assert result.code == 2
+    assert "Another program" in result.err
+    assert "made" in result.err
+    assert "--out" in result.err
     assert writing.poll() is None
     writing.kill()
     writing.wait()
     made = len(list((tmp_path / "made").glob("*-seed180.png")))
-    told = cli("generate", "a cross", *QUICK)
-    assert told.code == 0, told.err
+    result = cli("generate", "a cross", *QUICK)
+    assert result.code == 0, result.err
     assert len(list((tmp_path / "made").glob("*-seed180.png"))) == made + 1
     assert not list((tmp_path / "made").glob(".*"))
 

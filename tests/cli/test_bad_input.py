@@ -177,6 +177,6 @@ def test_one_of_a_comparison_may_be_unguided(cli, files):
         "--out",
         "made",
     ]
-    told = cli(*words, "--guidance-scale", "1,4")
-    assert told.code == 0, told.err
-    assert len([name for name in told.written if name.endswith(".json")]) == 2
+    result = cli(*words, "--guidance-scale", "1,4")
+    assert result.code == 0, result.err
+    assert len([name for name in result.written if name.endswith(".json")]) == 2

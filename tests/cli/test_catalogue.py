@@ -6,15 +6,15 @@ import pytest
 import torch
 
 from duckrabbit.models.cards import cards
-from duckrabbit.models.cascade.text import read_prompts
+from duckrabbit.models.cascade.text_encoder import read_prompts
 from samples import pixels, save
 
 
 def test_the_list_has_every_card(cli):
-    told = cli("models", "list")
-    assert told.code == 0
+    result = cli("models", "list")
+    assert result.code == 0
     for card in cards().values():
-        (line,) = [row for row in told.out.splitlines() if row.split()[:1] == [card.name]]
+        (line,) = [row for row in result.out.splitlines() if row.split()[:1] == [card.name]]
         assert line.split()[-1] == ("no" if card.name.startswith("deepfloyd-") else "yes")
 
 
@@ -62,16 +62,16 @@ def test_show_of_a_model_that_is_not_here_asks_no_network(cli, monkeypatch):
 
     monkeypatch.setattr(socket, "create_connection", refuse)
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    told = cli("models", "show", "deepfloyd-xl")
-    assert told.code == 0
-    assert "DeepFloyd IF License Agreement" in told.out
-    assert "not on this machine" in told.out
+    result = cli("models", "show", "deepfloyd-xl")
+    assert result.code == 0
+    assert "DeepFloyd IF License Agreement" in result.out
+    assert "not on this machine" in result.out
 
 
 def test_what_is_here_is_not_fetched(cli):
-    told = cli("models", "fetch", "miniature")
-    assert told.code == 0
-    assert told.out.splitlines()[-1] == "miniature is on this machine already; there is nothing to fetch."
+    result = cli("models", "fetch", "miniature")
+    assert result.code == 0
+    assert result.out.splitlines()[-1] == "miniature is on this machine already; there is nothing to fetch."
 
 
 @pytest.mark.parametrize("words", [["show", "nothing"], ["fetch", "nothing"], ["show", "no-model"]])
@@ -80,11 +80,11 @@ def test_models_that_are_none(refused, files, words):
 
 
 def test_prompts_are_encoded_and_used_without_the_encoder(cli, tmp_path, cascade_folder, monkeypatch):
-    from duckrabbit.models.cascade.text import TextEncoder
+    from duckrabbit.models.cascade.text_encoder import TextEncoder
 
-    told = cli("prompts", "encode", "a Cat", "a house", "--model", cascade_folder, "-o", "p.safetensors")
-    assert told.code == 0, told.err
-    assert told.out.strip() == "3 prompts in p.safetensors"
+    result = cli("prompts", "encode", "a Cat", "a house", "--model", cascade_folder, "-o", "p.safetensors")
+    assert result.code == 0, result.err
+    assert result.out.strip() == "3 prompts in p.safetensors"
     assert set(read_prompts(tmp_path / "p.safetensors").embeddings) == {"a cat", "a house", ""}
     with_encoder = ["generate", "a cat", "--model", cascade_folder, "--steps", "2", "--stage", "1", "--out"]
     assert cli(*with_encoder, "a").code == 0
@@ -106,8 +106,8 @@ def test_prompts_are_encoded_and_used_without_the_encoder(cli, tmp_path, cascade
 def test_the_courses_embeddings_are_converted(cli, tmp_path):
     embeddings = {"a rocket ship": torch.randn(1, 77, 16), "": torch.randn(1, 77, 16)}
     torch.save(embeddings, tmp_path / "course.pth")
-    told = cli("prompts", "convert", "course.pth", "-o", "p.safetensors")
-    assert told.code == 0, told.err
+    result = cli("prompts", "convert", "course.pth", "-o", "p.safetensors")
+    assert result.code == 0, result.err
     table = read_prompts(tmp_path / "p.safetensors")
     assert torch.equal(table.embeddings["a rocket ship"], embeddings["a rocket ship"][0])
     shown = cli("prompts", "show", "p.safetensors").out
@@ -146,9 +146,9 @@ def test_prompt_files_that_are_none(refused, files, words):
 
 
 def test_everything_shipped_keeps_its_laws(cli):
-    told = cli("check")
-    assert told.code == 0, told.out
-    assert " NO" not in told.out
+    result = cli("check")
+    assert result.code == 0, result.out
+    assert " NO" not in result.out
     for subject in (
         "rotate_90",
         "pixel_permutation",
@@ -156,14 +156,14 @@ def test_everything_shipped_keeps_its_laws(cli):
         "miniature, stage 1",
         "lowered = recursive",
     ):
-        assert subject in told.out
+        assert subject in result.out
 
 
 @pytest.mark.parametrize("model", ["oracle", "cascade"])
 def test_a_model_keeps_its_laws(cli, model, cascade_folder):
-    told = cli("check", "--model", cascade_folder if model == "cascade" else model, "--view", "rotate_90")
-    assert told.code == 0, told.out
-    assert ("views reach the picture" in told.out) == (model == "cascade")
+    result = cli("check", "--model", cascade_folder if model == "cascade" else model, "--view", "rotate_90")
+    assert result.code == 0, result.out
+    assert ("views reach the picture" in result.out) == (model == "cascade")
 
 
 GOOD = """
@@ -192,9 +192,9 @@ BROKEN = {
 
 def test_a_view_of_ones_own(cli, tmp_path):
     (tmp_path / "my_view.py").write_text(GOOD)
-    told = cli("check", "--view", "my_view.py:Roll")
-    assert told.code == 0, told.out
-    assert "all 5 laws hold" in told.out
+    result = cli("check", "--view", "my_view.py:Roll")
+    assert result.code == 0, result.out
+    assert "all 5 laws hold" in result.out
 
 
 def test_a_view_of_ones_own_makes_anagrams_that_replay(cli, tmp_path):
@@ -230,11 +230,11 @@ def test_views_of_one_name_from_two_files_replay_each_as_it_was(cli, refused, tm
 def test_a_view_that_breaks_a_law(cli, tmp_path, what):
     source, law = BROKEN[what]
     (tmp_path / "my_view.py").write_text(source)
-    told = cli("check", "--view", "my_view.py:Roll")
-    assert told.code == 1
-    assert "NO" in told.out
-    assert any(law in line for line in told.out.splitlines() if line.startswith("broken:"))
-    assert "Traceback" not in told.err
+    result = cli("check", "--view", "my_view.py:Roll")
+    assert result.code == 1
+    assert "NO" in result.out
+    assert any(law in line for line in result.out.splitlines() if line.startswith("broken:"))
+    assert "Traceback" not in result.err
 
 
 def test_a_view_in_a_package(cli):

@@ -50,11 +50,11 @@ DAMAGE = {
 def test_damaged_models(cli, model, what, tmp_path):
     DAMAGE[what](model)
     before = set(tmp_path.rglob("*"))
-    told = cli("generate", "a cat", "--model", model, "--steps", "2", "--steps-stage2", "1", "--out", "made")
-    assert (told.code, told.out) == (2, ""), told.err
-    assert told.err.startswith("Error: ")
-    assert "Traceback" not in told.err
-    assert [n for n in told.written if n.startswith("made")] == []
+    result = cli("generate", "a cat", "--model", model, "--steps", "2", "--steps-stage2", "1", "--out", "made")
+    assert (result.code, result.out) == (2, ""), result.err
+    assert result.err.startswith("Error: ")
+    assert "Traceback" not in result.err
+    assert [n for n in result.written if n.startswith("made")] == []
     assert set(tmp_path.rglob("*")) - before == set()
 
 

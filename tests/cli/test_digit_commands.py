@@ -80,10 +80,10 @@ def test_sigma_is_the_noise_on_a_picture_from_0_to_1(cli, models, seven, name):
 
 
 def test_times_without_being_asked(cli, models, seven):
-    told = cli("denoise", seven, "--model", models["fast-class"], "--dry-run").out
-    assert [f"one-step, t = {t}" in told for t in (75, 150, 225)] == [True] * 3
-    told = cli("denoise", seven, "--model", models["fast-denoiser"], "--dry-run").out
-    assert [f"one-step, sigma = {s}" in told for s in ("0.25", "0.5", "1 ")] == [True] * 3
+    out = cli("denoise", seven, "--model", models["fast-class"], "--dry-run").out
+    assert [f"one-step, t = {t}" in out for t in (75, 150, 225)] == [True] * 3
+    out = cli("denoise", seven, "--model", models["fast-denoiser"], "--dry-run").out
+    assert [f"one-step, sigma = {s}" in out for s in ("0.25", "0.5", "1 ")] == [True] * 3
 
 
 @pytest.mark.parametrize(

@@ -27,8 +27,7 @@ class Priced:
 
 @pytest.fixture
 def settings(monkeypatch):
-    monkeypatch.setattr(digit_scores, "load_or_fetch", lambda *_: None)
-    monkeypatch.setattr(digit_scores, "reference", lambda *_: None)
+    monkeypatch.setattr(digit_scores, "mnist", lambda *_: None)
     monkeypatch.setattr(digit_scores, "Sampler", Priced)
     return [Setting(1.0), Setting(2.0)]
 

@@ -21,10 +21,12 @@ def repositories(tmp_path_factory):
 def hub(repositories, tmp_path, monkeypatch):
     """The server, which the command line takes for the hub; its cache is in the folder `cache`."""
     with fake_hub.serve(repositories) as server:
-        told = fetching.missing_parts
+        missing_parts = fetching.missing_parts
 
         def here(name, hub=None):
-            return told(name, hub or Hub(endpoint=server.endpoint, cache=tmp_path / "cache", say=lambda line: None))
+            return missing_parts(
+                name, hub or Hub(endpoint=server.endpoint, cache=tmp_path / "cache", say=lambda line: None)
+            )
 
         monkeypatch.setattr(fetching, "missing_parts", here)
         yield server
@@ -39,20 +41,20 @@ def test_without_consent_nothing_is_fetched(cli, hub, tmp_path, monkeypatch, ans
     import io
 
     monkeypatch.setattr("sys.stdin", io.StringIO(answer))
-    told = cli("models", "fetch", "Deep/First")
-    assert told.code == 1
-    assert "licence: unknown https://huggingface.co/Deep/First" in told.out
-    assert "Nothing was fetched." in told.out
+    result = cli("models", "fetch", "Deep/First")
+    assert result.code == 1
+    assert "licence: unknown https://huggingface.co/Deep/First" in result.out
+    assert "Nothing was fetched." in result.out
     assert weights(tmp_path / "cache") == []
 
 
 def test_with_consent_the_parts_are_fetched_once(cli, hub, repositories, tmp_path):
-    told = cli("models", "fetch", "Deep/First", "--yes")
-    assert told.code == 0, told.err
+    result = cli("models", "fetch", "Deep/First", "--yes")
+    assert result.code == 0, result.err
     assert weights(tmp_path / "cache") == ["diffusion_pytorch_model.fp16.safetensors", "model.fp16.safetensors"]
     asked = len(hub.paths)
-    told = cli("models", "fetch", "Deep/First", "--yes")
-    assert "nothing to fetch" in told.out
+    result = cli("models", "fetch", "Deep/First", "--yes")
+    assert "nothing to fetch" in result.out
     assert len([p for p in hub.paths[asked:] if p.endswith(".safetensors")]) == 0
 
 
@@ -66,14 +68,14 @@ def test_the_size_is_that_of_the_files(hub, repositories):
 
 def test_a_gated_model_says_what_to_do(cli, hub):
     hub.gated.add("Deep/First")
-    told = cli("models", "fetch", "Deep/First", "--yes")
-    assert told.code == 2
-    assert "accept its licence" in told.err
-    assert "HF_TOKEN" in told.err
-    assert "Traceback" not in told.err
+    result = cli("models", "fetch", "Deep/First", "--yes")
+    assert result.code == 2
+    assert "accept its licence" in result.err
+    assert "HF_TOKEN" in result.err
+    assert "Traceback" not in result.err
 
 
 def test_an_unknown_repository(cli, hub):
-    told = cli("models", "fetch", "Deep/Nothing", "--yes")
-    assert (told.code, told.out) == (2, "")
-    assert "There is no model 'Deep/Nothing'" in told.err
+    result = cli("models", "fetch", "Deep/Nothing", "--yes")
+    assert (result.code, result.out) == (2, "")
+    assert "There is no model 'Deep/Nothing'" in result.err

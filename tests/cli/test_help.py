@@ -69,9 +69,9 @@ def test_help_takes_less_than_four_tenths_of_a_second(tmp_path):
 
 @pytest.mark.parametrize("words", [[c] for c in COMMANDS] + [[g, c] for g, cs in GROUPS.items() for c in cs])
 def test_every_command_has_help_with_an_example_on_its_own_line(cli, words):
-    told = cli(*words, "--help")
-    assert told.code == 0
-    examples = [line for line in told.out.splitlines() if line.strip().startswith("duckrabbit " + words[0])]
+    result = cli(*words, "--help")
+    assert result.code == 0
+    examples = [line for line in result.out.splitlines() if line.strip().startswith("duckrabbit " + words[0])]
     assert examples
 
 
@@ -85,15 +85,15 @@ def test_help_names_the_options_that_have_an_effect_and_no_others(cli, name, mon
 
 
 def test_nothing_to_do_is_help(cli):
-    told = cli()
-    assert "anagram" in told.out
-    assert told.code in (0, 2)
+    result = cli()
+    assert "anagram" in result.out
+    assert result.code in (0, 2)
 
 
 @pytest.mark.parametrize("words", [["nope"], ["edit"], ["generate", "a", "--nope"], ["anagram"]])
 def test_slips_of_the_finger(cli, words):
-    told = cli(*words)
-    assert told.code == 2
-    assert told.out == ""
-    assert "--help" in told.err
-    assert "Traceback" not in told.err
+    result = cli(*words)
+    assert result.code == 2
+    assert result.out == ""
+    assert "--help" in result.err
+    assert "Traceback" not in result.err

@@ -69,10 +69,10 @@ def call(monkeypatch, judge):
 def test_a_cascade_gets_its_scorecard(call, cascade_folder, data, tmp_path):
     out = tmp_path / "card"
     words = ("--data", data, "--samples", "20", "--scales", "1,3", "--steps", "2", "-o", out)
-    told = call("evaluate", cascade_folder, *words)
+    output = call("evaluate", cascade_folder, *words)
     prompts, settings = 10, 2  # all pairs held out were shown too: nothing is apart
-    assert f"{settings} settings of {prompts} prompts (0 of them for pairs held out)" in told
-    assert f"{settings * 1 * 2 + 1 * 2} network calls" in told
+    assert f"{settings} settings of {prompts} prompts (0 of them for pairs held out)" in output
+    assert f"{settings * 1 * 2 + 1 * 2} network calls" in output
     report = json.loads((out / "scores.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
     assert report["sheet"]["setting"]["scale"] == 3.0  # the nearest to 7, which is the model's own
     assert [line["scale"] for line in report["lines"]] == [None, 1.0, 3.0]
@@ -91,8 +91,8 @@ def test_a_cascade_gets_its_scorecard(call, cascade_folder, data, tmp_path):
 
 
 def test_the_price_is_told_and_nothing_made(call, cascade_folder, data, tmp_path):
-    told = call("evaluate", cascade_folder, "--data", data, "--dry-run", "--no-sheet", "-o", tmp_path / "none")
-    assert "network calls" in told
+    output = call("evaluate", cascade_folder, "--data", data, "--dry-run", "--no-sheet", "-o", tmp_path / "none")
+    assert "network calls" in output
     assert not (tmp_path / "none").exists()
 
 
@@ -129,15 +129,15 @@ def test_a_judge_is_trained_tested_and_told_of(call, data, tmp_path, monkeypatch
     weights = Trunk(16).state_dict()
     monkeypatch.setattr("duckrabbit.cli.judging.published", lambda: {_published(k): v for k, v in weights.items()})
     out = tmp_path / "judge.safetensors"
-    told = call("train", "judge", "--data", data, "--all-subjects", "--epochs", "1", "-o", out)
+    output = call("train", "judge", "--data", data, "--all-subjects", "--epochs", "1", "-o", out)
     assert (
-        "5 subjects in 2 styles, 94 drawings, and 0 of other subjects" in told
+        "5 subjects in 2 styles, 94 drawings, and 0 of other subjects" in output
     )  # 100 of training less 6 to choose the epoch on
     kept, facts = load_judge(out)
     assert kept.vocabulary.subjects == tuple(sorted(SHAPES[:5]))
     assert facts["data_hash"] == "0" * 64
     assert {"held-out, subject", "unseen, subject", "unseen, style"} <= set(facts["accuracy"])
-    assert f"unseen, subject: {100 * facts['accuracy']['unseen, subject']:.1f} %" in told
+    assert f"unseen, subject: {100 * facts['accuracy']['unseen, subject']:.1f} %" in output
 
 
 @pytest.mark.parametrize("judged", [2, 3])
@@ -178,6 +178,6 @@ def test_choosing_is_refused_where_it_makes_no_sense(call, cascade_folder, tmp_p
         call("anagram", "a circle", "a yacht", "--model", cascade_folder, "--judge", 2, "--out", tmp_path / "o")
     assert not (tmp_path / "o").exists()
     assert load_judge()[0].vocabulary.styles == STYLES
-    told = call(*words, "--judge", 4, "--steps", 2, "--dry-run")
-    assert "for 4 seeds" in told
-    assert "for 1 seed" in told
+    output = call(*words, "--judge", 4, "--steps", 2, "--dry-run")
+    assert "for 4 seeds" in output
+    assert "for 1 seed" in output

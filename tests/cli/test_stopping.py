@@ -67,7 +67,7 @@ def test_ctrl_c_before_anything_is_made(cli, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("duckrabbit.tasks.asking.model_of", stop)
-    told = cli("generate", "a cross", "--model", "oracle", "--out", "made")
-    assert told.code == 130
-    assert "Traceback" not in told.err
-    assert told.written == []
+    result = cli("generate", "a cross", "--model", "oracle", "--out", "made")
+    assert result.code == 130
+    assert "Traceback" not in result.err
+    assert result.written == []

@@ -31,9 +31,9 @@ def test_python_trains_what_the_command_trains(training, tmp_path):
         dr.train("fast-class", folder=tmp_path / "none", precision="half")
     assert not (tmp_path / "none").exists()
     training("evaluate", model, "--guidance-scale", "2", "--steps", "2", "--count", "20", "--no-memory", "-o", tmp_path)
-    told = json.loads((tmp_path / "scores.json").read_text())[0]["scores"]
+    scores = json.loads((tmp_path / "scores.json").read_text())[0]["scores"]
     card = dr.evaluate(dr.load(model), scales=[2], steps=[2], samples=20).to_json()[0]["scores"]
-    assert card == told
+    assert card == scores
 
 
 def test_train_class_then_evaluate_it(training, tmp_path):
@@ -156,7 +156,7 @@ def test_wrong_words_are_answered_with_the_right_ones(training):
 def test_scores_are_plotted_over_what_differs(settings, axis):
     score = Score(0.5, 0.4, 0.6)
     lines = [Line(Setting(s, "dpm++", n).at, {"accuracy": score, "Frechet": score}) for s, n in settings]
-    assert {axes.get_xlabel() for axes in figures.scorecard(lines).axes} == {axis}
+    assert {axes.get_xlabel() for axes in figures.digit_score_panels(lines).axes} == {axis}
 
 
 def test_a_curve_and_a_matrix_are_drawn(tmp_path):

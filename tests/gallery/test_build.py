@@ -98,9 +98,9 @@ def test_every_model_has_the_experiments_of_the_course():
 def test_what_is_not_made_is_told_and_is_a_failure(tmp_path, monkeypatch):
     bad = Experiment("bad", "9 Bad", "It cannot be.", "", ("generate", "a purple dinosaur"))
     monkeypatch.setattr("duckrabbit.gallery.build.experiments", lambda card, stages: [bad])
-    told = CliRunner().invoke(
+    result = CliRunner().invoke(
         app, ["gallery", "--model", "oracle", "--part", "a", "--out", str(tmp_path)], catch_exceptions=False
     )
-    assert told.exit_code == 1
-    assert "Not made: bad" in told.output
+    assert result.exit_code == 1
+    assert "Not made: bad" in result.output
     assert "Not made" in (tmp_path / "index.html").read_text(encoding="utf-8")

@@ -12,9 +12,20 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
-from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from duckrabbit.guidance.nodes import (
+    CFG,
+    Bands,
+    Clip,
+    Masked,
+    Mean,
+    Prompt,
+    Threshold,
+    Viewed,
+    Weighted,
+    conditions_of,
+)
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip, Negate, Rotate, Sequence
+from duckrabbit.guidance.views.shipped import Compose, Flip, Negate, Rotate
 from trees import AT, Counting, answer, count_questions, picture
 
 CAT, DUCK, NULL = Prompt("cat"), Prompt("duck"), Prompt("")
@@ -76,7 +87,7 @@ def test_a_variance_moves_with_its_pixel_and_has_no_sign():
     under = lambda view: run(Viewed(view, CAT), x).var_interp
     close(under(Rotate(1)), torch.rot90(answer(torch.rot90(x, 1, (-2, -1)), "cat").var_interp, -1, (-2, -1)))
     close(under(Negate()), answer(-x, "cat").var_interp)
-    close(under(Sequence((Flip(-2), Negate()))), answer(-x.flip(-2), "cat").var_interp.flip(-2))
+    close(under(Compose((Flip(-2), Negate()))), answer(-x.flip(-2), "cat").var_interp.flip(-2))
 
 
 def test_guidance_takes_the_variance_of_the_conditional_branch():
@@ -169,3 +180,12 @@ def test_a_threshold_that_may_not_grow_is_a_clip():
 def test_trees_that_make_no_sense_are_refused_in_words(make, says):
     with pytest.raises(UserError, match=says):
         make()
+
+
+def test_every_prompt_of_a_tree_is_found_however_deep():
+    """Those are encoded before a run: one that is missed would be missed there."""
+    filtered = Bands((LowPass(),), (Prompt("a"), Viewed(Flip(), Prompt(3))))
+    tree = Clip(Mean((CFG(filtered, Prompt(""), 2.0), Masked(torch.zeros(1, 1, 8, 8), Prompt(None), Prompt("b")))))
+    assert conditions_of(tree) == {"a", 3, "", None, "b"}
+    assert conditions_of(Weighted((Prompt("c"), Prompt("d")), (2.0, -1.0))) == {"c", "d"}
+    assert conditions_of("a") == conditions_of(LowPass()) == set()

@@ -362,10 +362,18 @@ def test_a_text_encoder_too_large_for_the_gpu_computes_on_the_cpu(monkeypatch):
     from types import SimpleNamespace
 
     from duckrabbit.models.cascade.parts import _place
-    from duckrabbit.models.cascade.text import TextEncoder
+    from duckrabbit.models.cascade.text_encoder import TextEncoder
 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(total_memory=8 << 30))
     assert _place("cuda", "float16", 4_700_000_000) == ("cpu", "bfloat16")
     assert _place("cuda", "float16", 1_000_000_000) == ("cuda", "float16")
     encoder = torch.nn.Linear(1, 1)
     assert TextEncoder(None, encoder, stays=True).to("meta").encoder.weight.device.type == "cpu"
+
+
+@pytest.mark.parametrize("device", ["cpu", "cpu:0", "cpu:3"])
+def test_a_processor_computes_as_one_whatever_its_number(cascade_folder, device):
+    """A studio calls its desks cpu and cpu:0; half precision is for accelerators."""
+    assert load(cascade_folder, device=device).dtype == "float32"
+    with pytest.raises(UserError, match="float32, bfloat16, not float16"):
+        load(cascade_folder, device=device, dtype="float16")

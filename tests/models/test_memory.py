@@ -28,9 +28,9 @@ def test_what_cannot_fit_is_not_loaded(cascade_folder, monkeypatch):
     model = load(cascade_folder, device="cpu", dtype="bfloat16")
     with pytest.raises(UserError, match=r"text encoder \([\d.]+ GiB\).* 0\.0 GiB are free.*--prompts"):
         model.prepare(["a cat"])
-    with pytest.raises(UserError, match=r"U-Net of stage 0 \([\d.]+ GiB\)") as told:
+    with pytest.raises(UserError, match=r"U-Net of stage 0 \([\d.]+ GiB\)") as raised:
         model.network(0)
-    assert "--prompts" not in str(told.value)
+    assert "--prompts" not in str(raised.value)
     load(cascade_folder, device="cpu", dtype="float32").network(0)  # as in the files, which are only mapped
 
 
@@ -57,10 +57,10 @@ def test_memory_that_runs_out_is_told_as_that(cascade_folder, tmp_path):
     (folder / "text_encoder" / "config.json").write_text(json.dumps({**config, "vocab_size": 10_000_000}))
     grow(folder / "text_encoder" / "model.safetensors", 10_000_000)
     words = [sys.executable, "-c", LIMITED, str(folder)]
-    told = subprocess.run(words, env=environment(), capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    assert "The text encoder (1.2 GiB) does not fit in the memory of cpu" in told.stdout
-    assert "--prompts" in told.stdout
+    result = subprocess.run(words, env=environment(), capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "The text encoder (1.2 GiB) does not fit in the memory of cpu" in result.stdout
+    assert "--prompts" in result.stdout
 
 
 def grow(path, rows):

@@ -38,14 +38,14 @@ def test_four_cold_threads_make_what_one_makes(cascade_folder, dtypes):
     """Under each policy; while some load in another dtype, others sample."""
     words = [sys.executable, "-c", SCRIPT, str(cascade_folder), *dtypes]
     env = environment(OMP_NUM_THREADS=str(torch.get_num_threads()))
-    told = subprocess.run(words, env=env, capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
+    result = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
     alone = []
     for k, dtype in enumerate(dtypes):
         job = dr.generate(load(cascade_folder, dtype=dtype), "a cat", steps=4, steps_stage2=3, solver="ddim")
         alone += dr.run(job, (k,)).record["pixels"]
     assert len(set(alone)) == 4
-    assert told.stdout.splitlines() == [" ".join(alone)] * 3
+    assert result.stdout.splitlines() == [" ".join(alone)] * 3
 
 
 TASKS = {

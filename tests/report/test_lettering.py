@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from duckrabbit.report import lettering
 from duckrabbit.report.lettering import font, one_line, printable, text_width, wrap, write
-from duckrabbit.report.pages import DPI, PAGE, SIDE, print_page
+from duckrabbit.report.print_pages import DPI, PAGE, SIDE, print_page
 from duckrabbit.report.sheet import MARGIN, PAPER, Cell, Row, Sheet, draw_sheet
 
 LONG = "a painting of an old man by a campfire in the woods at night with a dog beside him and snow, " * 8

@@ -29,8 +29,8 @@ def test_a_command_says_it_once(long, cli, name, tmp_path):
     words = [*COMMANDS[name], "--model", "oracle"]
     dry = cli(*words, "--dry-run")
     assert dry.written == []
-    told = cli(*words, "--out", "made")
-    for output in (dry.out, told.err):
+    result = cli(*words, "--out", "made")
+    for output in (dry.out, result.err):
         assert output.splitlines().count(CUT) == 1
         assert output.splitlines().count(SMALL) == 1
         assert output.count("25 % of the picture is made anew.") == (name == "inpaint")
@@ -43,17 +43,17 @@ def test_a_command_says_it_once(long, cli, name, tmp_path):
 
 def test_an_upscaling_says_that_it_makes_the_picture_small_first(long, cli, cascade_folder):
     for more in (["--dry-run"], []):
-        told = cli("upscale", "long.png", "--model", cascade_folder, "--steps-stage2", "2", *more)
-        assert told.code == 0, told.err
-        lines = (told.out + told.err).splitlines()
+        result = cli("upscale", "long.png", "--model", cascade_folder, "--steps-stage2", "2", *more)
+        assert result.code == 0, result.err
+        lines = (result.out + result.err).splitlines()
         assert lines.count(CUT) == 1
         assert "long.png: 40 x 40 pixels are first shrunk to the model's 16 x 16." in lines
 
 
 def test_nothing_is_said_where_nothing_is_done(cli, tmp_path):
     save(tmp_path / "photo.png", pixels(32))
-    told = cli("edit", "photo.png", "--start", "25", "--model", "oracle")
-    assert "photo.png" not in told.err
+    result = cli("edit", "photo.png", "--start", "25", "--model", "oracle")
+    assert "photo.png" not in result.err
     assert "photo.png" not in cli("edit", "photo.png", "--start", "25", "--model", "oracle", "--dry-run").out
 
 
@@ -64,8 +64,8 @@ def test_python_is_told_in_the_results_notes(oracle, long):
     assert result.notes == {"cut": CUT, "size": SMALL, "mask": "25 % of the picture is made anew."}
     assert result.record["notes"] == result.notes
     tall = dr.edit(oracle, pixels(33, 32), start=5)
-    told = "The picture: the middle 32 x 32 of 32 x 33 pixels is used; 3 % is cut away."
-    assert dr.run(tall).notes == {"cut": told}
+    note = "The picture: the middle 32 x 32 of 32 x 33 pixels is used; 3 % is cut away."
+    assert dr.run(tall).notes == {"cut": note}
     assert dr.edit(oracle, pixels(1000, 999), start=5).notes["cut"].endswith("less than 1 % is cut away.")
     assert dr.edit(oracle, pixels(16), start=5).notes == {
         "size": "The picture: 16 x 16 pixels are enlarged to the model's 32 x 32."

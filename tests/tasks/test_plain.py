@@ -1,6 +1,7 @@
-"""Recipes: whatever a job is made of can be written down and read back."""
+"""Plain data: whatever a job is made of can be written down and read back."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -12,14 +13,14 @@ import duckrabbit as dr
 from duckrabbit.diffusion.plans import plan_through, time_travel
 from duckrabbit.diffusion.solvers import Step
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views.shipped import Sequence
+from duckrabbit.guidance.views.shipped import Compose
 from duckrabbit.tasks.plain import draw, from_plain, tensor_hash, to_plain
 
 same = settings(derandomize=True, deadline=None, max_examples=40, database=None)
 
 simple_views = st.sampled_from(["identity", "flip", "rotate_90", "negate", "patch_permutation:grid=4,seed=7"])
 views = simple_views.map(dr.parse_view) | st.lists(simple_views.map(dr.parse_view), min_size=2, max_size=3).map(
-    lambda parts: Sequence(tuple(parts))
+    lambda parts: Compose(tuple(parts))
 )
 numbers = st.floats(-1e9, 1e9)
 filters = st.builds(dr.LowPass, st.sampled_from([3, 33]), st.floats(0.1, 9)) | st.sampled_from([dr.Grey(), dr.Colour()])
@@ -57,6 +58,12 @@ def test_trees_come_back(tree):
     assert through_json(tree) == tree
 
 
+def test_records_of_before_are_read_by_their_own_names():
+    """Views one after the other were called a sequence once."""
+    former = {"kind": "Sequence", "views": [{"kind": "Rotate", "quarters": 1}, {"kind": "Negate"}]}
+    assert from_plain(former, {}) == dr.parse_view("rotate_90+negate")
+
+
 @same
 @given(plans, st.integers(1, 4), st.integers(1, 3))
 def test_plans_come_back_with_their_time_travel(plan, jump, resample):
@@ -88,7 +95,7 @@ def test_masks_pictures_and_bands_come_back():
 
 @dataclass(frozen=True)
 class Levels(Guidance):
-    """A researcher's own node, with fields named like the recipe's own words."""
+    """A researcher's own node, with fields named like the plain data's own words."""
 
     levels: int
     tensor: str
@@ -145,3 +152,14 @@ def test_a_tree_is_drawn_with_its_branches():
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 2]
     assert "scale=7" in lines[0]
     assert "'a cat'" in lines[2]
+
+
+def test_every_number_is_json_that_any_program_reads():
+    """JSON has no NaN and no infinity; whole, finite and text stay what they are."""
+    for value in (0.5, -2.0, 3, True, None, "inf"):
+        assert to_plain(value, {}) == value
+    for value in (math.inf, -math.inf, math.nan):
+        plain = to_plain((1.0, value), {})
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        back = from_plain(plain, {})
+        assert repr(back) == repr((1.0, value))

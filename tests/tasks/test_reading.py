@@ -46,8 +46,8 @@ def seen(studio, cli):
         ways = {way: picture[0].permute(1, 2, 0).numpy() for way, picture in ways.items()}
         made = []
         for box in ("0,0,16,32", "16,0,32,32"):
-            told = cli("inpaint", path, "--box", box, "--model", "oracle", "--steps", "1", "--out", f"made-{box}")
-            assert told.code == 0, told.err
+            result = cli("inpaint", path, "--box", box, "--model", "oracle", "--steps", "1", "--out", f"made-{box}")
+            assert result.code == 0, result.err
             made.append(read(path.parent / f"made-{box}" / "01-seed180.png") / 255)
         ways["the terminal"] = np.concatenate([made[1][:, :16], made[0][:, 16:]], axis=1)
         answer = studio.http.post("/pictures", content=path.read_bytes())

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from duckrabbit.data.mnist.read import Pictures
-from duckrabbit.training.digits.recipes import Recipe, find_recipe
+from duckrabbit.training.digits.recipe import DigitRecipe, find_recipe
 
 
 @pytest.fixture(autouse=True)
@@ -25,5 +25,5 @@ def pictures() -> Pictures:
 
 
 @pytest.fixture
-def tiny() -> Recipe:
+def tiny() -> DigitRecipe:
     return replace(find_recipe("fast-class"), name="tiny", hidden=2, batch=16, epochs=2, snapshots=(1,))

@@ -23,7 +23,7 @@ from accelerate import Accelerator  # noqa: E402
 
 from duckrabbit.data.mnist.read import Pictures  # noqa: E402
 from duckrabbit.errors import UserError  # noqa: E402
-from duckrabbit.training.digits.recipes import find_recipe  # noqa: E402
+from duckrabbit.training.digits.recipe import find_recipe  # noqa: E402
 from duckrabbit.training.trainer import Trainer, read_metrics  # noqa: E402
 
 KILLS = 24
@@ -79,7 +79,7 @@ def drawings_judge():
 def subjects():
     """The run of the judge of drawings that is killed while it learns subjects."""
     judging, judge, learned, others = drawings_judge()
-    return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.Lessons(learned, others)
+    return judging.SubjectRecipe(judge=judge, epochs=3, batch=24, others=2), judging.SubjectData(learned, others)
 
 
 def styles():

@@ -81,7 +81,7 @@ def test_processes_that_share_no_folder_are_told_so_before_the_first_step(tmp_pa
 
 @pytest.mark.parametrize("goal", ["fast-class", "cs180-class", "cs180-flow-time", "cs180-denoiser"])
 def test_stopping_and_going_on_changes_nothing(tmp_path, pictures, tiny, goal):
-    from duckrabbit.training.digits.recipes import find_recipe
+    from duckrabbit.training.digits.recipe import find_recipe
 
     recipe = replace(find_recipe(goal), hidden=2, batch=16, epochs=2)
     straight = finish(recipe, pictures, tmp_path / "straight")
@@ -98,9 +98,9 @@ def test_losses_are_read_a_few_at_a_time_and_told_all_the_same(tmp_path, picture
     reads, tolist, item = [], torch.Tensor.tolist, torch.Tensor.item
     monkeypatch.setattr(torch.Tensor, "tolist", lambda x: reads.append(trainer.step) or tolist(x))
     monkeypatch.setattr(torch.Tensor, "__float__", lambda x: reads.append(trainer.step) or item(x))
-    told = [(step.step, trainer.step) for step in trainer.run()]
+    reported = [(step.step, trainer.step) for step in trainer.run()]
     assert reads == [2, 3, 5, 6]
-    assert told == [(1, 2), (2, 2), (3, 3), (4, 5), (5, 5), (6, 6)]
+    assert reported == [(1, 2), (2, 2), (3, 3), (4, 5), (5, 5), (6, 6)]
     finish(tiny, pictures, tmp_path / "each")
     few, each = (read_metrics(tmp_path / name / METRICS) for name in ("few", "each"))
     assert [(r["step"], r["loss"]) for r in few] == [(r["step"], r["loss"]) for r in each]

@@ -14,7 +14,7 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, evaluate, mnist
+from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, asked, evaluate, mnist
 from duckrabbit.evaluation.sampling import Sampler, Setting
 from duckrabbit.evaluation.scorecard import EACH, Scorecard
 from duckrabbit.files import write_text
@@ -33,7 +33,7 @@ def diffusion_scores(
     against = mnist(typer.echo)
     card = Scorecard()
     try:
-        with progress(Sampler(model, BATCH).price(settings, count).moves) as advance:
+        with progress(Sampler(model, BATCH).price(settings, asked(count, classes)[0]).moves) as advance:
             lines = evaluate(model, against, settings, count, memory=memory, classes=classes, on_move=advance)
             for setting, line in zip(settings, lines, strict=True):
                 card = Scorecard((*card.lines, line))
@@ -53,7 +53,7 @@ def _write(card: Scorecard, output: Path, classes: bool) -> None:
     tables = [(*AT, "pictures", *FOUND[not classes :], EACH), *([(*AT, *DIGITS)] if classes else [])]
     write_text(output / "scores.md", "\n".join(card.table(columns) for columns in tables))
     write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
-    figures.write(figures.scorecard(card.lines), output / "scores.png")
+    figures.write(figures.digit_score_panels(card.lines), output / "scores.png")
 
 
 def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:

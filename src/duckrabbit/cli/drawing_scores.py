@@ -17,26 +17,26 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
-from duckrabbit.evaluation.drawings.judge import Judge, load_judge, look
+from duckrabbit.evaluation.drawings.judge import Judge, classify, load_judge
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, sheet_prompts
 from duckrabbit.evaluation.sampling import Price, Sampler, Setting
 from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.files import write_text
 from duckrabbit.models.model import Model
 from duckrabbit.models.weights import file_hash
-from duckrabbit.report.scorecard_page import page, panels, sheet_of
+from duckrabbit.report.scorecard_page import panels, scorecard_page, sheet_of
 from duckrabbit.report.sheet import draw_sheet
-from duckrabbit.tasks import timing as speed
+from duckrabbit.tasks import timing
 from duckrabbit.tasks.pictures import write_png
 
 SHEET_SIZE = 100
 
-TOLD = ("solver", "steps", "scale", "subject first", "style", "Frechet")
+TERMINAL_COLUMNS = ("solver", "steps", "scale", "subject first", "style", "Frechet")
 """The columns that fit a terminal; scores.md has all."""
 
 
 @dataclass(frozen=True)
-class Wishes:
+class ScoreOptions:
     """What was asked for on the command line."""
 
     settings: tuple[Setting, ...]
@@ -50,26 +50,26 @@ class Wishes:
     output: Path
 
 
-def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
+def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
     """Draw, score and write scores.md, scores.json, scores.png, sheet.png and index.html, after every setting anew.
 
     folder: where the model lies, for its own list of prompts. Ctrl-C leaves a report of what was finished.
     """
-    judge, facts = load_judge(wishes.judge)
-    index = read_index(wishes.data)
-    train, held_out = (load_drawings(wishes.data, part) for part in ("train", "held-out"))
+    judge, facts = load_judge(options.judge)
+    index = read_index(options.data)
+    train, held_out = (load_drawings(options.data, part) for part in ("train", "held-out"))
     prompts = model_vocabulary(folder, judge.vocabulary)
-    against, asked = cards.examination(judge, train, held_out, prompts, wishes.samples)
-    sheet = _sheet_prompts(prompts, judge) if wishes.sheet else []
-    usual = min(wishes.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
-    sampler = Sampler(model, cards.BATCH, wishes.stages)
-    prices = [sampler.price(wishes.settings, len(asked)), sampler.price((usual,), len(sheet))]
-    typer.echo(_told(model, asked, len(sheet), wishes, prices))
-    if wishes.dry_run:
+    against, asked = cards.examination(judge, train, held_out, prompts, options.samples)
+    sheet = _sheet_prompts(prompts, judge) if options.sheet else []
+    usual = min(options.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
+    sampler = Sampler(model, cards.BATCH, options.stages)
+    prices = [sampler.price(options.settings, [q.prompt for q in asked]), sampler.price((usual,), sheet)]
+    typer.echo(_plan_line(model, asked, len(sheet), options, prices))
+    if options.dry_run:
         return
     about = {
         "model": {"name": model.card.name, "dtype": model.dtype, "weights": dict(model.weight_hash())},
-        "judge": {"sha256": file_hash(wishes.judge), **{k: v for k, v in facts.items() if k != "log"}},
+        "judge": {"sha256": file_hash(options.judge), **{k: v for k, v in facts.items() if k != "log"}},
         "data": {
             "data_hash": index.get("data_hash"),
             "train": len(train),
@@ -77,24 +77,24 @@ def report(model: Model, folder: Path | None, wishes: Wishes) -> None:
             "compared_to": len(against.held_out.pictures),
         },
         "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": k} for k, q in enumerate(asked)],
-        "stages": wishes.stages,
+        "stages": options.stages,
     }
-    writer = _Writer(wishes.output, model, about, cards.drawings_line(against, len(asked)))
+    writer = _Writer(options.output, model, about, cards.drawings_line(against, len(asked)))
     try:
         with progress(sum(p.moves for p in prices)) as advance:
             if sheet:
                 drawn = sampler.draw(sheet, usual, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
-                writer.sheet(drawn, sheet, look(judge, drawn).rank(wanted).tolist(), usual)
-            lines = cards.evaluate(sampler, against, asked, wishes.settings, memory=wishes.memory, on_move=advance)
-            for setting, line in zip(wishes.settings, lines, strict=True):
+                writer.sheet(drawn, sheet, classify(judge, drawn).rank(wanted).tolist(), usual)
+            lines = cards.evaluate(sampler, against, asked, options.settings, memory=options.memory, on_move=advance)
+            for setting, line in zip(options.settings, lines, strict=True):
                 writer.add(line)
                 console.print(f"{setting}: subject {line['subject first']}, style {line['style']}")
     except KeyboardInterrupt:
-        console.print(f"Stopped. What was finished is in {wishes.output}.")
+        console.print(f"Stopped. What was finished is in {options.output}.")
         raise typer.Exit(STOPPED) from None
     writer.tell()
-    typer.echo(str(wishes.output / "index.html"))
+    typer.echo(str(options.output / "index.html"))
 
 
 class _Writer:
@@ -125,13 +125,13 @@ class _Writer:
             from duckrabbit.report.plots import write
 
             write(panels(self.card.lines), self.folder / "scores.png")
-        write_text(self.folder / "index.html", page(self.model.card, self.card, self.about, self.folder))
+        write_text(self.folder / "index.html", scorecard_page(self.model.card, self.card, self.about, self.folder))
 
     def tell(self) -> None:
         from rich.console import Console
         from rich.markdown import Markdown
 
-        Console().print(Markdown(self.card.table(TOLD)))
+        Console().print(Markdown(self.card.table(TERMINAL_COLUMNS)))
 
 
 def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
@@ -143,14 +143,16 @@ def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
     return [prompts[pair] for pair in draw_pairs(prompts, SHEET_SIZE)]
 
 
-def _told(model: Model, asked: Sequence[cards.Question], sheet: int, wishes: Wishes, prices: Sequence[Price]) -> str:
+def _plan_line(
+    model: Model, asked: Sequence[cards.Question], sheet: int, options: ScoreOptions, prices: Sequence[Price]
+) -> str:
     """What will run and what it costs, in words."""
     apart = sum(q.kind == "apart" for q in asked)
     pictures = [sum(n) for n in zip(*(p.pictures for p in prices), strict=True)]
-    guesses = [speed.estimate(model, k, n) for k, n in enumerate(pictures)]
+    guesses = [timing.estimate(model, k, n) for k, n in enumerate(pictures)]
     about = "unknown" if None in guesses else f"about {sum(g for g in guesses if g):.0f} s"
     return (
-        f"{model.card.name}: {len(wishes.settings)} settings of {len(asked)} prompts ({apart} of them for pairs held "
+        f"{model.card.name}: {len(options.settings)} settings of {len(asked)} prompts ({apart} of them for pairs held "
         f"out), and a sheet of {sheet}: {sum(p.calls for p in prices)} network calls, {sum(pictures)} pictures through "
         f"the network, {about}."
     )

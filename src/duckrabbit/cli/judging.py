@@ -48,7 +48,7 @@ def teach_classifier(options: JudgeTraining, data: str) -> None:
         return into
 
     into = options.output or Path("classifier.safetensors")
-    train(recipe, shown, replace(options, output=into), _told(valid), export)
+    train(recipe, shown, replace(options, output=into), _validation_line(valid), export)
 
 
 def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, families: int, every: bool) -> None:
@@ -94,8 +94,8 @@ def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, famili
     spent = (time.perf_counter() - began) / 60
     left = None if options.minutes is None else max(0.0, options.minutes - spent)
     into = options.output or Path("drawing-judge.safetensors")
-    lessons = training.Lessons(learned, others, digest)
-    train(recipe, lessons, replace(options, output=into, minutes=left), _told(valid), export)
+    data = training.SubjectData(learned, others, digest)
+    train(recipe, data, replace(options, output=into, minutes=left), _validation_line(valid), export)
 
 
 def _begun(start: Path | None, vocabulary: Vocabulary, seed: int) -> tuple[Judge, dict[str, object]]:
@@ -112,7 +112,7 @@ def _begun(start: Path | None, vocabulary: Vocabulary, seed: int) -> tuple[Judge
     return judge, before
 
 
-def _told(valid: Callable[[Mapping[str, Tensor]], float]) -> Callable[[Trainer, Progress], None]:
+def _validation_line(valid: Callable[[Mapping[str, Tensor]], float]) -> Callable[[Trainer, Progress], None]:
     """Prints how an epoch's weights do on the validation set."""
 
     def show(trainer: Trainer, step: Progress) -> None:

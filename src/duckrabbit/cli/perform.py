@@ -17,7 +17,7 @@ from duckrabbit.files import Atomic, only_writer
 from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
-from duckrabbit.tasks import timing as speed
+from duckrabbit.tasks import timing
 from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
@@ -39,8 +39,8 @@ def perform(request: Request, output: Output) -> None:
     if output.dry_run:
         tell(plan)
         return
-    told = notes_of(asked.jobs)
-    for note in told if not output.quiet else ():
+    notes = notes_of(asked.jobs)
+    for note in notes if not output.quiet else ():
         typer.echo(note, err=True)
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
@@ -48,7 +48,7 @@ def perform(request: Request, output: Output) -> None:
     before = _pictures_in(folder)
     try:
         with (
-            only_writer(folder, "wait until it is done, or name another --out"),
+            only_writer(folder),
             progress(moves, quiet=output.quiet) as advance,
         ):
             made = figure_of(request, asked, runner(lambda job, _: advance(job.title), micro_batch, folder))
@@ -63,7 +63,7 @@ def perform(request: Request, output: Output) -> None:
     if output.quiet:
         return
     for note in notes_of(made.results):
-        if note not in told:
+        if note not in notes:
             typer.echo(note, err=True)
     if made.results:
         seconds = sum(r.seconds for r in made.results)
@@ -112,7 +112,7 @@ def prepare_folder(out: Path | None, verb: str) -> Path:
     folder = out or _next_folder(verb)
     with Atomic(folder / ".writable"):
         pass
-    (folder / ".writable").unlink()
+    (folder / ".writable").unlink(missing_ok=True)
     return folder
 
 
@@ -135,7 +135,7 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
                 f"    {price.calls} network calls, at most {price.questions} questions each, "
                 f"{price.pictures * pictures} pictures through the network for {pictures} seed{'s' * (pictures != 1)}"
             )
-            guess = speed.estimate(job.model, stage.index, price.pictures * pictures)
+            guess = timing.estimate(job.model, stage.index, price.pictures * pictures)
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
         typer.echo(note)

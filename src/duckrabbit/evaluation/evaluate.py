@@ -47,11 +47,11 @@ def evaluate(
     chosen = (scales or own[0], solvers or own[1], steps or own[2])
     settings = [Setting(float(scale), solver, n) for solver, n, scale in product(chosen[1], chosen[2], chosen[0])]
     if isinstance(model, DigitsModel):
-        told = model.config.network.conditioning
-        if told == "none":
+        conditioning = model.config.network.conditioning
+        if conditioning == "none":
             raise UserError(f"{model.card.name} takes noise away in one step; score it with: duckrabbit evaluate.")
         against = digits.mnist()
-        classes = told == "class"
+        classes = conditioning == "class"
         lines = digits.evaluate(model, against, settings, samples, memory=memory, classes=classes, on_move=on_move)
         return Scorecard(tuple(lines))
     judge, _ = load_judge()

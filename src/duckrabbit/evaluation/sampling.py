@@ -6,14 +6,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from duckrabbit.diffusion.solvers import SOLVERS
+from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.each_prompt import EACH, EachPrompt
 from duckrabbit.evaluation.metrics import Score
 from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.models.model import Model
@@ -64,10 +65,10 @@ class Sampler:
     batch: int
     stages: int = 1
 
-    def job(self, prompt: str, setting: Setting, model: Model | None = None) -> Job:
-        """The job that draws a prompt in a setting, as `generate` makes it."""
+    def job(self, prompts: str | Sequence[str], setting: Setting) -> Job:
+        """The job that draws a prompt, or several in one batch, in a setting, as `generate` makes it."""
         options: Options = {**setting.options, "stage": self.stages}
-        return generate(model or self.model, prompt, **options)
+        return generate(self.model, prompts, **options)
 
     def draw(self, prompts: Sequence[str], setting: Setting, on_move: OnMove = unheard, first_seed: int = 0) -> Tensor:
         """A picture for each prompt, prompt k from seed first_seed + k: (N, C, S, S), 0 to 1.
@@ -79,17 +80,15 @@ class Sampler:
         for start in range(0, len(prompts), self.batch):
             own = tuple(prompts[start : start + self.batch])
             seeds = range(first_seed + start, first_seed + start + len(own))
-            job = self.job(EACH, setting, EachPrompt(self.model, own))
-            result = run(job, seeds, on_state=lambda *_, word=own[0] or str(setting): on_move(word))  # type: ignore[misc]
-            parts.append(result.unit)
+            on_state = partial(_first_word, on_move, own[0] or str(setting))
+            parts.append(run(self.job(own, setting), seeds, paired=True, on_state=on_state).unit)
         return torch.cat(parts)
 
-    def price(self, settings: Sequence[Setting], count: int) -> Price:
-        """What `count` prompts in every one of `settings` cost."""
-        every = [cost(self.job(EACH, setting, EachPrompt(self.model, ("",)))) for setting in settings]
-        batches = math.ceil(count / self.batch)
-        # the first stage asks for a batch at once, later ones for every picture
-        calls = sum(c[0].calls * batches + sum(later.calls for later in c[1:]) * count for c in every)
+    def price(self, settings: Sequence[Setting], prompts: Sequence[str]) -> Price:
+        """What the prompts, of which each costs as much as the first, cost in every one of `settings`."""
+        every = [cost(self.job(prompt, setting)) for setting in settings for prompt in prompts[:1]]
+        count, batches = len(prompts), math.ceil(len(prompts) / self.batch)
+        calls = batches * sum(stage.calls for c in every for stage in c)
         moves = batches * sum(stage.moves for c in every for stage in c)
         return Price(moves, calls, tuple(count * sum(c[k].pictures for c in every) for k in range(self.stages)))
 
@@ -106,6 +105,10 @@ class Sampler:
             pictures = self.draw(prompts, setting, on_move)
             seconds = (time.perf_counter() - start) / len(pictures)
             yield Line({**setting.at, "pictures": len(pictures)}, score(pictures), seconds)
+
+
+def _first_word(on_move: OnMove, word: str, position: int, state: State) -> None:
+    on_move(word)
 
 
 class Price(NamedTuple):

@@ -31,9 +31,9 @@ class Line:
 
     def cells(self) -> dict[str, str]:
         """The line as words, by the names of the columns; "-" for what there is not."""
-        told = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in self.at.items() if v is not None}
+        setting = {k: f"{v:g}" if isinstance(v, float) else str(v) for k, v in self.at.items() if v is not None}
         each = {} if self.seconds is None else {EACH: f"{self.seconds:.3g}"}
-        return {**told, **{name: str(score) for name, score in self.scores.items() if score}, **each}
+        return {**setting, **{name: str(score) for name, score in self.scores.items() if score}, **each}
 
     def to_json(self) -> dict[str, Any]:
         """The line as plain values."""

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
 import io
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from duckrabbit.gallery.experiments import Experiment
 from duckrabbit.models.cards import DEFAULT
 from duckrabbit.models.model import Card
-from duckrabbit.report.html import inline
+from duckrabbit.report.html import data_url, figure, page
 from duckrabbit.tasks.samples import CREDITS
 
 
@@ -43,32 +41,20 @@ def command_line(experiment: Experiment, chosen: Mapping[str, str]) -> str:
 
 def render(card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, str]) -> str:
     """The page as HTML; `total` is how many experiments there are in all, `chosen` what all commands got."""
-    style = files("duckrabbit.report").joinpath("page.css").read_text(encoding="utf-8")
     contents = "".join(f'<a href="#{s.experiment.key}">{escape(s.experiment.section)}</a>' for s in shown)
     sections = "".join(_section(s, chosen) for s in shown)
     spent = sum(s.seconds for s in shown)
     paths = sorted(Path(v).name for v in chosen.values() if Path(v).is_absolute())
     where = f"; <code>{escape(', '.join(paths))}</code> stands for where that lies" if paths else ""
     missing = "" if len(shown) == total else f" {total - len(shown)} experiments are still to run: start it again."
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>duckrabbit gallery: {escape(card.name)}</title>
-<style>{style}</style>
-</head>
-<body><main>
-<h1>A diffusion model, taken apart</h1>
+    body = f"""<h1>A diffusion model, taken apart</h1>
 <p>Every experiment of Part A on <b>{escape(card.title)}</b>, and of Part B on models trained from scratch on
 handwritten digits, made in {spent:.0f} s.{missing}
 Each command can be typed as it stands in the folder <code>pictures</code> beside this page{where}.</p>
 <nav>{contents}</nav>
 {sections}
-{_licences(card)}
-</main></body>
-</html>
-"""
+{_licences(card)}"""
+    return page(f"duckrabbit gallery: {card.name}", body)
 
 
 def _section(shown: Shown, chosen: Mapping[str, str]) -> str:
@@ -80,13 +66,8 @@ def _section(shown: Shown, chosen: Mapping[str, str]) -> str:
     if shown.failure:
         body = f"<p><b>Not made:</b> {escape(shown.failure)}</p>"
     else:
-        sheet = inline(shown.folder / "sheet.png", "image/png")
-        body = f'<figure><img alt="{escape(experiment.section)}" src="{sheet}"></figure>'
-        films = "".join(
-            f'<figure><img alt="{escape(film.stem)}" src="{inline(film, "image/gif")}">'
-            f'<figcaption class="soft">{escape(film.stem)}</figcaption></figure>'
-            for film in sorted(shown.folder.glob("*.gif"))
-        )
+        body = figure(shown.folder / "sheet.png", experiment.section)
+        films = "".join(figure(film, film.stem, film.stem) for film in sorted(shown.folder.glob("*.gif")))
         body += f'<div class="films">{films}</div>' if films else ""
     return f"""<section id="{experiment.key}">
 <h2>{escape(experiment.section)}</h2>
@@ -123,7 +104,7 @@ def _equation(text: str) -> str:
         {"mathtext.fontset": "cm", "svg.fonttype": "path", "svg.hashsalt": "duckrabbit", "savefig.transparent": True}
     ):
         math_to_image(text, buffer, format="svg", dpi=72, prop=_size())
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+    return data_url(buffer.getvalue(), "image/svg+xml")
 
 
 def _size() -> Any:

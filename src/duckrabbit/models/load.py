@@ -19,7 +19,7 @@ from duckrabbit.models.cascade.memory import Part, Policy
 from duckrabbit.models.cascade.model import Cascade, encoder_hash
 from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, UNetPart
 from duckrabbit.models.cascade.scheduler import read_scheduler
-from duckrabbit.models.cascade.text import PromptTable, TextEncoder, read_prompts
+from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
 from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle
@@ -102,7 +102,7 @@ def _is_pipeline(thing: Any) -> bool:
 
 
 def pick_device(device: str | None) -> str:
-    """The device to compute on. Raises UserError for one that this machine has not."""
+    """The device to compute on; a processor has no number. Raises UserError for one that this machine has not."""
     if device is None:
         return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     kind = str(device).split(":")[0]
@@ -111,7 +111,7 @@ def pick_device(device: str | None) -> str:
         raise UserError(
             f"This machine has no device '{device}'; choose {', '.join(k for k, ok in there.items() if ok)}."
         )
-    return str(device)
+    return kind if kind == "cpu" else str(device)
 
 
 def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:

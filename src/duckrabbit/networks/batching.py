@@ -32,7 +32,7 @@ def batched(
     """A network that asks all questions of a round in one `forward`.
 
     With `micro_batch`, at most so many pictures go at once. `low_res` (B, C, H, W) belongs to the
-    loop's x; it goes through the views of each question, as x did. The answers are float32 (or
+    loop's x; the rows that a question is about go through its views, as x did. The answers are float32 (or
     wider, if x is): combining and stepping happen there whatever the network computes in.
     """
     if micro_batch is not None and micro_batch < 1:
@@ -43,7 +43,7 @@ def batched(
         counts = [len(q.x) for q in queries]
         x = torch.cat([q.x for q in queries])
         conditions = [q.condition for q, n in zip(queries, counts, strict=True) for _ in range(n)]
-        low = None if low_res is None else torch.cat([_look(low_res, q) for q in queries])
+        low = None if low_res is None else torch.cat([_through_views(low_res, q) for q in queries])
         rows = micro_batch or len(x)
         outputs = [
             forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
@@ -64,5 +64,6 @@ def batched(
     return network
 
 
-def _look(low_res: Tensor, query: Query) -> Tensor:
-    return reduce(lambda picture, view: view(picture), query.views, low_res)
+def _through_views(low_res: Tensor, query: Query) -> Tensor:
+    own = low_res if query.rows is None else low_res[list(query.rows)]
+    return reduce(lambda picture, view: view(picture), query.views, own)

@@ -63,7 +63,8 @@ def read_job(record: dict[str, Any], folder: Path, model: Model) -> Job:
             raise TypeError("it has no stages, or its composite is not one")
         for stage in stages:
             _check_stage(stage, model)
-        job = Job(model, stages, str(record.get("title", "")), composite)
+        subjects = tuple(str(subject) for subject in record.get("subjects", ()))
+        job = Job(model, stages, str(record.get("title", "")), composite, subjects=subjects)
         cost(job)  # walks every tree: what is not one fails here
     except UserError:
         raise

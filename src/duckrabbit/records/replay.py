@@ -47,23 +47,23 @@ def replay(
     a prompt file to use instead of its text encoder. On another `device` the dtype is what suits it.
     """
     record, folder = read_record(path), Path(path).parent
-    told = record["model"]
+    recorded = record["model"]
     if model is None or isinstance(model, str | Path):
         kept = record["dtype"] if device in (None, record["device"]) else None
-        model = load(model or _name(told), device=device or record["device"], dtype=dtype or kept, prompts=prompts)
+        model = load(model or _name(recorded), device=device or record["device"], dtype=dtype or kept, prompts=prompts)
     job = read_job(record, folder, model)
-    result = run(job, record["seeds"], micro_batch=record.get("micro_batch"), on_state=on_state)
+    result = run(job, record["seeds"], paired=True, micro_batch=record.get("micro_batch"), on_state=on_state)
     fresh = result.record
     same = fresh["pixels"] == record["pixels"]
     changed = [key for key in ("device", "dtype", "threads", "versions") if fresh[key] != record.get(key)]
-    if fresh["model"]["weights"] != told.get("weights"):
+    if fresh["model"]["weights"] != recorded.get("weights"):
         changed.insert(0, "weights")
     return Replay(result, same, 0 if same else _difference(result, folder, record), tuple(changed))
 
 
-def _name(told: dict[str, Any]) -> str:
+def _name(recorded: dict[str, Any]) -> str:
     """What to load the record's model by. Raises UserError where only the user knows where it is."""
-    name, source = str(told.get("name")), str(told.get("source"))
+    name, source = str(recorded.get("name")), str(recorded.get("source"))
     if name in cards():
         return name
     if source in (LOCAL, "pipeline", "None"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.report import figures
-from duckrabbit.report.choosing import anagram_looks, choose, first_stage, hybrid_looks
+from duckrabbit.report.choosing import anagram_viewings, choose, first_stage, hybrid_viewings
 from duckrabbit.report.figures import Figure, Run
 from duckrabbit.report.learning import learning
 from duckrabbit.tasks.asking import Asked, subject_of, times_of, views_of
@@ -96,7 +96,7 @@ def _anagram(request: Anagram, asked: Asked, run: Run) -> Figure:
     def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
         return figures.illusion(run, asked.jobs[0], prompts, seeds, "Visual anagram", _extras(request), words)
 
-    return _chosen(request, asked.jobs[0], run, figure, lambda: anagram_looks(asked.jobs[0], prompts))
+    return _chosen(request, asked.jobs[0], run, figure, lambda: anagram_viewings(asked.jobs[0], prompts))
 
 
 def _hybrid(request: Hybrid, asked: Asked, run: Run) -> Figure:
@@ -107,15 +107,15 @@ def _hybrid(request: Hybrid, asked: Asked, run: Run) -> Figure:
             run, asked.jobs[0], request.high, far, seeds, "Hybrid image", _extras(request), words
         )
 
-    return _chosen(request, asked.jobs[0], run, figure, lambda: hybrid_looks(request.high, request.low))
+    return _chosen(request, asked.jobs[0], run, figure, lambda: hybrid_viewings(request.high, request.low))
 
 
-def _chosen(request: Anagram | Hybrid, job: Job, run: Run, figure: Illusions, looks: Callable[[], Any]) -> Figure:
+def _chosen(request: Anagram | Hybrid, job: Job, run: Run, figure: Illusions, viewings: Callable[[], Any]) -> Figure:
     """The figure of the seeds that were asked for, or of the best of those tried, as the judge reads them."""
     if request.judge is None:
         return figure(run, request.seeds, {})
     tried = replace(request, count=request.judge).seeds
-    choice = choose(run, job, looks(), tried, request.count)
+    choice = choose(run, job, viewings(), tried, request.count)
     return figure(choice.run, choice.seeds, choice.words)
 
 

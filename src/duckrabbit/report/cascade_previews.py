@@ -33,12 +33,12 @@ def show_enlarged(trainer: Trainer, step: Progress, samples: Enlargements) -> No
     recipe, module = _learned(trainer)
     low = enlarge(to_unit(samples.low), recipe.size)
     noise = Noise(tuple(range(len(low))))
-    told = torch.full((len(low),), NOISE_LEVEL, device=trainer.accelerator.device)
+    noise_level = torch.full((len(low),), NOISE_LEVEL, device=trainer.accelerator.device)
 
     states = samples.to(trainer.accelerator.device).states(padded(samples.wordings.tokens[:, 0]))
 
     def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], shown: Tensor | None) -> Tensor:
-        return _ask(trainer, module, x, at, shown, told, states)
+        return _ask(trainer, module, x, at, shown, noise_level, states)
 
     shown = add_noise(low, recipe.schedule.level(NOISE_LEVEL), noise(low, "low_res"))
     network = batched(forward, recipe.prediction, learned_variance=True, low_res=shown)
@@ -72,12 +72,12 @@ def _learned(trainer: Trainer) -> tuple[CascadeRecipe, Any]:
     return recipe, module.to(memory_format=trainer.speed.memory_format)
 
 
-def _ask(trainer: Trainer, module: Any, x: Tensor, at: NoiseLevel, *told: Tensor | None) -> Tensor:
+def _ask(trainer: Trainer, module: Any, x: Tensor, at: NoiseLevel, *conditioning: Tensor | None) -> Tensor:
     """The module's answer, on the run's device and in its precision."""
     device = trainer.accelerator.device
     with trainer.accelerator.autocast():
         t = torch.full((len(x),), at.t, device=device)
-        return module(x.to(device), t, *(None if y is None else y.to(device) for y in told)).float().cpu()
+        return module(x.to(device), t, *(None if y is None else y.to(device) for y in conditioning)).float().cpu()
 
 
 def _draw(recipe: CascadeRecipe, guidance: Guidance, network: Network, x: Tensor, noise: Noise) -> Tensor:

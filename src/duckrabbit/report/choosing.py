@@ -15,7 +15,7 @@ from duckrabbit.tasks.job import Job, value_range
 from duckrabbit.tasks.results import Result
 
 if TYPE_CHECKING:
-    from duckrabbit.evaluation.drawings.readings import Look, Readings
+    from duckrabbit.evaluation.drawings.readings import Readings, Viewing
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ def first_stage(job: Job) -> Job:
     return replace(job, stages=job.stages[:1], title=f"trying seeds: {job.title}", composite=None)
 
 
-def choose(run: Run, job: Job, looks: Sequence[tuple[Look, str]], tried: Sequence[int], count: int) -> Choice:
+def choose(run: Run, job: Job, viewings: Sequence[tuple[Viewing, str]], tried: Sequence[int], count: int) -> Choice:
     """Try the seeds `tried` at stage I and keep the `count` with the largest alignment (evaluation.readings).
 
     A job of one stage is not run again for those that are kept.
@@ -41,24 +41,24 @@ def choose(run: Run, job: Job, looks: Sequence[tuple[Look, str]], tried: Sequenc
     from duckrabbit.evaluation.drawings.readings import read
 
     judge, _ = load_judge()
-    for _, prompt in looks:
+    for _, prompt in viewings:
         judge.vocabulary.subject(prompt)  # what the judge does not know is said before anything runs
     trial = first_stage(job)
     result = run(trial, tried, None)
     low, high = value_range(trial)
-    readings: Readings = read(judge, ((result.images - low) / (high - low)).clamp(0, 1) * 2 - 1, looks)
+    readings: Readings = read(judge, ((result.images - low) / (high - low)).clamp(0, 1) * 2 - 1, viewings)
     rows = readings.best(count)
     seeds = tuple(tried[row] for row in rows)
     again = run if len(job.stages) > 1 else lambda *_: _picked(result, job, rows)
     return Choice(seeds, {tried[row]: readings.words(row) for row in rows}, again)
 
 
-def anagram_looks(job: Job, prompts: Mapping[str, str]) -> list[tuple[Look, str]]:
+def anagram_viewings(job: Job, prompts: Mapping[str, str]) -> list[tuple[Viewing, str]]:
     """Each view of an anagram with its prompt."""
     return [(parse_view(spec, job.model.stages[0].size), prompt) for spec, prompt in prompts.items()]
 
 
-def hybrid_looks(near: str, far: str | None) -> list[tuple[Look, str]]:
+def hybrid_viewings(near: str, far: str | None) -> list[tuple[Viewing, str]]:
     """A hybrid from near and from afar. Raises UserError where its low band is a picture."""
     from duckrabbit.evaluation.drawings.readings import from_afar
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from duckrabbit.data.mnist.read import Pictures
-from duckrabbit.training.digits.recipes import Recipe
+from duckrabbit.training.digits.recipe import DigitRecipe
 from duckrabbit.training.run import METRICS, read_metrics
 from duckrabbit.training.trainer import Progress, Trainer
 
@@ -18,7 +18,7 @@ def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
     from duckrabbit.report import plots as figures
     from duckrabbit.training.digits.export import export
 
-    folder, recipe, epoch = trainer.folder, cast(Recipe, trainer.recipe), step.epoch
+    folder, recipe, epoch = trainer.folder, cast(DigitRecipe, trainer.recipe), step.epoch
     figures.write(figures.loss_curve({recipe.name: read_metrics(folder / METRICS)}), folder / "curve.png")
     trainer.save()
     model = export(folder, folder / "preview", data)

@@ -28,11 +28,11 @@ from duckrabbit.models.model import StageFacts
 from duckrabbit.report.films import Kind as FilmKind
 from duckrabbit.report.films import transition
 from duckrabbit.report.lettering import one_line
-from duckrabbit.report.pages import Kind as PageKind
-from duckrabbit.report.pages import print_page
+from duckrabbit.report.print_pages import Kind as PageKind
+from duckrabbit.report.print_pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
 from duckrabbit.tasks.job import Job, value_range
-from duckrabbit.tasks.pictures import Source, as_picture, seen, to_pixels, to_range
+from duckrabbit.tasks.pictures import Source, as_picture, to_model_size, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.settings import level_words
@@ -85,7 +85,7 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
 def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
     """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    picture = Cell(array(seen(as_picture(source), *_shape(results[0]))), "the picture")
+    picture = Cell(array(to_model_size(as_picture(source), *_shape(results[0]))), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
@@ -107,12 +107,14 @@ def before_and_after(
     """
     result = run(job, seeds, None)
     size, channels = _shape(result)
-    given = [Cell(array(seen(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before]
+    given = [
+        Cell(array(to_model_size(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before
+    ]
     made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
     rows = [Row((*given, *made))]
     for name in views:
         view = parse_view(name, job.model.stages[0].size)
-        cells = [Cell(_seen(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
+        cells = [Cell(_through(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
         rows.append(Row(tuple(cells), f"through {name}"))
     return Figure(Sheet(tuple(rows), title), (result,))
 
@@ -121,7 +123,7 @@ def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) ->
     """The picture, and what the forward process makes of it at each time."""
     results = [run(job, [seed], None) for job in jobs]
     facts = jobs[0].model.stages[0]
-    picture = seen(as_picture(source), facts.size, facts.channels)
+    picture = to_model_size(as_picture(source), facts.size, facts.channels)
     cells = [Cell(array(picture), "the picture")]
     for result in results:
         at = result.job.stages[0].plan[-1].to
@@ -137,7 +139,7 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
     the picture at the model's size.
     """
     facts, ways = jobs[0].model.stages[0], len(jobs) // len(times)
-    picture = seen(as_picture(source), facts.size, facts.channels)
+    picture = to_model_size(as_picture(source), facts.size, facts.channels)
     rows, results, films = [], [], {}
     for k, t in enumerate(times):
         cells, states = _by_filters(facts, picture, t, seed), list[State]()
@@ -198,9 +200,11 @@ def illusion(
     for first in range(0, len(seeds), abreast):
         chosen = range(first, min(first + abreast, len(seeds)))
         cells = [
-            Cell(_seen(result, b, view), f"{prompts[name]}\n({name})") for b in chosen for name, view in views.items()
+            Cell(_through(result, b, view), f"{prompts[name]}\n({name})")
+            for b in chosen
+            for name, view in views.items()
         ]
-        rows.append(Row(tuple(cells), "seed " + ", ".join(_told(seeds[b], words) for b in chosen)))
+        rows.append(Row(tuple(cells), "seed " + ", ".join(_seed_label(seeds[b], words) for b in chosen)))
     ways, pages = {}, {}
     lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
     turning = [view for view in views.values() if not isinstance(view, Identity)]
@@ -240,7 +244,7 @@ def near_and_far(
         for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
             small = interpolate(large, (side, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
-        rows.append(Row(tuple(cells), f"seed {_told(seed, words)}" if len(seeds) > 1 or words else ""))
+        rows.append(Row(tuple(cells), f"seed {_seed_label(seed, words)}" if len(seeds) > 1 or words else ""))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
 
 
@@ -254,7 +258,7 @@ def arrays(result: Result) -> list[np.ndarray]:
     return list(result.pixels.numpy())
 
 
-def _told(seed: int, words: Mapping[int, str] | None) -> str:
+def _seed_label(seed: int, words: Mapping[int, str] | None) -> str:
     return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
 
 
@@ -266,7 +270,7 @@ def _imprint(job: Job, seed: int) -> str:
     return f"duckrabbit, {job.model.card.name}, seed {seed}"
 
 
-def _seen(result: Result, b: int, view: View) -> np.ndarray:
+def _through(result: Result, b: int, view: View) -> np.ndarray:
     return _array(view(result.images[b : b + 1]), result)
 
 

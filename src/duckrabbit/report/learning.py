@@ -22,8 +22,8 @@ def learning(names: Sequence[str]) -> Figure:
     for name, log in logs.items():
         if not log:
             raise UserError(f"The log of {name} has no whole step yet; train a little longer.")
-    told = "\n".join(f"{name}: {_seen(log)}" for name, log in logs.items())
-    cell = Cell(pixels(loss_curve(logs)), told, exact=True)
+    caption = "\n".join(f"{name}: {_summary(log)}" for name, log in logs.items())
+    cell = Cell(pixels(loss_curve(logs)), caption, exact=True)
     return Figure(Sheet((Row((cell,)),), "What it learned"))
 
 
@@ -35,7 +35,7 @@ def _log_folder(name: str) -> Path:
     raise UserError(f"There is no log of a training for '{name}'; name a model of digits, its folder, or a run.")
 
 
-def _seen(log: Sequence[Mapping[str, Any]]) -> str:
+def _summary(log: Sequence[Mapping[str, Any]]) -> str:
     last = log[-1]
     late = [float(row["loss"]) for row in log[-max(1, len(log) // 50) :]]
     minutes = float(last["seconds"]) / 60

@@ -143,7 +143,7 @@ def rate_matrix(rates: Tensor, title: str) -> Figure:
     return figure
 
 
-def scorecard(lines: Sequence[Line]) -> Figure:
+def digit_score_panels(lines: Sequence[Line]) -> Figure:
     """Frechet distance, and accuracy where there is one: against the steps, or the scale where that alone differs.
 
     A line for each solver, and for each of what is not the axis.

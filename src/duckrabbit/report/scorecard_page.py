@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ from duckrabbit.evaluation.drawings.scorecard import REAL
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.models.model import Card
-from duckrabbit.report.html import inline
+from duckrabbit.report.html import figure, page, table
 from duckrabbit.report.sheet import Cell, Row, Sheet, enlarge
 
 if TYPE_CHECKING:
@@ -49,41 +48,27 @@ def panels(lines: Sequence[Line]) -> Figure:
     from duckrabbit.report.plots import score_panels
 
     shown = {"subject among the first five": "among five", "style": "style", "Frechet distance": "Frechet"}
-    figure = score_panels([line for line in lines if line.at["solver"] != REAL], shown, "scale")
+    drawn = score_panels([line for line in lines if line.at["solver"] != REAL], shown, "scale")
     for line in lines:
         if line.at["solver"] == REAL:
-            for axes, name in zip(figure.axes, shown.values(), strict=True):
+            for axes, name in zip(drawn.axes, shown.values(), strict=True):
                 axes.axhline(line[name].value, color="0.5", linestyle="--", linewidth=1)
                 axes.annotate("drawings", (0.99, line[name].value), xycoords=("axes fraction", "data"), ha="right",
                               va="bottom", fontsize=8, color="0.4")  # fmt: skip
-    return figure
+    return drawn
 
 
-def page(card: Card, scores: Scorecard, about: Mapping[str, Any], folder: Path) -> str:
+def scorecard_page(card: Card, scores: Scorecard, about: Mapping[str, Any], folder: Path) -> str:
     """The report as one HTML file with its pictures inside it."""
-    style = files("duckrabbit.report").joinpath("page.css").read_text(encoding="utf-8")
     head, rows = scores.rows()
-    table = _row("th", head) + "".join(_row("td", row) for row in rows)
     pictures = "".join(
-        f'<figure><img alt="{escape(words)}" src="{inline(folder / name, "image/png")}"></figure>'
+        figure(folder / name, words)
         for name, words in (("scores.png", "Scores over guidance scales"), ("sheet.png", "Samples"))
         if (folder / name).exists()
     )
     judged = about["judge"]
     accuracy = ", ".join(f"{k} {100 * v:.1f} %" for k, v in judged.get("accuracy", {}).items())
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>duckrabbit scorecard: {escape(card.name)}</title>
-<style>{style}
-table {{ border-collapse: collapse; font-size: 0.85rem; display: block; overflow-x: auto; }}
-th, td {{ padding: 0.3rem 0.6rem; text-align: left; border-bottom: 1px solid #d1d5db; white-space: nowrap; }}
-</style>
-</head>
-<body><main>
-<h1>Scorecard of {escape(card.title)}</h1>
+    body = f"""<h1>Scorecard of {escape(card.title)}</h1>
 <p>A judge that learned from drawings says what it sees in pictures made for prompts: which of its subjects, in which
 style. "Apart" are pairs of a style and a subject that the training drawings hold only apart (a model that learned from
 other drawings may have seen them together). Every score has its
@@ -91,15 +76,9 @@ other drawings may have seen them together). Every score has its
 distances are in its features and depend on the number of pictures. "Repeated": the share of pictures nearer to a
 training drawing than all but 1 % of held-out drawings are; "nearness": how far the nearest training drawing is,
 over the same for held-out drawings.</p>
-<table>{table}</table>
+{table(head, rows)}
 {pictures}
 <p class="soft">The judge itself: {escape(accuracy) or "its accuracy is not known"}
 (sha256 {escape(str(judged["sha256"])[:16])}).</p>
-<p class="soft">Model: {escape(card.licence)}. {escape(card.attribution)}</p>
-</main></body>
-</html>
-"""
-
-
-def _row(tag: str, cells: Sequence[str]) -> str:
-    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+<p class="soft">Model: {escape(card.licence)}. {escape(card.attribution)}</p>"""
+    return page(f"duckrabbit scorecard: {card.name}", body)

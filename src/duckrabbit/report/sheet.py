@@ -65,7 +65,7 @@ def enlarge(pixels: np.ndarray, cell: int = CELL) -> np.ndarray:
 def draw_sheet(sheet: Sheet) -> Image.Image:
     """The sheet as a picture."""
     room = max([_width(_images(row)) for row in sheet.rows] + [420])
-    rows = [_Row(row, room) for row in sheet.rows]
+    rows = [_MeasuredRow(row, room) for row in sheet.rows]
     heading = wrap(sheet.title, 22, room, bold=True)
     notes = [line for note in sheet.notes for line in wrap(note, 13, room)]
     top = MARGIN + 30 * len(heading)
@@ -91,7 +91,7 @@ def _width(images: Sequence[np.ndarray]) -> int:
     return sum(max(image.shape[1], NARROWEST) for image in images) + GAP * (len(images) - 1)
 
 
-class _Row:
+class _MeasuredRow:
     """A row, measured; its label has the sheet's `room` in pixels, a caption that of its picture."""
 
     def __init__(self, row: Row, room: float) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.report.figures import Figure, Run
 from duckrabbit.report.films import write_gif, write_transition
-from duckrabbit.report.pages import write_page
+from duckrabbit.report.print_pages import write_page
 from duckrabbit.report.sheet import draw_sheet
 from duckrabbit.tasks import timing
 from duckrabbit.tasks.job import Job

@@ -47,8 +47,9 @@ def register(app: typer.Typer) -> None:
             duckrabbit studio --root-path /duck --trusted-proxy 127.0.0.1
             duckrabbit studio --own my_view.py:MyView --own my_solver.py:MySolver
         """
-        from duckrabbit.studio.server.serve import Wishes, serve
+        from duckrabbit.studio.server.serve import StudioOptions, serve
 
         proxies, given = tuple(trusted_proxy or ()), tuple(own or ())
         with only_writer(out, "a shelf has one studio. Use the page that is open, or name another --out"):
-            serve(Wishes(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies, given))
+            browser = not no_browser
+            serve(StudioOptions(out, model, device, dtype, host, port, password, browser, root_path, proxies, given))

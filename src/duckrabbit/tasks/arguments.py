@@ -88,10 +88,11 @@ def one_of(name: str, value: object, known: Collection[str]) -> str:
     return value
 
 
-def seeds_of(seeds: object) -> tuple[int, ...]:
+def seeds_of(seeds: object, shares: int = 1) -> tuple[int, ...]:
     """The seeds of a run: of one whole number, or of several: a list, range, array, tensor or generator.
 
-    Raises UserError for none, for one twice, and for what is no whole number from 0 to 2^64 - 1.
+    Raises UserError for none, for one twice in one of so many equal `shares`, for a number that has no equal
+    shares, and for what is no whole number from 0 to 2^64 - 1.
     """
     if (one := _whole(seeds)) is not None:
         given: list[object] = [one]
@@ -103,9 +104,14 @@ def seeds_of(seeds: object) -> tuple[int, ...]:
         many = "none" if not given else f"more than {MOST_SEEDS}"
         raise UserError(f"A run needs at least one seed and takes at most {MOST_SEEDS}; there are {many}.")
     whole_ones = tuple(whole("A seed", seed, 0, LARGEST_SEED) for seed in given)
-    if len(set(whole_ones)) < len(whole_ones):
-        twice = next(seed for k, seed in enumerate(whole_ones) if seed in whole_ones[:k])
-        raise UserError(f"Seed {twice} is there twice, and would be one picture twice; name each seed once.")
+    size, rest = divmod(len(whole_ones), shares)
+    if rest or not size:
+        raise UserError(f"{shares} subjects take a seed each, or equally many; there are {len(whole_ones)} seeds.")
+    for k in range(0, len(whole_ones), size):
+        share = whole_ones[k : k + size]
+        if len(set(share)) < size:
+            twice = next(seed for i, seed in enumerate(share) if seed in share[:i])
+            raise UserError(f"Seed {twice} is there twice, and would be one picture twice; name each seed once.")
     return whole_ones
 
 

@@ -75,15 +75,15 @@ def ask(request: Request) -> Asked:
         refuse_empty(prompt)
     if not isinstance(request, Made):
         return Asked([])
-    told = {"verb": request.verb, **to_plain(request)}
+    recorded = {"verb": request.verb, **to_plain(request)}
     asked: Asked = _MAKERS[request.verb](request, model_of(request))
-    return replace(asked, jobs=[replace(job, request=told) for job in asked.jobs])
+    return replace(asked, jobs=[replace(job, request=recorded) for job in asked.jobs])
 
 
 def options_of(request: Request, **changed: Any) -> Options:
     """The options of a task that a request gives; `changed` ones instead of its own, None for none."""
-    told = {name: getattr(request, name, None) for name in Options.__annotations__} | changed
-    return {name: value for name, value in told.items() if value is not None}  # type: ignore[return-value]
+    given = {name: getattr(request, name, None) for name in Options.__annotations__} | changed
+    return {name: value for name, value in given.items() if value is not None}  # type: ignore[return-value]
 
 
 def _generate(request: Generate, model: Model) -> Asked:
@@ -196,7 +196,7 @@ def times_of(request: Noise | Denoise, model: Model) -> list[float]:
 
     A picture from 0 to 1 with noise of `sigma` has, in the model's range, sigma times its width.
     """
-    from duckrabbit.diffusion.levels import quarters, time_at
+    from duckrabbit.diffusion.levels import quarter_times, time_at
 
     if request.t and request.sigma:
         raise UserError("Give either --t or --sigma, not both.")
@@ -204,7 +204,7 @@ def times_of(request: Noise | Denoise, model: Model) -> list[float]:
     low, high = facts.value_range
     if request.sigma:
         return [time_at(facts.schedule, (high - low) * s) for s in request.sigma]
-    return list(request.t or quarters(facts.schedule))
+    return list(request.t or quarter_times(facts.schedule))
 
 
 def methods_of(facts: StageFacts) -> tuple[tasks.Method, ...]:

@@ -25,7 +25,7 @@ SIZE = 64
 
 
 @dataclass(frozen=True)
-class Row:
+class Verdict:
     """A finding about something; `note` says what went wrong where the law could not even be tried."""
 
     subject: str
@@ -40,7 +40,7 @@ class Row:
         return self.deviation <= self.tolerance
 
 
-def check(thing: object) -> list[Row]:
+def check(thing: object) -> list[Verdict]:
     """The laws that a view, a filter or a model has to keep, as values: which, how far off, whether it holds.
 
         assert all(row.holds for row in dr.check(MyView()))
@@ -59,7 +59,7 @@ def check(thing: object) -> list[Row]:
     raise UserError(f"What can be checked is a view, a filter or a model, not {shown(thing)}.")
 
 
-def check_view(name: str, view: View) -> list[Row]:
+def check_view(name: str, view: View) -> list[Verdict]:
     """Isometry, linearity, resolution and identity; for views that move pixels, the variance's way back."""
     x, y, large = (_picture(n, seed) for n, seed in ((SIZE, 0), (SIZE, 1), (4 * SIZE, 2)))
     rows = [
@@ -72,7 +72,7 @@ def check_view(name: str, view: View) -> list[Row]:
     return [*rows, _row(name, "variance", _variance, view, x)] if isinstance(view, PixelView) else rows
 
 
-def check_filters() -> list[Row]:
+def check_filters() -> list[Verdict]:
     """Partition of unity and linearity of the shipped bands."""
     x, y = _picture(SIZE, 0), _picture(SIZE, 1)
     families = {"low pass, high pass": (LowPass(), HighPass()), "grey, colour": (Grey(), Colour())}
@@ -83,7 +83,7 @@ def check_filters() -> list[Row]:
     return rows
 
 
-def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> list[Row]:
+def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> list[Verdict]:
     """Finite output, selection, lowered = recursive; at a second stage also that views reach its picture."""
     card = model.card
     known = card.roles.get("generate")
@@ -133,19 +133,19 @@ def _finite(network: Network, prompt: Prompt, x: Tensor) -> laws.Finding:
 def _reach(model: Model, stage: int, view: View, x: Tensor, low: Tensor) -> laws.Finding:
     """A question with a view is the question without it, about a low resolution picture that went through it."""
     level, condition = model.stages[stage].noise_level, model.condition(model.card.null_prompt)
-    (told,) = model.network(stage, low, level)([Query(x, condition, (view,))], laws.AT)
-    (seen,) = model.network(stage, view(low), level)([Query(x, condition)], laws.AT)
-    far = (told.eps - seen.eps).abs().max() / seen.eps.abs().max()
+    (asked,) = model.network(stage, low, level)([Query(x, condition, (view,))], laws.AT)
+    (expected,) = model.network(stage, view(low), level)([Query(x, condition)], laws.AT)
+    far = (asked.eps - expected.eps).abs().max() / expected.eps.abs().max()
     return laws.Finding("views reach the picture", far.item(), 0.0)
 
 
-def _row(subject: str, law: str, measure: Callable[..., laws.Finding], *of: object, loose: float = 0.0) -> Row:
+def _row(subject: str, law: str, measure: Callable[..., laws.Finding], *of: object, loose: float = 0.0) -> Verdict:
     """Measure; whatever the measured thing raises is a broken law, and told."""
     try:
         found = measure(*of)
     except Exception as error:  # a view or a model of the user's may raise anything
-        return Row(subject, law, nan, 0.0, f"{type(error).__name__}: {error}")
-    return Row(subject, law, found.deviation, max(found.tolerance, loose))
+        return Verdict(subject, law, nan, 0.0, f"{type(error).__name__}: {error}")
+    return Verdict(subject, law, found.deviation, max(found.tolerance, loose))
 
 
 def _picture(size: int, seed: int) -> Tensor:

@@ -18,7 +18,7 @@ from duckrabbit.diffusion.constraints import KnownPixels
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Plan
 from duckrabbit.diffusion.prediction import Prediction, Query
-from duckrabbit.diffusion.solvers import Solver
+from duckrabbit.diffusion.solvers import Solver, on_schedule
 from duckrabbit.diffusion.trajectory import Constraint, trajectory
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.models.model import Model, StageFacts
@@ -64,7 +64,7 @@ class Job:
 
     `title` says in a few words what it is, for captions; `notes` what was done to the pictures that it
     was given, in sentences; `request` is the request that it came from, as plain data (tasks/spelling.py),
-    where it came from one.
+    where it came from one. `subjects` names those of a list, each of which has a picture of every seed.
     """
 
     model: Model
@@ -73,6 +73,12 @@ class Job:
     composite: KnownPixels | None = None
     notes: dict[str, str] = field(default_factory=dict)
     request: Mapping[str, Any] = field(default_factory=dict)
+    subjects: tuple[str, ...] = ()
+
+    @property
+    def of_a_seed(self) -> int:
+        """How many pictures each seed makes: one, or one for each subject of a list."""
+        return len(self.subjects) or 1
 
 
 def value_range(job: Job) -> tuple[float, float]:
@@ -82,7 +88,10 @@ def value_range(job: Job) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a stage of a job costs for one seed: moves, network calls, and pictures through it."""
+    """What a stage of a job costs for one seed: moves, network calls, and pictures through the network.
+
+    `questions` is the most pictures of one call (a hybrid with CFG: 3), `pictures` the sum over all calls.
+    """
 
     moves: int
     calls: int
@@ -94,23 +103,23 @@ def cost(job: Job) -> list[Cost]:
     """The cost of each stage for one seed, without any weights.
 
     The job is walked with a network that answers nothing and counts, so it holds for every solver
-    and guidance. `questions` is the most that one call asks (a hybrid with CFG: 3), `pictures` the
-    sum over all calls.
+    and guidance.
     """
-    return [_count(job.model.stages[stage.index], stage) for stage in job.stages]
+    return [_count(job.model.stages[stage.index], stage, job.of_a_seed) for stage in job.stages]
 
 
-def _count(facts: StageFacts, stage: Stage) -> Cost:
+def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
     asked: list[int] = []
 
     def counting(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
-        asked.append(len(queries))
+        asked.append(sum(len(q.x) for q in queries))
         return [Prediction(q.x, q.x, q.x) for q in queries]
 
     def silent(like: Tensor, purpose: str, i: int) -> Tensor:
         return torch.zeros_like(like)
 
-    blank = torch.zeros((1, facts.channels, facts.size, facts.size), dtype=torch.float32)
-    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, stage.solver, silent):
+    blank = torch.zeros((batch, facts.channels, facts.size, facts.size), dtype=torch.float32)
+    solver = on_schedule(stage.solver, facts.schedule)
+    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, solver, silent):
         pass
     return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

@@ -79,10 +79,10 @@ def notes_on(picture: Picture, size: int, when: str = "") -> dict[str, str]:
     width, height = picture.size
     side, notes = min(width, height), {}
     if width != height:
-        lost = 100 * (1 - side / max(width, height))
-        told = f"{int(lost)} %" if lost >= 1 else "less than 1 %"
+        lost = 100 * (max(width, height) - side) // max(width, height)
+        share = f"{lost} %" if lost else "less than 1 %"
         used = f"the middle {side} x {side} of {width} x {height} pixels is used"
-        notes["cut"] = f"{picture.name}: {used}; {told} is cut away."
+        notes["cut"] = f"{picture.name}: {used}; {share} is cut away."
     if side != size:
         way = "shrunk" if side > size else "enlarged"
         notes["size"] = f"{picture.name}: {side} x {side} pixels are {when}{way} to the model's {size} x {size}."
@@ -138,7 +138,7 @@ def resize(picture: Tensor, size: int) -> Tensor:
     return interpolate(picture, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def seen(picture: Tensor, size: int, channels: int = 3) -> Tensor:
+def to_model_size(picture: Tensor, size: int, channels: int = 3) -> Tensor:
     """`picture` (B, 3, H, W) as a model of so many pixels and channels sees it: (B, channels, size, size)."""
     small = resize(picture, size)
     return small.mean(1, keepdim=True) if channels == 1 else small
@@ -164,4 +164,4 @@ def write_png(pixels: Tensor | Image.Image, path: Path, text: dict[str, str] | N
     for key, value in (text or {}).items():
         info.add_itxt(key, value, zip=True)
     with Atomic(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=info, optimize=False)
+        image.save(temporary, format="PNG", pnginfo=info)

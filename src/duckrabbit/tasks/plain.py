@@ -1,4 +1,4 @@
-"""Recipes: jobs as plain data, and back.
+"""Jobs as plain data, and back.
 
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
@@ -22,7 +22,7 @@ from duckrabbit.diffusion import constraints, solvers
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
-from duckrabbit.guidance import filters, nodes
+from duckrabbit.guidance import each, filters, nodes
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import shipped as views
 from duckrabbit.registry import origin, recall
@@ -30,14 +30,16 @@ from duckrabbit.tasks.job import LowRes, Stage
 
 
 def _defined_in(module: ModuleType) -> list[type]:
-    here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__.startswith(module.__name__)]
     return [v for v in here if is_dataclass(v)]
 
 
 _KINDS: tuple[type, ...] = (
-    *(kind for module in (nodes, views, filters, solvers, constraints) for kind in _defined_in(module)),
+    *(kind for module in (nodes, each, views, filters, solvers, constraints) for kind in _defined_in(module)),
     *(Stage, LowRes),
 )
+_FORMER = {"Sequence": views.Compose}
+"""What records of before call kinds by."""
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]
 
@@ -65,9 +67,9 @@ def to_plain(value: object, tensors: dict[str, Tensor]) -> Plain:
     if is_dataclass(value) and not isinstance(value, type):
         body = {f.name: to_plain(getattr(value, f.name), tensors) for f in fields(value)}
         cls = type(value)
-        told = origin(cls)
-        own: dict[str, Plain] = {} if told is None else {"from": dict(told)}
-        return {"kind": cls.__name__ if told is None else cls.__qualname__, **own, **body}
+        source = origin(cls)
+        own: dict[str, Plain] = {} if source is None else {"from": dict(source)}
+        return {"kind": cls.__name__ if source is None else cls.__qualname__, **own, **body}
     raise UserError(f"{value!r} cannot be written to a record; make it a frozen dataclass.")
 
 
@@ -133,6 +135,6 @@ def _plan(rows: Plain, visits: Plain) -> Plan:
     return tuple(Move(a, b) for a, b in pairwise(chain))
 
 
-def _kind(name: str, told: Plain) -> type:
-    known = {kind.__name__: kind for kind in _KINDS}
-    return known[name] if told is None and name in known else recall(name, told)
+def _kind(name: str, source: Plain) -> type:
+    known = _FORMER | {kind.__name__: kind for kind in _KINDS}
+    return known[name] if source is None and name in known else recall(name, source)

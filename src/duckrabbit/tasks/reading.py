@@ -91,7 +91,6 @@ def standard(image: Image.Image) -> Image.Image:
         raise UserError(f"The picture cannot be read ({error}).") from None
     deep = _grey(image) if image.mode.startswith(("I", "F")) else image
     made = in_srgb(deep if turn is None else deep.transpose(turn))
-    made = made.copy() if made is image else made
     made.info = {k: v for k, v in image.info.items() if k not in _USED_UP}
     return made
 
@@ -162,8 +161,8 @@ def _kind(file: IO[bytes]) -> str | None:
     head = file.read(256)
     file.seek(0)
     if head[4:8] == b"ftyp":
-        told = head[8 : max(12, int.from_bytes(head[:4], "big"))]
-        brands = {told[k : k + 4] for k in range(0, len(told), 4)}
+        ftyp = head[8 : max(12, int.from_bytes(head[:4], "big"))]
+        brands = {ftyp[k : k + 4] for k in range(0, len(ftyp), 4)}
         return "AVIF" if brands & {b"avif", b"avis"} else "HEIC" if brands & HEIC else "video"
     return next((kind for start, kind in _SIGNATURES.items() if head.lstrip().startswith(start)), None)
 
@@ -189,8 +188,8 @@ def _grey(image: Image.Image) -> Image.Image:
             "The picture's numbers are whole, of 32 bits, and at most 255, which does not say what is white; "
             "save it with 8 or 16 bits a channel."
         )
-    told = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
-    white = 1 if image.mode == "F" else 2.0**told - 1 if 8 < told < 16 else 65535
+    bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
+    white = 1 if image.mode == "F" else 2.0**bits - 1 if 8 < bits < 16 else 65535
     if not (low >= 0 and high <= white):
         raise UserError("The picture's numbers are not those of a picture; save it with 8 or 16 bits a channel.")
     made = Image.fromarray(numbers / np.float32(white))

@@ -235,5 +235,5 @@ REQUESTS: dict[str, Any] = {
 
 def prompts_of(request: Request) -> list[str]:
     """All prompts of a request that say what is to be seen."""
-    told = [*getattr(request, "prompts", ()), getattr(request, "high", None), getattr(request, "low", None)]
-    return [prompt for prompt in told if prompt is not None]
+    prompts = [*getattr(request, "prompts", ()), getattr(request, "high", None), getattr(request, "low", None)]
+    return [prompt for prompt in prompts if prompt is not None]

@@ -40,13 +40,13 @@ SHOWN = 16
 """So many pictures of a result a notebook shows."""
 LOCAL = "local"
 """The source of a model that lay in a folder: its path is nobody's business, and would not hold elsewhere."""
-_FILE = re.compile(r"(.+?)(\.json|\.safetensors|-seed\d+(-stage\d+)?\.png)")
+_FILE = re.compile(r"(.+?)(\.json|\.safetensors|(-subject\d+)?-seed\d+(-stage\d+)?\.png)")
 """A file of a result, and the result's name."""
 _PACKAGES = ("torch", "diffusers", "transformers", "numpy")
 
 
 @dataclass(frozen=True, eq=False)
-class Made:
+class ResultPicture:
     """One picture of a result: `pixels` uint8 (H, W, 3), what it was to be, and its seed. A notebook shows it."""
 
     pixels: Tensor
@@ -72,6 +72,7 @@ class Made:
 class Result:
     """What a job made. `images` (B, C, H, W): float32 on the CPU, in the model's range, not clamped.
 
+    `seeds` has one for each picture; of a list of subjects, all of the first subject come first.
     `stage_images` are the results of each stage, the last one `images` before the composite;
     `seconds` is the whole time, `stage_seconds` that of each stage with the loading of its weights; `notes`
     are sentences to know of, as the job's.
@@ -101,10 +102,21 @@ class Result:
         """How many pictures."""
         return len(self.seeds)
 
-    def __getitem__(self, index: int) -> Made:
-        """The picture of the seed at `index`."""
+    def __getitem__(self, index: int) -> ResultPicture:
+        """The picture at `index`."""
         pixels = to_pixels(self.images[index][None], value_range(self.job))[0]
-        return Made(pixels, self.job.title, self.seeds[index])
+        return ResultPicture(pixels, self.prompts[index], self.seeds[index])
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """What each picture was to be, in a few words."""
+        of_each = self.job.subjects or (self.job.title,)
+        return tuple(subject for subject in of_each for _ in range(self.repeats))
+
+    @property
+    def repeats(self) -> int:
+        """How many seeds each subject has."""
+        return len(self.seeds) // self.job.of_a_seed
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """All pictures as NumPy takes them: uint8 (B, H, W, 3)."""
@@ -120,7 +132,7 @@ class Result:
         cells = "".join(
             f'<figure style="display:inline-block;margin:4px"><img width="192" style="image-rendering:pixelated" '
             f'src="data:image/png;base64,{base64.b64encode(made._repr_png_()).decode()}">'
-            f"<figcaption>seed {made.seed}</figcaption></figure>"
+            f"<figcaption>{f'{escape(made.prompt)}, ' * bool(self.job.subjects)}seed {made.seed}</figcaption></figure>"
             for made in shown
         )
         more = f"<p>and {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
@@ -152,6 +164,7 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
         "format": FORMAT,
         "duckrabbit": _version("duckrabbit"),
         "title": text("A job's title", job.title),
+        **({"subjects": [text("A subject's title", subject) for subject in job.subjects]} if job.subjects else {}),
         "request": _without_paths(job.request),
         "model": {
             "name": card.name,
@@ -174,7 +187,7 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request, its files by their names alone: where they lay is nobody's business."""
     kept = {name: Path(value).name if name in ("image", "mask") else value for name, value in request.items()}
-    if Path(str(kept.get("model", ""))).expanduser().is_dir():
+    if "model" in kept and Path(str(kept["model"])).expanduser().is_dir():
         kept["model"] = LOCAL
     kept.pop("prompt_file", None)
     return kept
@@ -182,14 +195,14 @@ def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
-    told, weights = described(job, tensors), {}
+    description, weights = described(job, tensors), {}
     try:
         weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"
     return {
-        **told,
-        "model": {**told["model"], "weights": weights},
+        **description,
+        "model": {**description["model"], "weights": weights},
         "seeds": list(result.seeds),
         "micro_batch": result.micro_batch,
         "threads": torch.get_num_threads(),
@@ -209,6 +222,7 @@ def pixel_hash(pixels: Tensor | np.ndarray) -> str:
 def save_result(result: Result, folder: str | Path, stem: str = "image") -> list[Path]:
     """Write `stem`-seedN.png for every seed, `stem`.json and, with tensors, `stem`.safetensors.
 
+    Of a list of subjects the pictures are called `stem`-subject1-seedN.png and so on, in the list's order.
     Of a cascade, what the earlier stages made is written too, as `stem`-seedN-stage1.png and so on. Where there is
     a result of that name already it stays as it is, and this one is called `stem`-2, or -3.
 
@@ -229,7 +243,9 @@ def results_in(folder: str | Path) -> set[str]:
 
 def _write(result: Result, folder: Path, stem: str) -> list[Path]:
     plain, tensors = result.recorded
-    names = [f"{stem}-seed{seed}.png" for seed in result.seeds]
+    of_list = [f"-subject{k // result.repeats + 1}" if result.job.subjects else "" for k in range(len(result))]
+    bases = [f"{stem}{own}-seed{seed}" for own, seed in zip(of_list, result.seeds, strict=True)]
+    names = [f"{base}.png" for base in bases]
     record = {**plain, "files": names}
     if tensors:
         record["tensors"] = f"{stem}.safetensors"
@@ -240,8 +256,8 @@ def _write(result: Result, folder: Path, stem: str) -> list[Path]:
         temporary.write_text(written, encoding="utf-8")
     for k, (stage, images) in enumerate(zip(result.job.stages[:-1], result.stage_images, strict=False)):
         facts = result.job.model.stages[stage.index]
-        for seed, pixels in zip(result.seeds, to_pixels(images, facts.value_range), strict=True):
-            write_png(pixels, folder / f"{stem}-seed{seed}-stage{k + 1}.png", {CHUNK: written})
+        for base, pixels in zip(bases, to_pixels(images, facts.value_range), strict=True):
+            write_png(pixels, folder / f"{base}-stage{k + 1}.png", {CHUNK: written})
     for name, pixels in zip(names, result.pixels, strict=True):
         write_png(pixels, folder / name, {CHUNK: written})
     return [folder / name for name in names]

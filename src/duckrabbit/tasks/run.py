@@ -13,6 +13,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
 from duckrabbit.diffusion.prediction import Denoiser, Prediction, Query
+from duckrabbit.diffusion.solvers import on_schedule
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -21,6 +22,7 @@ from duckrabbit.guidance.tree import lower
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
+from duckrabbit.tasks.finite import finite
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.results import Result, described
 from duckrabbit.tasks.settings import Options
@@ -35,17 +37,20 @@ def run(
     job: Job,
     seeds: int | Iterable[int] = (180,),
     *,
+    paired: bool = False,
     micro_batch: int | None = None,
     on_state: OnState | None = None,
 ) -> Result:
     """Run a job: one picture for every seed, of a whole number or a row of them (arguments.seeds_of).
 
+    Of a list of subjects, each has a picture of every seed, subject after subject; `paired`: the seeds are
+    shared out among them in order instead, so that of n subjects and n seeds each subject has its own.
     `micro_batch` bounds how many pictures the network sees at once; the noise of a seed does not
     depend on it. Several threads may run jobs at once, on one model too. Raises UserError, before
     anything runs, for seeds that are none and for a job that no record can hold; and, at most two
     moves after it happened, for a picture that is not finite.
     """
-    seeds, micro_batch = _checked(job, seeds, micro_batch)
+    seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     ends: dict[int, tuple[Tensor, float]] = {}
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
@@ -73,7 +78,9 @@ def run_all(
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
 
-def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | None = None) -> Iterator[State]:
+def walk(
+    job: Job, seeds: int | Iterable[int] = (180,), *, paired: bool = False, micro_batch: int | None = None
+) -> Iterator[State]:
     """`run` as a generator: every state of every stage, as it is made; look, and stop when you like.
 
         for state in dr.walk(job, seeds=7):
@@ -81,7 +88,7 @@ def walk(job: Job, seeds: int | Iterable[int] = (180,), *, micro_batch: int | No
 
     What `run` makes is the last state of the last stage, known pixels put back. Raises UserError as `run` does.
     """
-    seeds, micro_batch = _checked(job, seeds, micro_batch)
+    seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     with getattr(job.model, "turn", nullcontext)():
         _prepared(job)
         for _, state in _walked(job, seeds, micro_batch):
@@ -102,13 +109,16 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     return lower(tree, model.network(0))
 
 
-def _checked(job: Job, seeds: int | Iterable[int], micro_batch: int | None) -> tuple[tuple[int, ...], int | None]:
-    """The seeds and the micro-batch as plain values. Raises UserError for those that are none, and for no job."""
+def _checked(
+    job: Job, seeds: int | Iterable[int], micro_batch: int | None, paired: bool
+) -> tuple[tuple[int, ...], int | None]:
+    """A seed for each picture, and the micro-batch. Raises UserError for those that are none, and for no job."""
     if not isinstance(job, Job):
         raise UserError(f"What runs is a job, as dr.generate makes it, not {shown(job)}; several jobs: dr.run_all.")
-    plain = seeds_of(seeds), None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
+    rows = seeds_of(seeds, job.of_a_seed) if paired else seeds_of(seeds) * job.of_a_seed
+    most = None if micro_batch is None else whole("A micro-batch", micro_batch, 1)
     described(job, {})
-    return plain
+    return rows, most
 
 
 def _prepared(job: Job) -> dict[str, str]:
@@ -123,7 +133,7 @@ def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None) -> Iterat
     """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
     previous = None
     for position, stage in enumerate(job.stages):
-        for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
             yield position, state
         previous = state.x
 
@@ -151,7 +161,8 @@ def walk_stage(
     else:
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
-    return trajectory(lower(stage.guidance, network), x, stage.plan, stage.solver, noise, stage.constrain)
+    solver = on_schedule(stage.solver, facts.schedule)
+    return trajectory(lower(stage.guidance, network), x, stage.plan, solver, noise, stage.constrain)
 
 
 def _silent(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
@@ -176,26 +187,3 @@ def _spread(image: Tensor, like: Tensor) -> Tensor:
             "give one picture, or one for each seed, as the task made it."
         )
     return image.to(like).expand_as(like)
-
-
-def _finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
-    """`states`, each looked at for NaN when the next is under way, so that no device is waited for.
-
-    Raises UserError at most one move after the first that is not finite, and before the last is given.
-    """
-    finite: Tensor | None = None
-    for count, state in enumerate(states):
-        _check(finite, stage, count)
-        finite = torch.isfinite(state.x).all()
-        if count + 1 == len(stage.plan):
-            _check(finite, stage, count + 1)
-        yield state
-
-
-def _check(finite: Tensor | None, stage: Stage, moves: int) -> None:
-    if finite is not None and not finite:
-        raise UserError(
-            f"The model's output is not finite (NaN or infinite) after {moves} of {len(stage.plan)} moves of "
-            f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its weights "
-            "are damaged."
-        )

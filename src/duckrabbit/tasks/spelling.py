@@ -104,6 +104,8 @@ def value_of(verb: str, f: Field, value: Any, typed: bool = False) -> Any:
     """A value that an option of a request takes, read from plain data. Raises UserError for what it does not take."""
     from pydantic import ValidationError
 
+    if f.several and f.default not in ((), None, MISSING) and value in ([], ()):
+        raise UserError(f"{_named(f, typed)} takes one value or more, and there is none.")
     try:
         return _adapters(verb)[f.name].validate_python(_read(f, value, typed))
     except ValidationError as errors:

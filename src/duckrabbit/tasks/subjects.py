@@ -1,19 +1,24 @@
 """Subjects: what a picture is to be of, and the guidance that asks a stage for it.
 
-A *subject* is a prompt; several prompts by the view that shows them (an anagram); or any guidance
-tree. Every task takes every subject, so an anagram inside an inpainted region needs no code of its own.
+A *subject* is a prompt; several prompts by the view that shows them (an anagram); any guidance tree;
+or a list of these, each for a picture of its own in one batch. Every task takes every subject, so an
+anagram inside an inpainted region needs no code of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.each import Each
+from duckrabbit.guidance.filters import Filter
+from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.digits.model import DigitsModel
@@ -21,33 +26,86 @@ from duckrabbit.models.model import Model
 from duckrabbit.tasks.arguments import refuse_idle, shown, text
 from duckrabbit.tasks.settings import Settings, scale_at
 
-Subject = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
+One = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
 """A prompt; a label, of a model of digits; {view: prompt, ...}, a view by its name or itself; or a guidance tree."""
 
-Trees = Callable[[int], Guidance]
-"""The guidance of each stage, by its index."""
+Subject = One | Sequence[One]
+"""What a picture is to be of, or what several pictures are to be of, each of its own, that share every network call."""
+
+TITLED = 3
+"""So many subjects of a list are named in a caption of all of them."""
+
+
+@dataclass(frozen=True)
+class Trees:
+    """The guidance of each stage, by its index; `titles` name, each in a few words, the one subject or those of a list.
+
+    A list's guidance is an Each with a child for each title.
+    """
+
+    at: Callable[[int], Guidance]
+    titles: tuple[str, ...]
+    listed: bool = False
+
+    def __call__(self, stage: int) -> Guidance:
+        """The guidance of a stage."""
+        return self.at(stage)
+
+    @property
+    def title(self) -> str:
+        """All titles in one, cut after a few."""
+        more = len(self.titles) - TITLED
+        return ", ".join(self.titles[:TITLED]) + f" and {more} more" * (more > 0)
 
 
 def subject_trees(model: Model, subject: Subject, settings: Settings, options: Mapping[str, object]) -> Trees:
     """What `subject` asks each stage. Raises UserError for what is no subject, and for options idle with it."""
+    given = _listed(subject)
+    several: list[Any] = [subject] if given is None else given
+    if not several or any(_listed(one) is not None for one in several):
+        raise UserError("A list of subjects holds one or more, and no lists.")
+    trees = [_trees(model, one, settings, options) for one in several]
+    titles = tuple(map(title_of, several))
+    if given is None:
+        return Trees(trees[0], titles)
+    return Trees(lambda stage: Each(tuple(at(stage) for at in trees)), titles, listed=True)
+
+
+def banded(band: Filter, low: Trees, high: Trees) -> Trees:
+    """A low band of one thing and the rest of another; of lists, pair by pair.
+
+    Raises UserError for two lists of different lengths.
+    """
+    if low.listed and high.listed and len(low.titles) != len(high.titles):
+        raise UserError(
+            f"A hybrid takes its bands pair by pair: {len(low.titles)} low ones, {len(high.titles)} high ones."
+        )
+    count = len(low.titles if low.listed else high.titles)
+    pairs = zip(*(trees.titles if trees.listed else trees.titles * count for trees in (high, low)), strict=True)
+    titles = tuple(f"{near} | {far}" for near, far in pairs)
+    return Trees(lambda stage: Bands((band,), (low(stage), high(stage))), titles, low.listed or high.listed)
+
+
+def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str, object]) -> Callable[[int], Guidance]:
+    """What one subject asks each stage."""
     refuse_beside(subject, options)
     if isinstance(subject, Guidance):
-        tree = subject
-        return lambda stage: tree
+        return lambda stage: subject
     if isinstance(subject, Mapping):
         return partial(_anagram_tree, model, _views_of(model, subject), settings)
     if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(model, DigitsModel):
         subject = str(subject)
     if not isinstance(subject, str):
         raise UserError(
-            f"What a picture is to be of is a prompt, {{view: prompt, ...}} or a guidance tree, not {shown(subject)}."
+            "What a picture is to be of is a prompt, {view: prompt, ...} or a guidance tree, or a list of these, "
+            f"not {shown(subject)}."
         )
     return partial(_guided, model, text("A prompt", subject), settings)
 
 
 def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> None:
-    """Raises UserError for an option that a guidance tree makes idle."""
-    if isinstance(subject, Guidance):
+    """Raises UserError for an option that a guidance tree makes idle, also as one of a list."""
+    if any(isinstance(one, Guidance) for one in _listed(subject) or [subject]):
         names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval", "guidance")
         refuse_idle(options, names, "a guidance tree says itself how it guides")
 
@@ -89,8 +147,15 @@ def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidan
     return CFG(condition, null, scale_at(settings, stage), settings.interval)
 
 
-def title_of(subject: Subject) -> str:
-    """A subject in a few words, for captions."""
+def title_of(subject: One) -> str:
+    """One subject in a few words, for captions."""
     if isinstance(subject, str | int):
         return str(subject) or "no prompt"
     return " | ".join(subject.values()) if isinstance(subject, Mapping) else type(subject).__name__
+
+
+def _listed(subject: Any) -> list[Any] | None:
+    """The subjects of a list, a range, or an array of labels; None for what is one subject."""
+    if getattr(subject, "ndim", 0) == 1:
+        return list(subject.tolist())
+    return list(subject) if isinstance(subject, Sequence) and not isinstance(subject, str | bytes) else None

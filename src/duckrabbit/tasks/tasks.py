@@ -15,15 +15,15 @@ from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.filters import Filter, LowPass
-from duckrabbit.guidance.nodes import Bands, Prompt
+from duckrabbit.guidance.nodes import Prompt
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, shown, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
-from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, seen, to_range
-from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, settle, solver_of
-from duckrabbit.tasks.subjects import Subject, Trees, refuse_beside, subject_trees, title_of
+from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, to_model_size, to_range
+from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, resolve, solver_of
+from duckrabbit.tasks.subjects import Subject, Trees, banded, refuse_beside, subject_trees
 
 COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
@@ -34,8 +34,9 @@ Method = Literal["iterative", "one-step"]
 
 def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     """A picture from pure noise, through every stage (CS180 5A, 1.5 and 1.6)."""
-    settings = settle(model, options)
-    return _cascade(model, subject_trees(model, subject, settings, options), settings, title_of(subject))
+    settings = resolve(model, options)
+    trees = subject_trees(model, subject, settings, options)
+    return _from_noise(model, trees, settings, trees.title)
 
 
 def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
@@ -66,23 +67,21 @@ def hybrid(
     al. 2024, Factorized Diffusion, section 3.4). kernel and sigma are pixels at 64 px; `filter` is a
     low pass of one's own instead, or its registered name.
     """
-    settings = settle(model, options, ("image", "kernel", "sigma", "filter"))
+    settings = resolve(model, options, ("image", "kernel", "sigma", "filter"))
     band = _low_pass(kernel, sigma, filter)
     if (low is None) == (image is None):
         raise UserError("The low band of a hybrid is either a prompt or a picture; give one of the two.")
     near = subject_trees(model, high, settings, options)
     if image is None:
         assert low is not None
-        far = subject_trees(model, low, settings, options)
-        return _cascade(
-            model, lambda k: Bands((band,), (far(k), near(k))), settings, f"{title_of(high)} | {title_of(low)}"
-        )
+        trees = banded(band, subject_trees(model, low, settings, options), near)
+        return _from_noise(model, trees, settings, trees.title)
     picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
         return KnownBand(_at(picture, facts), band)
 
-    job = _cascade(model, near, settings, f"{title_of(high)} | picture", constrain=keep)
+    job = _from_noise(model, near, settings, f"{near.title} | picture", constrain=keep)
     return replace(job, notes=notes_on(picture, _last(job).size))
 
 
@@ -114,7 +113,7 @@ def edit(
     `generate` does. (Few steps begin well below the noisiest level: 8 of the oracle at t = 875, where
     a seventh of a picture would be left.) With a prompt it is text-conditional translation (1.7.3).
     """
-    settings = settle(model, options, ("start", "strength"))
+    settings = resolve(model, options, ("start", "strength"))
     if start is not None and settings.steps is None and settings.preset is None:
         settings = replace(settings, steps=min(COURSE_STEPS, model.stages[0].steps))
     if (start is None) == (strength is None):
@@ -127,7 +126,7 @@ def edit(
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     what = _null(model) if subject is None else subject
-    job = _cascade(model, subject_trees(model, what, settings, options), settings, kept)
+    job = _from_noise(model, subject_trees(model, what, settings, options), settings, kept)
     picture, facts = read_picture(image), model.stages[0]
     first = replace(job.stages[0], plan=rest, start=_at(picture, facts) if len(rest) < len(plan) else None)
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
@@ -151,7 +150,7 @@ def inpaint(
     `resample` > 1 walks every `jump` moves so many times (RePaint, Lugmayr et al. 2022). The result
     has the picture's own pixels where the mask is black.
     """
-    settings = settle(model, options, ("jump", "resample", "how", "invert"))
+    settings = resolve(model, options, ("jump", "resample", "how", "invert"))
     jump, resample = whole("jump", jump, 1), whole("resample", resample, 1)
     if jump > 1 and resample == 1:
         raise UserError("jump would change nothing with resample 1, which does not go back. Leave it out.")
@@ -170,7 +169,7 @@ def inpaint(
 
     what = _null(model) if subject is None else subject
     trees = subject_trees(model, what, settings, options)
-    job = _cascade(model, trees, settings, "no prompt" if subject is None else title_of(subject), keep)
+    job = _from_noise(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(_last(job)), how="clean")
     notes = {**notes_on(picture, _last(job).size), "mask": share_anew(white)}
@@ -179,12 +178,12 @@ def inpaint(
 
 def upscale(model: Model, image: Source, subject: Subject | None = None, **options: Unpack[Options]) -> Job:
     """A picture through the super-resolution stage alone; it is first brought to the size of stage I."""
-    settings = settle(model, options, first=1)
+    settings = resolve(model, options, first=1)
     if len(model.stages) < 2:
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
     refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
     what = _null(model) if subject is None else subject
-    job = _cascade(model, subject_trees(model, what, settings, options), settings, "enlarged")
+    job = _from_noise(model, subject_trees(model, what, settings, options), settings, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
     second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), _at(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
@@ -227,7 +226,7 @@ def denoise(
     refuse_beside(subject, asked)
     if options.get("guidance_scale") is None:
         options["guidance_scale"] = 1.0
-    settings = settle(model, {**options, "stage": 1}, ("method",))
+    settings = resolve(model, {**options, "stage": 1}, ("method",))
     facts, t = model.stages[0], number("t", t, finite=False)
     at = facts.schedule.level(t)
     if at.sigma == 0:
@@ -237,7 +236,7 @@ def denoise(
     plan: Plan = (Move(at, CLEAN),)
     what = _role(model) if subject is None else subject
     trees = subject_trees(model, what, settings, asked)
-    job = _cascade(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
+    job = _from_noise(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
         full = plan_of(facts, settings, 0)
         later = [m.at.t for m in full if m.at.t < t]
@@ -251,7 +250,7 @@ def denoise(
     return replace(job, stages=(first,), notes=notes_on(picture, facts.size))
 
 
-def _cascade(
+def _from_noise(
     model: Model,
     trees: Trees,
     settings: Settings,
@@ -270,7 +269,7 @@ def _cascade(
         keep = settings.constraint if constrain is None else constrain(facts)
         walk = plan or plan_of(facts, settings, k)
         stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
-    return Job(model, tuple(stages), title)
+    return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
 
 
 def _null(model: Model) -> str:
@@ -292,4 +291,4 @@ def _last(job: Job) -> StageFacts:
 
 def _at(picture: Picture, facts: StageFacts) -> Tensor:
     """A picture as a stage sees it: its size, its channels, its range."""
-    return to_range(seen(picture.pixels, facts.size, facts.channels), facts.value_range)
+    return to_range(to_model_size(picture.pixels, facts.size, facts.channels), facts.value_range)

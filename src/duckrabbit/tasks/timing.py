@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from duckrabbit.files import Atomic
@@ -30,16 +31,12 @@ def learn(result: Result) -> None:
     job, known = result.job, _read()
     before = dict(known)
     for stage, price, seconds in zip(job.stages, result.record["cost"], result.stage_seconds, strict=True):
-        pictures = price["pictures"] * len(result.seeds)
+        pictures = price["pictures"] * result.repeats
         if pictures >= FEWEST:
             known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
-    if known == before:
-        return
-    try:
-        with Atomic(_path()) as temporary:
+    if known != before:
+        with suppress(ValueError), Atomic(_path()) as temporary:
             temporary.write_text(json.dumps(known))
-    except ValueError:
-        return
 
 
 def _key(model: Model, stage: int) -> str:

@@ -118,16 +118,16 @@ class Trainer:
                 ended = self.step % self.steps_per_epoch == 0
                 if not (rests or ended or len(made) >= self.report_every):
                     continue
-                told, made = self._report(made, log), []
+                reports, made = self._report(made, log), []
                 if ended:
                     self._snapshot(self.step // self.steps_per_epoch)
                 if rests or time.perf_counter() - saved > self.checkpoint_seconds:
                     self.save()
                     saved = time.perf_counter()
-                yield from told
-            told = self._report(made, log)
+                yield from reports
+            reports = self._report(made, log)
             self.save()
-            yield from told
+            yield from reports
 
     def _alone(self) -> AbstractContextManager[None]:
         """The lock of the folder, which the first of a run's processes holds for all of them."""
@@ -185,11 +185,13 @@ class Trainer:
             return []
         losses = self.accelerator.reduce(torch.stack([loss for loss, _ in made]), reduction="sum").tolist()
         first = self.step - len(made)
-        told = [self._progress(first + k, loss, s) for k, (loss, (_, s)) in enumerate(zip(losses, made, strict=True))]
+        reports = [
+            self._progress(first + k, loss, s) for k, (loss, (_, s)) in enumerate(zip(losses, made, strict=True))
+        ]
         if self.accelerator.is_main_process:
-            log.write("".join(json.dumps(progress._asdict()) + "\n" for progress in told))
+            log.write("".join(json.dumps(progress._asdict()) + "\n" for progress in reports))
             log.flush()
-        return told
+        return reports
 
     def _progress(self, step: int, loss: float, seconds: float) -> Progress:
         """What is told of step 0, 1, ...; raises UserError for a loss that is not finite."""

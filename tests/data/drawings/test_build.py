@@ -194,19 +194,19 @@ def test_share_alike_stays_out_unless_asked_for(packages, tmp_path, folder):
         made(packages, tmp_path / "refused", names=["noto", "openmoji"])
     index = made(packages, tmp_path / "alike", share_alike=True)
     assert index["licences"]["CC-BY-SA-4.0"] > 5
-    told = (tmp_path / "alike" / "ATTRIBUTION.md").read_text()
-    assert "share-alike" in told
-    assert "OpenMoji" in told
+    text = (tmp_path / "alike" / "ATTRIBUTION.md").read_text()
+    assert "share-alike" in text
+    assert "OpenMoji" in text
 
 
 def test_attribution_names_every_source(folder):
-    told = (folder / "ATTRIBUTION.md").read_text()
+    text = (folder / "ATTRIBUTION.md").read_text()
     for family, count in read_index(folder)["families"].items():
         source = families()[family]
-        row = next(line for line in told.splitlines() if source.name in line)
+        row = next(line for line in text.splitlines() if source.name in line)
         assert all(w in row for w in (source.title, source.author, source.licence, source.url, f"| {count} |"))
-    assert "May I use and sell" in told
-    assert "Miles Johnson" in told
+    assert "May I use and sell" in text
+    assert "Miles Johnson" in text
 
 
 def test_a_damaged_archive_is_not_opened(packages, tmp_path):

@@ -27,13 +27,13 @@ def run(packages, monkeypatch, tmp_path):
 
 
 def test_build_and_what_it_tells(run, packages, tmp_path):
-    told = run("--packages", packages, "--size", 32, "--subjects", "common", "--families", "noto, twemoji,fxemoji")
+    output = run("--packages", packages, "--size", 32, "--subjects", "common", "--families", "noto, twemoji,fxemoji")
     folder = tmp_path / "data" / "drawings-32"
     parts = {part: load_drawings(folder, part) for part in ("train", "held-out", "unseen")}
-    assert f"train {len(parts['train'])}, held-out {len(parts['held-out'])}, unseen {len(parts['unseen'])}" in told
-    assert "Apache-2.0" in told
-    assert str(folder) in told
-    assert "data hash " in told
+    assert f"train {len(parts['train'])}, held-out {len(parts['held-out'])}, unseen {len(parts['unseen'])}" in output
+    assert "Apache-2.0" in output
+    assert str(folder) in output
+    assert "data hash " in output
     assert not {s for d in parts.values() for s in d.subjects} & {"abacus", "lotion bottle"}
     with Image.open(folder / "contact-sheet.png") as sheet:
         assert sheet.height > 3 * 32

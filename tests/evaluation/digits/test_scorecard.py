@@ -136,7 +136,7 @@ def test_a_model_that_knows_no_classes_is_scored_without_accuracy():
 def test_every_move_is_heard():
     heard, sampler, setting = [], Sampler(Exact(), 3), Setting(2.0, "ddim", 4)
     sampler.draw(["1"] * 40, setting, heard.append)  # 14 batches
-    assert len(heard) == sampler.price([setting], 40).moves == 56
+    assert len(heard) == sampler.price([setting], ["1"] * 40).moves == 56
 
 
 def test_a_solver_that_does_not_exist_is_refused():

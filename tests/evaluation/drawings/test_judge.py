@@ -15,7 +15,7 @@ from drawn_shapes import SHAPES, STYLES, TINY, VOCABULARY, drawings
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import judge_training as training
 from duckrabbit.evaluation.drawings.distort import distort_drawings, recolour
-from duckrabbit.evaluation.drawings.judge import Judge, Seen, load_judge, look, save_judge
+from duckrabbit.evaluation.drawings.judge import Judge, Judgement, classify, load_judge, save_judge
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary, vocabulary_of
 from duckrabbit.evaluation.judge_recipe import best_epoch
 from duckrabbit.training.objectives import Draws
@@ -34,7 +34,7 @@ def taught_subjects(judge, learned, others, epochs, folder):
     recipe = training.SubjectRecipe(
         judge=judge, epochs=epochs, batch=16, rate=1e-2, others=len(set(others.subjects.tolist()))
     )
-    return learn(recipe, training.Lessons(learned, others), folder)
+    return learn(recipe, training.SubjectData(learned, others), folder)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +85,9 @@ def test_an_epoch_shows_each_drawing_once_and_a_quarter_of_others():
     learned, others = (f(drawings(3), known) for f in (training.labelled, training.unknown))
     for part, first in ((learned, 0), (others, 128)):  # each carries its number
         part.images[:, 0, 0, 0] = torch.arange(len(part.images)) % 128 + first
-    lessons = training.Lessons(learned, others)
-    assert len(lessons) == 160
-    images, subjects = lessons.drawn(torch.randperm(160), Draws(0, 0, 160, slice(None)))
+    data = training.SubjectData(learned, others)
+    assert len(data) == 160
+    images, subjects = data.drawn(torch.randperm(160), Draws(0, 0, 160, slice(None)))
     numbers = images[:, 0, 0, 0].int()
     assert sorted(numbers[numbers < 128].tolist()) == list(range(120))
     strange = numbers[numbers >= 128] - 128
@@ -108,9 +108,9 @@ def test_small_and_large_pictures_are_judged_alike(taught):
     judge = taught[0]
     for size in (32, 64, 128):
         data = drawings(1, seed=2, size=size, styles=STYLES[:1])
-        seen = look(judge, data.images.permute(0, 3, 1, 2).float() / 255)
+        judgement = classify(judge, data.images.permute(0, 3, 1, 2).float() / 255)
         wanted = torch.tensor([SHAPES.index(s) for s in data.subjects])
-        assert (seen.cosines.argmax(1) == wanted).float().mean() > 0.85, size
+        assert (judgement.cosines.argmax(1) == wanted).float().mean() > 0.85, size
 
 
 def test_the_parts_are_named_and_a_style_that_is_unknown_has_no_score(taught):
@@ -129,7 +129,7 @@ def test_it_is_kept_with_its_words(taught, tmp_path):
     assert again.vocabulary == VOCABULARY
     assert facts == {"epochs": 10}
     pictures = torch.rand(3, 3, 32, 32)
-    torch.testing.assert_close(look(again, pictures).cosines, look(judge, pictures).cosines, atol=5e-3, rtol=0)
+    torch.testing.assert_close(classify(again, pictures).cosines, classify(judge, pictures).cosines, atol=5e-3, rtol=0)
     assert again.temperature == pytest.approx(judge.temperature)
 
 
@@ -144,8 +144,8 @@ def test_a_file_that_is_no_judge_is_refused(tmp_path):
 
 def test_rank_counts_those_that_are_no_worse():
     cosines = torch.tensor([[0.1, 0.9, 0.5], [0.1, 0.9, 0.5], [0.3, 0.3, 0.3]])
-    seen = Seen(cosines, torch.zeros(3, 2), torch.zeros(3, 4))
-    assert seen.rank(torch.tensor([1, 0, 2])).tolist() == [1, 3, 3]  # what is the same for all is no reading
+    judgement = Judgement(cosines, torch.zeros(3, 2), torch.zeros(3, 4))
+    assert judgement.rank(torch.tensor([1, 0, 2])).tolist() == [1, 3, 3]  # what is the same for all is no reading
 
 
 def test_distortion_leaves_paper_white_and_keeps_the_colours_of_the_first_half():
@@ -188,7 +188,7 @@ def test_an_untaught_judge_is_right_by_chance():
     """Right in 1 of 6 for subjects that it has never seen drawn: weights at random, labels at random."""
     torch.manual_seed(1)
     judge = Judge(VOCABULARY, TINY).eval()
-    ranks = look(judge, torch.rand(600, 3, 32, 32)).rank(torch.randint(0, 6, (600,)))
+    ranks = classify(judge, torch.rand(600, 3, 32, 32)).rank(torch.randint(0, 6, (600,)))
     assert abs(float((ranks == 1).float().mean()) - 1 / 6) < 4 * math.sqrt(5 / 36 / 600)
 
 
@@ -206,7 +206,7 @@ def test_the_shipped_judge_knows_drawings_by_a_hand_it_never_saw():
     judge, facts = load_judge()
     sheet = torch.from_numpy(np.array(Image.open(SHEET).convert("RGB"))).float() / 255
     pictures = sheet.view(4, 64, 8, 64, 3).permute(0, 2, 4, 1, 3).reshape(32, 3, 64, 64)
-    ranks = look(judge, pictures).rank(torch.tensor([judge.vocabulary.subject(name) for name in DRAWN]))
+    ranks = classify(judge, pictures).rank(torch.tensor([judge.vocabulary.subject(name) for name in DRAWN]))
     assert int((ranks == 1).sum()) >= 22
     assert int((ranks <= 5).sum()) >= 27
     assert facts["accuracy"]["unseen, subject"] >= 0.8

@@ -30,8 +30,8 @@ def test_a_bar_is_read_upright_and_a_triangle_only_from_below():
     """A triangle turned round is none: a triangle upside down, seen through the flip, is one."""
     judge, flip = Right(), parse_view("flip_vertical", 64)
     shown = torch.cat([flip(pictures("triangle")), pictures("circle"), pictures("triangle")])
-    looks = [(parse_view("identity", 64), "a circle"), (flip, "a filled drawing of a triangle")]
-    readings = read(judge, shown, looks)
+    viewings = [(parse_view("identity", 64), "a circle"), (flip, "a filled drawing of a triangle")]
+    readings = read(judge, shown, viewings)
     assert readings.ranks[1, 0] == 1
     assert readings.ranks[0, 1] == 1
     assert readings.ranks[2, 1] > 1
@@ -41,8 +41,8 @@ def test_a_bar_is_read_upright_and_a_triangle_only_from_below():
 
 def test_a_negative_is_read_through_its_view():
     judge = Right()
-    looks = [(parse_view("negate", 64), "a cross"), (parse_view("rotate_90", 64), "a cross")]
-    readings = read(judge, torch.cat([-pictures("cross"), pictures("cross")]), looks)
+    viewings = [(parse_view("negate", 64), "a cross"), (parse_view("rotate_90", 64), "a cross")]
+    readings = read(judge, torch.cat([-pictures("cross"), pictures("cross")]), viewings)
     assert readings.ranks[:, 0].tolist() == [1, readings.ranks[1, 0].item()]
     assert readings.ranks[1, 1] == 1
     assert readings.cosines[0, 0, 0] > readings.cosines[1, 0, 0]

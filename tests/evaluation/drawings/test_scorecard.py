@@ -9,7 +9,7 @@ from drawn_shapes import SHAPES, STYLES, VOCABULARY, Right, drawings, shape
 from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scorecard as cards
-from duckrabbit.evaluation.drawings.judge import Seen
+from duckrabbit.evaluation.drawings.judge import Judgement
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in
 from duckrabbit.evaluation.metrics import frechet, nearness
 from duckrabbit.evaluation.sampling import Sampler, Setting
@@ -96,10 +96,10 @@ def test_a_model_is_scored_by_what_it_drew(against):
 def test_a_style_is_the_likeliest_of_those_that_are_asked_for():
     judge = Right()
     logits = torch.tensor([[3.0, 1.0], [0.0, 2.0]])
-    seen = Seen(torch.zeros(2, 1), logits, torch.zeros(2, 1))
+    judgement = Judgement(torch.zeros(2, 1), logits, torch.zeros(2, 1))
     every, one = cards.reference(judge, TOGETHER, APART), cards.reference(judge, TOGETHER, APART, {1})
-    assert every.style_of(seen).tolist() == [0, 1]
-    assert one.style_of(seen).tolist() == [1, 1]
+    assert every.style_of(judgement).tolist() == [0, 1]
+    assert one.style_of(judgement).tolist() == [1, 1]
 
 
 def test_a_prompt_has_its_own_seed_whatever_is_asked_before():
@@ -162,7 +162,7 @@ def test_too_few_drawings_are_answered_with_the_remedy():
 def test_the_price_counts_what_runs():
     """ddim asks once a step, heun twice but for the last; with guidance two pictures go through, without one."""
     settings = [Setting(3.0, "ddim", 5), Setting(1.0, "heun", 4)]
-    price = Sampler(Exact(), cards.BATCH).price(settings, 20)
+    price = Sampler(Exact(), cards.BATCH).price(settings, ["a circle"] * 20)
     assert price.calls == 2 * (5 + 7)  # 20 prompts are two batches
     assert price.pictures == (20 * (5 * 2 + 7),)
     assert price.moves == 2 * (5 + 4)

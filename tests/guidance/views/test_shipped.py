@@ -11,12 +11,12 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.views.shipped import (
     VIEW_ALIASES,
     VIEWS,
+    Compose,
     Flip,
     Identity,
     Negate,
     Permute,
     Rotate,
-    Sequence,
     needs_symmetric_range,
     parse_view,
 )
@@ -98,6 +98,13 @@ def test_a_permutation_depends_on_its_seed_and_works_on_pictures_that_are_not_sq
     assert sorted(tiles(Permute(4, 3)(wide), 4).flatten().tolist()) == sorted(wide.flatten().tolist())
 
 
+@pytest.mark.parametrize("seed", [1001, 1002])
+def test_a_permutation_is_its_seeds_own_shuffle_whatever_was_drawn_before(seed):
+    """Place k has the tile that torch's shuffle of that seed has there; the global random state has no part in it."""
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(Permute(4, seed)(torch.arange(16.0).view(1, 1, 4, 4)).flatten(), order.float())
+
+
 def test_a_pixel_permutation_moves_pixels_of_the_first_stage():
     view = parse_view("pixel_permutation", size=32)
     assert view == Permute(32, 0)
@@ -111,7 +118,7 @@ def test_a_view_moves_the_variance_as_it_moves_pixels_and_keeps_its_sign():
     for view in (Identity(), Flip(), Rotate(1), Permute(4)):
         assert torch.equal(view.inverse_var_interp(var), view.inverse(var))
     assert torch.equal(Negate().inverse_var_interp(var), var)
-    both = Sequence((Rotate(1), Negate(), Permute(4)))
+    both = Compose((Rotate(1), Negate(), Permute(4)))
     assert torch.equal(both.inverse_var_interp(var), Rotate(1).inverse(Permute(4).inverse(var)))
 
 
@@ -131,7 +138,7 @@ def test_options_are_read_with_or_without_spaces():
     assert parse_view("patch_permutation:grid=4,seed=7") == Permute(4, 7)
     assert parse_view(" patch_permutation:grid=4, seed=7 ") == Permute(4, 7)
     assert parse_view("pixel_permutation:seed=3", 16) == Permute(16, 3)
-    assert parse_view("rotate_90 + negate") == Sequence((Rotate(1), Negate()))
+    assert parse_view("rotate_90 + negate") == Compose((Rotate(1), Negate()))
 
 
 @pytest.mark.parametrize(

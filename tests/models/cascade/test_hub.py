@@ -170,9 +170,9 @@ def impatient(monkeypatch):
 def test_a_hub_in_trouble_is_a_sentence_and_is_not_waited_for(repositories, hub_at, mood):
     with serve(repositories, mood=mood) as server:
         began = time.monotonic()
-        with pytest.raises(UserError, match=TROUBLE[mood]) as told:
+        with pytest.raises(UserError, match=TROUBLE[mood]) as raised:
             load(FIRST, hub=hub_at(server, token="hf_wrong"))
-        assert server.endpoint in str(told.value) or mood == "trickle"
+        assert server.endpoint in str(raised.value) or mood == "trickle"
         assert time.monotonic() - began < 20
 
 
@@ -193,10 +193,10 @@ def test_the_endpoint_that_was_chosen_is_named_and_a_wrong_token_called_one(repo
     with serve(repositories, mood="401") as server:
         environment = {**os.environ, "HF_ENDPOINT": server.endpoint, "HF_HOME": str(tmp_path), "HF_TOKEN": "hf_wrong"}
         script = f"import duckrabbit as dr; dr.load({FIRST!r})"
-        told = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
         )
-    last = told.stderr.strip().splitlines()[-1]
+    last = result.stderr.strip().splitlines()[-1]
     assert server.endpoint in last
     assert "HF_TOKEN" in last
     assert "huggingface.co" not in last

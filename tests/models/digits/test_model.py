@@ -42,11 +42,11 @@ def test_answers_are_the_networks_own_with_batch_norm_folded_in(folders, name):
     model = load_digits(folders / name)
     schedule, raw = model.stages[0].schedule, load_unet(folders / name, DigitsConfig.read(folders / name))
     t = 0.25 if "flow" in name else 74.0
-    at, told = schedule.level(t), 0.75 if "flow" in name else 0.25
+    at, time = schedule.level(t), 0.75 if "flow" in name else 0.25
     x = torch.randn(2, 1, 28, 28)
     found = model.network(0)([Query(x, 3), Query(x, None)], at)
     for p, label in zip(found, (3, NO_CLASS), strict=True):
-        out = raw(x, torch.full((2,), told), torch.full((2,), label))
+        out = raw(x, torch.full((2,), time), torch.full((2,), label))
         target = {
             "epsilon": p.eps,
             "v_prediction": at.alpha * p.eps - at.sigma * p.x0,

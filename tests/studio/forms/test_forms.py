@@ -50,8 +50,8 @@ forms = st.one_of(
 
 @given(forms)
 def test_an_address_holds_a_form(form):
-    told = parse_qsl(to_address(form.kind, to_settings(form)).removeprefix("?"), keep_blank_values=True)
-    found = from_address(told)
+    query = parse_qsl(to_address(form.kind, to_settings(form)).removeprefix("?"), keep_blank_values=True)
+    found = from_address(query)
     if KINDS[form.kind].tab:
         assert form_of(*found) == form
     else:

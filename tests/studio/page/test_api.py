@@ -28,11 +28,11 @@ def picture(http):
 
 
 def test_every_tab_is_there_with_typed_parameters(client):
-    told = client.view_api(return_format="dict")["named_endpoints"]
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
     tabs = ("generate", "denoise", "edit", "inpaint", "anagram", "hybrid")
     digits = ("digits", "one_step", "from_t", "digit_anagram", "curves", "upscale", "noise")
-    assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete")} == set(told)
-    kinds = {p["parameter_name"]: p["python_type"]["type"] for p in told["/anagram"]["parameters"]}
+    assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete")} == set(endpoints)
+    kinds = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/anagram"]["parameters"]}
     assert "int" in kinds["seed"]
     assert "list" in kinds["prompts"]
 

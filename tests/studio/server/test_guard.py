@@ -200,9 +200,11 @@ def test_what_is_not_square_is_cropped_or_framed_in_the_colours_of_its_edges(htt
     wide = Image.new("RGB", (300, 100), "#204060")
     wide.paste("#c08040", (0, 80, 300, 100))
     wide.paste("#ffffff", (20, 20, 280, 80))
-    told = {fit: http.post(f"/pictures?fit={fit}", content=encoded(wide, "PNG")).json() for fit in ("middle", "whole")}
-    assert [(t["width"], t["height"]) for t in told.values()] == [(300, 100)] * 2
-    middle, whole = (np.asarray(Image.open(studio.shelf.inputs / t["name"])) for t in told.values())
+    answers = {
+        fit: http.post(f"/pictures?fit={fit}", content=encoded(wide, "PNG")).json() for fit in ("middle", "whole")
+    }
+    assert [(t["width"], t["height"]) for t in answers.values()] == [(300, 100)] * 2
+    middle, whole = (np.asarray(Image.open(studio.shelf.inputs / t["name"])) for t in answers.values())
     assert (middle.shape, whole.shape) == ((100, 100, 3), (300, 300, 3))
     assert np.array_equal(middle, np.asarray(wide)[:, 100:200])
     assert np.array_equal(whole[100:200], np.asarray(wide))

@@ -168,8 +168,8 @@ def test_what_pages_and_programs_send_is_let_through(http):
             "/gradio_api/call/shelf", content=iter([b'{"da', b'ta": [3]}']), headers={"content-type": kind}
         )
         assert answer.status_code == 200, kind
-        told = http.get(f"/gradio_api/call/shelf/{answer.json()['event_id']}").text
-        assert told.startswith("event: complete")
+        text = http.get(f"/gradio_api/call/shelf/{answer.json()['event_id']}").text
+        assert text.startswith("event: complete")
     assert http.post("/gradio_api/call/v2/shelf", json={"most": 3}).status_code == 200
     gone = {"data": [], "event_data": {"item": "20260101-000000-generate-aaaaaa"}, "fn_index": 0, "trigger_id": None}
     assert rewritten("/gradio_api/queue/join", json.dumps(gone).encode()) == json.dumps(gone).encode()

@@ -43,14 +43,14 @@ def behind(tmp_path_factory):
         pytest.skip(missing)
     folder = tmp_path_factory.mktemp("nginx")
     running = start(folder / "shelf", root_path="/duck", proxies=("127.0.0.1",))
-    told = re.search(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
-    told = told.replace("http://127.0.0.1:7860", running.address)
-    taken = told.replace("location /duck/", "location /short/duck/").replace(running.address, running.address + "/")
+    block = re.search(r"```nginx\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)[1]
+    block = block.replace("http://127.0.0.1:7860", running.address)
+    taken = block.replace("location /duck/", "location /short/duck/").replace(running.address, running.address + "/")
     bare = f"location /bare/duck/ {{ proxy_pass {running.address}/; }}"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, blocks=told + taken + bare))
+    (folder / "nginx.conf").write_text(CONFIG.format(folder=folder, port=port, blocks=block + taken + bare))
     process = subprocess.Popen([binary, "-p", str(folder), "-c", str(folder / "nginx.conf")])
     running.front = f"http://127.0.0.1:{port}"
     try:
@@ -105,9 +105,9 @@ def test_programs_work_under_its_path(behind, path, tmp_path):
     assert httpx.get(f"{address}/shelf/inputs/{name}").status_code == 200
     data = {"data": positional(steps=2, seed=1)}
     event = httpx.post(f"{address}/gradio_api/call/generate", json=data, headers=origin).json()["event_id"]
-    told = httpx.get(f"{address}/gradio_api/call/generate/{event}", timeout=60).text
-    assert "event: complete" in told
-    (first, *_) = re.findall(r"/shelf/[\w-]+/sheet\.png", told)
+    stream = httpx.get(f"{address}/gradio_api/call/generate/{event}", timeout=60).text
+    assert "event: complete" in stream
+    (first, *_) = re.findall(r"/shelf/[\w-]+/sheet\.png", stream)
     assert httpx.get(address + first).status_code == 200
     assert httpx.get(f"{address}/config").json()["root"] == behind.front + "/duck"
 
@@ -133,10 +133,10 @@ def test_only_named_proxies_are_believed(http, studio):
     origin = {"origin": "https://evil.example"}
     assert http.post("/pictures", content=b"x", headers=FORGED | origin).status_code == 403
     assert http.get("/", headers=FORGED | {"host": "evil.example"}).status_code == 403
-    told = {**FORGED, "x-gradio-server": "http://evil.example", "x-forwarded-for": "9.9.9.9", "X-Forwarded-Port": "1"}
+    forged = {**FORGED, "x-gradio-server": "http://evil.example", "x-forwarded-for": "9.9.9.9", "X-Forwarded-Port": "1"}
     for path in ("/", "/config"):
-        assert "evil.example" not in http.get(path, headers=told).text
-    assert http.get("/config", headers=told).json()["root"] == studio.address
+        assert "evil.example" not in http.get(path, headers=forged).text
+    assert http.get("/config", headers=forged).json()["root"] == studio.address
 
 
 def test_a_named_proxy_is_believed_by_its_last_word(behind):

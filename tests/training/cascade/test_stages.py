@@ -19,7 +19,7 @@ from duckrabbit.models.load import load
 from duckrabbit.training.cascade.export import build, export_stage, read_stage
 from duckrabbit.training.cascade.recipe import to_unit
 from duckrabbit.training.cascade.stage1 import TEXTS
-from duckrabbit.training.cascade.stage2 import UPSCALERS, mistaken, window
+from duckrabbit.training.cascade.stage2 import UPSCALERS, colour_jitter, window
 from duckrabbit.training.cascade.start import read_start
 from duckrabbit.training.cascade.words import TOKENIZER, padded
 from duckrabbit.training.checkpoint import load_tensors
@@ -78,7 +78,7 @@ def test_captions_are_sampled_and_sometimes_withheld():
     x0, (tokens,) = recipe.inputs(data, rows, Draws(0, 0, 400, slice(None)))
     assert tokens.shape == (400, 77)
     assert torch.equal(x0[0], to_unit(data.images[:1])[0])
-    silent = (tokens[:, : data.wordings.silence.numel()] == data.wordings.silence).all(1)
+    silent = (tokens[:, : data.wordings.null_tokens.numel()] == data.wordings.null_tokens).all(1)
     assert 0.18 < silent.float().mean() < 0.33
     said = {tuple(row) for row in tokens[~silent].tolist()}
     assert said == {(*row, *[0] * (77 - len(row))) for row in data.wordings.tokens[0].tolist()}
@@ -105,7 +105,7 @@ def test_a_crop_is_a_crop_of_what_sampling_sees():
 
 def test_mistakes_are_of_the_size_they_say():
     grey = torch.zeros(1500, 3, 32, 32)
-    ink = 1 - mistaken(grey, 0.5, Draws(0, 0, 1500, slice(None)))
+    ink = 1 - colour_jitter(grey, 0.5, Draws(0, 0, 1500, slice(None)))
     same = (ink == 1).flatten(1).all(1)
     assert 0.21 < same.float().mean() < 0.29
     # What is left of uneven ink in the mean of a picture: of linear interpolation between n points that of a row weighs
@@ -117,7 +117,7 @@ def test_mistakes_are_of_the_size_they_say():
     within = (means - means.mean(1, keepdim=True)).square().sum(1).mean().sqrt()
     assert within == pytest.approx((2 * (0.025**2 + rest)) ** 0.5, rel=0.1)
     white = torch.ones(8, 3, 32, 32)
-    assert torch.equal(mistaken(white, 1.0, Draws(0, 0, 8, slice(None))), white)
+    assert torch.equal(colour_jitter(white, 1.0, Draws(0, 0, 8, slice(None))), white)
 
 
 def test_a_second_stage_goes_by_what_it_is_told(tmp_path):
@@ -139,15 +139,15 @@ def test_a_second_stage_goes_by_what_it_is_told(tmp_path):
 def test_a_start_that_was_never_told_the_prompt_is_taken_up_as_it_is(tmp_path):
     recipe = shapes.upscaler_recipe()
     data = shapes.enlarged(recipe)
-    told = recipe.build()
-    weights = {k: v.clone() for k, v in told.unet.state_dict().items() if not k.startswith("add_embedding.")}
+    conditioned = recipe.build()
+    weights = {k: v.clone() for k, v in conditioned.unet.state_dict().items() if not k.startswith("add_embedding.")}
     (tmp_path / "unet").mkdir()
     path = tmp_path / "unet" / "diffusion_pytorch_model.safetensors"
     save_file(weights, path)
     module = recipe.build()
     read_start(tmp_path, None).fill(module)
     _, (noised, level, states) = recipe.inputs(data, torch.arange(4), Draws(0, 0, 4, slice(None)))
-    untold = diffusers.UNet2DConditionModel.from_config({**told.unet.config, "addition_embed_type": None})
+    untold = diffusers.UNet2DConditionModel.from_config({**conditioned.unet.config, "addition_embed_type": None})
     untold.load_state_dict(weights)
     x, t = torch.randn(4, 3, 16, 16), torch.full((4,), 300)
     with torch.no_grad():

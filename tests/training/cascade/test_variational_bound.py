@@ -11,7 +11,7 @@ from duckrabbit.diffusion.levels import squaredcos_cap_v2
 from duckrabbit.diffusion.prediction import from_eps
 from duckrabbit.errors import UserError
 from duckrabbit.training.cascade.stage1 import TEXTS
-from duckrabbit.training.cascade.variational_bound import Hybrid, log_likelihood
+from duckrabbit.training.cascade.variational_bound import HybridObjective, log_likelihood
 from duckrabbit.training.objectives import Draws
 
 SCHEDULE = squaredcos_cap_v2(1000)
@@ -41,7 +41,7 @@ def test_the_bound_is_the_divergence_of_diffusers_step_from_the_true_one(predict
     scheduler = DDPMScheduler(1000, beta_schedule="squaredcos_cap_v2", variance_type="learned_range")
     scheduler.set_timesteps(1000 // stride)
     times = torch.tensor([1, 2, 100, 500, 998]) if stride == 1 else torch.tensor([100, 200, 500, 800, 900])
-    objective = Hybrid(SCHEDULE, prediction)
+    objective = HybridObjective(SCHEDULE, prediction)
     expected, errors = [], []
     for i, t in enumerate(times.tolist()):
         level = SCHEDULE.level(t)
@@ -69,7 +69,7 @@ def test_the_best_variance_is_the_true_one_and_the_square_of_the_mistake():
 
     def slope(v):
         v = v.requires_grad_()
-        divergence = Hybrid(SCHEDULE).divergence(times, torch.full((5,), stride), X0, error, v)
+        divergence = HybridObjective(SCHEDULE).divergence(times, torch.full((5,), stride), X0, error, v)
         return torch.autograd.grad(divergence.sum(), v)[0].abs().amax((1, 2, 3))
 
     assert (slope(2 * f - 1) < 1e-2 * slope(2 * f - 0.5)).all()
@@ -87,7 +87,7 @@ def test_each_half_of_the_answer_learns_from_its_own_half_of_the_loss():
 
     def gradients(bound):
         answer = torch.cat([GUESS, V], 1).requires_grad_()
-        Hybrid(SCHEDULE, bound=bound).loss(lambda x, t: answer, X0, (), draws()).sum().backward()
+        HybridObjective(SCHEDULE, bound=bound).loss(lambda x, t: answer, X0, (), draws()).sum().backward()
         return answer.grad.chunk(2, 1)
 
     simple, with_bound = gradients(0.0), gradients(0.001)
@@ -109,21 +109,21 @@ def test_whoever_knows_the_picture_and_the_variance_pays_nothing(prediction):
         answer = {"epsilon": eps, "v_prediction": alpha * eps - sigma * X0, "sample": X0}[prediction]
         return torch.cat([answer, -torch.ones_like(X0)], 1)
 
-    losses = Hybrid(SCHEDULE, prediction).loss(knowing, X0, (), draws())
+    losses = HybridObjective(SCHEDULE, prediction).loss(knowing, X0, (), draws())
     assert losses[seen[0] > 0].abs().max() < 1e-4
     assert seen[0].unique().numel() == SHAPE[0]  # spread over the chain
 
 
 def test_all_of_the_chain_is_asked_about():
     times = []
-    objective = Hybrid(SCHEDULE)
+    objective = HybridObjective(SCHEDULE)
     for step in range(40):
         objective.loss(lambda x, t: (times.append(t), torch.zeros(5, 6, 4, 4))[1], X0, (), draws(step))
     spread = torch.cat(times)
     assert spread.min() < 30
     assert spread.max() > 970
     with pytest.raises(UserError, match="not trained to predict"):
-        Hybrid(SCHEDULE, "flow")
+        HybridObjective(SCHEDULE, "flow")
 
 
 @pytest.mark.parametrize("power", [0.5, 1.0, 1.5, 3.0])
@@ -135,7 +135,7 @@ def test_times_are_spread_as_the_power_says(power):
         asked.append(t)
         return torch.zeros(len(x), 6, 1, 1)
 
-    Hybrid(SCHEDULE, times=power).loss(network, torch.zeros(4000, 3, 1, 1), (), Draws(1, 0, 4000, slice(None)))
+    HybridObjective(SCHEDULE, times=power).loss(network, torch.zeros(4000, 3, 1, 1), (), Draws(1, 0, 4000, slice(None)))
     for s in (100, 250, 500, 900):
         assert float((asked[0] < s).float().mean()) == pytest.approx((s / 1000) ** power, abs=1e-3)
     assert int(asked[0].max()) == 999

@@ -157,7 +157,7 @@ def show_prompts(
 
         duckrabbit prompts show prompts.safetensors
     """
-    from duckrabbit.models.cascade.text import read_prompts
+    from duckrabbit.models.cascade.text_encoder import read_prompts
 
     table = read_prompts(file)
     for prompt, embedding in sorted(table.embeddings.items()):
@@ -175,7 +175,7 @@ def convert_prompts(
 
         duckrabbit prompts convert prompt_embeds_dict.pth -o prompts.safetensors
     """
-    from duckrabbit.models.cascade.text import read_prompts
+    from duckrabbit.models.cascade.text_encoder import read_prompts
 
     _check_output(output)
     table = read_prompts(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,13 @@ import typer
 
 from duckrabbit.cli.options import numbers, with_examples
 from duckrabbit.errors import UserError
+from duckrabbit.files import only_writer
 
 if TYPE_CHECKING:
     from duckrabbit.evaluation.sampling import Setting
+
+
+BUSY = "wait until it is done, or name another folder (--output)"
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +65,7 @@ def evaluate(
         duckrabbit evaluate miniature --scales 1,2,4,7 --steps 10,25 --samples 100 --dry-run
         duckrabbit evaluate runs/fast-class/model --solver dpm++,ddpm-large --steps 20 --guidance-scale 2
     """
-    from duckrabbit.cli.drawing_scores import Wishes, report
+    from duckrabbit.cli.drawing_scores import ScoreOptions, report
     from duckrabbit.evaluation.drawings.judge import SHIPPED
     from duckrabbit.folders import data_folder
     from duckrabbit.models.load import digits_folder, load
@@ -75,9 +80,10 @@ def evaluate(
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
-    against = data or data_folder("drawings-64")
-    eyes = judge or SHIPPED
-    report(loaded, _lies(model), Wishes(settings, count or 64, stage, memory, sheet, dry_run, eyes, against, output))
+    files = judge or SHIPPED, data or data_folder("drawings-64"), output
+    options = ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files)
+    with nullcontext() if dry_run else only_writer(output, BUSY):
+        report(loaded, _lies(model), options)
 
 
 Choices = tuple[str, str, str]
@@ -105,7 +111,8 @@ def _digits(
     config = DigitsConfig.read(folder)
     learned, classes = config.training.get("recipe", {}).get("data", "mnist"), config.network.conditioning == "class"
     if config.network.conditioning == "none":
-        denoiser_scores(folder, learned, count, output)
+        with only_writer(output, BUSY):
+            denoiser_scores(folder, learned, count, output)
         return
     if learned != "mnist":
         raise UserError(f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only.")
@@ -113,7 +120,9 @@ def _digits(
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
     model = load(name, device=where[0], dtype=where[1])
     usual = "1,2,5" if classes else "1", model.card.solver, str(model.stages[0].steps)
-    diffusion_scores(model, _settings(*_choices(*typed, usual)), count, memory, output, classes=classes)
+    settings = _settings(*_choices(*typed, usual))
+    with only_writer(output, BUSY):
+        diffusion_scores(model, settings, count, memory, output, classes=classes)
 
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:

@@ -12,7 +12,7 @@ from duckrabbit.cli.training_options import CascadeTraining, DigitTraining, Judg
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
-    from duckrabbit.training.digits.recipes import Recipe
+    from duckrabbit.training.digits.recipe import DigitRecipe
 
 
 def register(app: typer.Typer) -> None:
@@ -100,9 +100,9 @@ def train_text(
         duckrabbit train text --preset 64 --data drawings-64 --precision bf16 --minutes 9
         duckrabbit train text --preset 32 --data drawings-64 --start MODEL --images 100000 --rate 5e-4 --times 1.25
     """
-    from duckrabbit.cli.cascade_training import text
+    from duckrabbit.cli.cascade_training import train_stage1
 
-    text(common, preset, text_encoder, subjects)
+    train_stage1(common, preset, text_encoder, subjects)
 
 
 def train_words(
@@ -121,9 +121,9 @@ def train_words(
         duckrabbit train words ~/Downloads/all-MiniLM-L6-v2 -o text-start
         duckrabbit train text --text-encoder text-start --data drawings-64
     """
-    from duckrabbit.cli.cascade_training import words
+    from duckrabbit.cli.cascade_training import write_text_encoder
 
-    pieces = words(encoder.expanduser(), output, data, count)
+    pieces = write_text_encoder(encoder.expanduser(), output, data, count)
     typer.echo(f"{output} has a text encoder with {pieces} tokens. Try: duckrabbit train text --text-encoder {output}")
 
 
@@ -148,9 +148,9 @@ def train_upscaler(
         duckrabbit train upscaler --preset 256 --data drawings-256 --precision bf16 --minutes 9
         duckrabbit train upscaler --preset 128-polish --data drawings-128 --start MODEL/stage_2
     """
-    from duckrabbit.cli.cascade_training import upscaler
+    from duckrabbit.cli.cascade_training import train_stage2
 
-    upscaler(common, preset, text_encoder)
+    train_stage2(common, preset, text_encoder)
 
 
 def train_classifier(
@@ -197,10 +197,10 @@ def train_judge(
     teach_judge(common, data or data_folder("drawings-64"), start, families, every)
 
 
-def _recipe(common: DigitTraining, **own: object) -> Recipe:
+def _recipe(common: DigitTraining, **own: object) -> DigitRecipe:
     """The preset for the task, with what was asked for changed; its name tells that it is no longer the preset."""
     from duckrabbit.cli.training import changed
-    from duckrabbit.training.digits.recipes import find_recipe
+    from duckrabbit.training.digits.recipe import find_recipe
 
     recipe = find_recipe(f"{common.preset}-{common.command}")
     repaired = bool(own.get("zero_terminal_snr"))

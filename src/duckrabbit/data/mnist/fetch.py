@@ -33,7 +33,7 @@ WAIT = 20.0
 def load_or_fetch(name: str, split: Split, report: Callable[[str], None] = lambda line: None) -> Pictures:
     """A split of a data set from the cache folder, fetched first if it is not there."""
     folder = data_folder(name)
-    if not folder.exists():
+    if not all((folder / file).is_file() for file in FILES):
         fetch(name, folder, report=report)
     return load(name, split, folder)
 
@@ -134,13 +134,13 @@ def _download(progress: bool, url: str, output: str, _: object) -> None:
     from tqdm import tqdm
 
     with urlopen(url, timeout=WAIT) as answer, Path(output).open("wb") as file:
-        told = int(answer.headers.get("Content-Length") or 0)
-        with tqdm(total=told or None, unit="B", unit_scale=True, disable=not progress) as bar:
+        length = int(answer.headers.get("Content-Length") or 0)
+        with tqdm(total=length or None, unit="B", unit_scale=True, disable=not progress) as bar:
             for part in unless_too_slow(iter(partial(answer.read1, 1 << 16), b"")):
                 file.write(part)
                 bar.update(len(part))
-        if told and file.tell() < told:
-            raise IncompleteRead(b"", told - file.tell())
+        if length and file.tell() < length:
+            raise IncompleteRead(b"", length - file.tell())
 
 
 def _unpack(content: bytes, name: str) -> bytes:

@@ -56,7 +56,7 @@ USUAL = Shape()
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Judgement:
     """What the judge sees in N pictures: cosines (N, subjects), style logits (N, styles), features (N, F)."""
 
     cosines: Tensor
@@ -109,8 +109,8 @@ class Styles(nn.Module):
     @torch.no_grad()
     def statistics(self, pictures: Tensor) -> Tensor:
         """What the linear layer is told (N, C) of pictures (N, 3, H, W), 0 to 1."""
-        seen = [torch.cat([x.mean((2, 3)), x.flatten(2).std(2)], 1) for x in self.trunk(pictures)]
-        return torch.cat([*seen, palette(pictures[..., ::2, ::2])], 1)
+        moments = [torch.cat([x.mean((2, 3)), x.flatten(2).std(2)], 1) for x in self.trunk(pictures)]
+        return torch.cat([*moments, palette(pictures[..., ::2, ::2])], 1)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Features (N, F) of pictures (N, 3, H, W), 0 to 1."""
@@ -156,11 +156,11 @@ class Judge(nn.Module):
         self.what.trunk.start(weights)
         self.how.trunk.start(weights)
 
-    def forward(self, pictures: Tensor) -> Seen:
+    def forward(self, pictures: Tensor) -> Judgement:
         """What is seen in pictures (N, 3, H, W), 0 to 1, on white, of any square size."""
         pictures = resized(pictures, SIZE)
         what, how = self.what(resized(pictures, ENLARGED)), self.how(pictures)
-        return Seen(self.cosines(what), self.styles(how), torch.cat([what, how], 1))
+        return Judgement(self.cosines(what), self.styles(how), torch.cat([what, how], 1))
 
     def cosines(self, what: Tensor) -> Tensor:
         """S (N, subjects) of the features (N, F) of what is drawn."""
@@ -173,10 +173,10 @@ def cosines(what: Tensor, vectors: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def look(judge: Judge, pictures: Tensor, batch: int = 128) -> Seen:
+def classify(judge: Judge, pictures: Tensor, batch: int = 128) -> Judgement:
     """What a judge sees in pictures (N, 3, H, W), 0 to 1, of any square size, some at a time."""
     parts = [judge(part.clamp(0, 1)) for part in pictures.split(batch)]
-    return Seen(*(torch.cat([getattr(p, name) for p in parts]) for name in ("cosines", "styles", "features")))
+    return Judgement(*(torch.cat([getattr(p, name) for p in parts]) for name in ("cosines", "styles", "features")))
 
 
 def save_judge(judge: Judge, path: Path, facts: Mapping[str, object]) -> None:
@@ -185,7 +185,7 @@ def save_judge(judge: Judge, path: Path, facts: Mapping[str, object]) -> None:
 
 
 def load_judge(path: Path | None = None) -> tuple[Judge, dict[str, object]]:
-    """The judge in `path`, or the shipped one, ready to look; and facts about it. UserError for any other file."""
+    """The judge in `path`, or the shipped one, ready to judge; and facts about it. UserError for any other file."""
     remedy = "train one with `duckrabbit train judge`"
     path = path or SHIPPED
     tensors, facts = read_weights(path, "judge of drawings", remedy)

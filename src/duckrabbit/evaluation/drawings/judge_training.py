@@ -22,7 +22,7 @@ from torch.nn.functional import interpolate
 
 from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.evaluation.drawings.distort import distort_drawings, distorted, shrunk, whole
-from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, cosines, look, resized
+from duckrabbit.evaluation.drawings.judge import ENLARGED, SIZE, Judge, classify, cosines, resized
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.metrics import Score, share
@@ -73,7 +73,7 @@ def split(data: Labelled, part: float = 0.06, seed: int = 0) -> tuple[Labelled, 
 
 
 @dataclass(frozen=True, eq=False)
-class Lessons:
+class SubjectData:
     """Drawings of the judge's subjects, and places for a third as many of `others` (`unknown`), drawn anew each time.
 
     `digest` names the set.
@@ -87,10 +87,10 @@ class Lessons:
         count = len(self.known.images)
         return count + (count // 3 if len(self.others.images) else 0)
 
-    def to(self, device: str | torch.device) -> Lessons:
+    def to(self, device: str | torch.device) -> SubjectData:
         """The same on a device."""
         known, others = (Labelled(*(x.to(device) for x in part)) for part in (self.known, self.others))
-        return Lessons(known, others, self.digest)
+        return SubjectData(known, others, self.digest)
 
     def identity(self) -> Mapping[str, Any]:
         """How many, and of which set."""
@@ -120,8 +120,8 @@ class SubjectNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Logits (N, subjects + others) of pictures (N, 3, H, W), 0 to 1."""
-        seen = self.what(resized(pictures, ENLARGED))
-        return cosines(seen, torch.cat([self.subjects, self.more])) * self.inverse_temperature
+        embedded = self.what(resized(pictures, ENLARGED))
+        return cosines(embedded, torch.cat([self.subjects, self.more])) * self.inverse_temperature
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class SubjectRecipe(_Begun):
         rest = [*module.what.leave.parameters(), module.subjects, module.inverse_temperature, module.more]
         return [([*module.what.trunk.parameters()], 1 / 3), (rest, 1.0)]
 
-    def inputs(self, data: Lessons, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
+    def inputs(self, data: SubjectData, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Pictures (N, 3, H, W) from 0 to 1, distorted, three of four in strange colours; and their subjects."""
         images, subjects = data.drawn(rows, draws)
         return distort_drawings(images.float() / 255, draws, len(images) // 4), subjects
@@ -196,14 +196,14 @@ class Statistics:
         return {"pictures": len(self), "data": self.digest}
 
     @cached_property
-    def told(self) -> tuple[Tensor, Tensor]:
+    def examples(self) -> tuple[Tensor, Tensor]:
         """The statistics (len(self), C), and the numbers of the styles (len(self),)."""
         known = self.data.styles >= 0
         parts = []
         self.judge.how.eval()
-        for seen in (whole, shrunk, distorted):
+        for variant in (whole, shrunk, distorted):
             for step, part in enumerate(self.data.images[known].split(AT_ONCE)):
-                parts.append(self.judge.how.statistics(seen(part, Draws(self.seed, step, len(part), slice(None)))))
+                parts.append(self.judge.how.statistics(variant(part, Draws(self.seed, step, len(part), slice(None)))))
         return torch.cat(parts).to(self.device), self.data.styles[known].repeat(3).to(self.device)
 
 
@@ -215,9 +215,9 @@ class StyleNet(nn.Module):
         begun = deepcopy(judge).requires_grad_()
         self.leave, self.styles = begun.how.leave, begun.styles
 
-    def forward(self, told: Tensor) -> Tensor:
+    def forward(self, statistics: Tensor) -> Tensor:
         """Logits (N, styles) of statistics (N, C, 1, 1)."""
-        return self.styles(self.leave(told.flatten(1)))
+        return self.styles(self.leave(statistics.flatten(1)))
 
 
 @dataclass(frozen=True)
@@ -242,12 +242,12 @@ class StyleRecipe(_Begun):
 
     def inputs(self, data: Statistics, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Statistics (N, C, 1, 1), and the numbers of the styles."""
-        told, styles = data.told
-        return told[rows][..., None, None], styles[rows]
+        statistics, styles = data.examples
+        return statistics[rows][..., None, None], styles[rows]
 
 
 def with_learned(judge: Judge, weights: Mapping[str, Tensor]) -> Judge:
-    """A copy of the judge, ready to look, with what a SubjectNet or a StyleNet has learned."""
+    """A copy of the judge, ready to judge, with what a SubjectNet or a StyleNet has learned."""
     judge = deepcopy(judge)
     own = {f"how.{k}" if k.startswith("leave.") else k: v for k, v in weights.items() if k != "more"}
     judge.load_state_dict({**judge.state_dict(), **own})
@@ -261,10 +261,10 @@ def joined(one: Labelled, other: Labelled) -> Labelled:
 
 def accuracy(judge: Judge, data: Labelled) -> tuple[Score, Score]:
     """The shares of drawings whose subject and whose style (if one of the judge's) come first."""
-    seen = look(judge, data.images.float() / 255)
+    judgement = classify(judge, data.images.float() / 255)
     known = data.styles >= 0
-    subjects = share(int((seen.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
-    right = int((seen.styles[known].argmax(1) == data.styles[known]).sum())
+    subjects = share(int((judgement.cosines.argmax(1) == data.subjects).sum()), len(data.subjects))
+    right = int((judgement.styles[known].argmax(1) == data.styles[known]).sum())
     return subjects, share(right, int(known.sum())) if known.any() else Score(math.nan, math.nan, math.nan)
 
 
@@ -275,7 +275,7 @@ def tested(judge: Judge, parts: Mapping[str, Labelled]) -> dict[str, float]:
         if not len(data.images):
             continue
         subject, style = accuracy(judge, data)
-        five = (look(judge, data.images.float() / 255).rank(data.subjects) <= 5).float().mean()
+        five = (classify(judge, data.images.float() / 255).rank(data.subjects) <= 5).float().mean()
         found |= {f"{name}, subject": subject.value, f"{name}, subject among five": float(five)}
         if not math.isnan(style.value):
             found[f"{name}, style"] = style.value

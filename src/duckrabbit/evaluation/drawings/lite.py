@@ -49,11 +49,11 @@ class Trunk(nn.Module):
         """Of the outputs of the stem and the blocks."""
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        """What the stem and every block see, in order; (N, C, H / 2, W / 2) first."""
-        seen = [relu6(self.stem((pictures * 255 - 127) / 128))]
+        """The outputs of the stem and of every block, in order; (N, C, H / 2, W / 2) first."""
+        outputs = [relu6(self.stem((pictures * 255 - 127) / 128))]
         for block in self.blocks:
-            seen.append(block(seen[-1]))
-        return seen
+            outputs.append(block(outputs[-1]))
+        return outputs
 
     def start(self, weights: dict[str, Tensor]) -> None:
         """Take over the published weights of the stem and of its blocks."""

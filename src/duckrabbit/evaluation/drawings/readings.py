@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings.judge import Judge, look
+from duckrabbit.evaluation.drawings.judge import Judge, classify
 
-Look = Callable[[Tensor], Tensor]
+Viewing = Callable[[Tensor], Tensor]
 """How a picture (N, C, H, W) is looked at: a view, or from afar."""
 
 
@@ -57,20 +57,20 @@ class Readings:
         return f"read as {places}, alignment {float(self.alignment[row]):.2f}"
 
 
-def read(judge: Judge, pictures: Tensor, looks: Sequence[tuple[Look, str]]) -> Readings:
+def read(judge: Judge, pictures: Tensor, viewings: Sequence[tuple[Viewing, str]]) -> Readings:
     """What the judge reads in pictures (N, 3, H, W), in [-1, 1], for each way to look at them and its prompt.
 
-    The range is symmetric, so that views such as negation hold. Raises UserError for fewer than two looks, and for a
+    The range is symmetric, so that views such as negation hold. Raises UserError for fewer than two viewings, and for a
     prompt whose subject the judge does not know.
     """
-    if len(looks) < 2:
+    if len(viewings) < 2:
         raise UserError("An illusion is read in two ways or more; give each with its prompt.")
-    subjects = torch.tensor([judge.vocabulary.subject(prompt) for _, prompt in looks])
+    subjects = torch.tensor([judge.vocabulary.subject(prompt) for _, prompt in viewings])
     cosines, ranks = [], []
-    for k, (view, _) in enumerate(looks):
-        seen = look(judge, (view(pictures).float().cpu() + 1) / 2)
-        cosines.append(seen.cosines[:, subjects])
-        ranks.append(seen.rank(subjects[k].expand(len(pictures))))
+    for k, (view, _) in enumerate(viewings):
+        judgement = classify(judge, (view(pictures).float().cpu() + 1) / 2)
+        cosines.append(judgement.cosines[:, subjects])
+        ranks.append(judgement.rank(subjects[k].expand(len(pictures))))
     return Readings(torch.stack(cosines, 1), torch.stack(ranks, 1), judge.temperature)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings.judge import Judge, Seen, look
+from duckrabbit.evaluation.drawings.judge import Judge, Judgement, classify
 from duckrabbit.evaluation.drawings.judge_training import labelled
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, pairs_in
 from duckrabbit.evaluation.metrics import Score, frechet, kernel_distance, memorised, nearness, share
@@ -64,9 +64,9 @@ class Reference:
     held_out: Gallery
     styles: Tensor
 
-    def style_of(self, seen: Seen) -> Tensor:
+    def style_of(self, judgement: Judgement) -> Tensor:
         """The number of the likeliest style of each picture (N,)."""
-        return self.styles[seen.styles[:, self.styles].argmax(1)]
+        return self.styles[judgement.styles[:, self.styles].argmax(1)]
 
 
 def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int] | None = None) -> Reference:
@@ -80,8 +80,8 @@ def reference(judge: Judge, train: Drawings, held_out: Drawings, styles: set[int
         data = labelled(drawings, judge.vocabulary)
         rows = torch.isin(data.styles, wanted)
         pictures = data.images[rows].float() / 255
-        seen = look(judge, pictures) if rows.any() else None
-        features = torch.empty(0, 1) if seen is None else seen.features
+        judgement = classify(judge, pictures) if rows.any() else None
+        features = torch.empty(0, 1) if judgement is None else judgement.features
         galleries.append(Gallery(pictures, data.subjects[rows], data.styles[rows], features))
     if min(len(g.pictures) for g in galleries) < 2:
         raise UserError(
@@ -148,17 +148,17 @@ def score(
     those that it did not, if any were asked for. "repeated" and "nearness": of training drawings (metrics.memorised,
     metrics.nearness), in the judge's features and in pixels.
     """
-    seen = look(against.judge, pictures)
+    judgement = classify(against.judge, pictures)
     subjects = torch.tensor([q.pair.subject for q in asked])
     styles = torch.tensor([q.pair.style for q in asked])
     apart = torch.tensor([q.kind == "apart" for q in asked])
     scores: dict[str, Score | None] = {
         f"{before}{name}": score
         for before, rows in (("", ~apart), ("apart: ", apart))
-        for name, score in _retrieval(seen, subjects, styles, against, rows).items()
+        for name, score in _retrieval(judgement, subjects, styles, against, rows).items()
     }
-    scores |= _distances(against, seen.features)
-    return scores | _repeated(pictures, seen.features, against) if memory else scores
+    scores |= _distances(against, judgement.features)
+    return scores | _repeated(pictures, judgement.features, against) if memory else scores
 
 
 def drawings_line(against: Reference, count: int, seed: int = 0) -> Line:
@@ -168,20 +168,20 @@ def drawings_line(against: Reference, count: int, seed: int = 0) -> Line:
     depends on the number.
     """
     held = against.held_out
-    seen = look(against.judge, held.pictures)
+    judgement = classify(against.judge, held.pictures)
     rows = torch.randperm(len(against.train.pictures), generator=torch.Generator().manual_seed(seed))[:count]
     every = torch.ones(len(held.pictures), dtype=torch.bool)
-    own = _retrieval(seen, held.subjects, held.styles, against, every)
+    own = _retrieval(judgement, held.subjects, held.styles, against, every)
     at = {"solver": REAL, "steps": None, "scale": None, "pictures": len(rows)}
     return Line(at, own | _distances(against, against.train.features[rows]))
 
 
 def _retrieval(
-    seen: Seen, subjects: Tensor, styles: Tensor, against: Reference, rows: Tensor
+    judgement: Judgement, subjects: Tensor, styles: Tensor, against: Reference, rows: Tensor
 ) -> dict[str, Score | None]:
     """How often the right subject comes first, is among the first five, and the right style comes first, in `rows`."""
-    ranks, count = seen.rank(subjects), int(rows.sum())
-    hits = {"subject first": ranks == 1, "among five": ranks <= 5, "style": against.style_of(seen) == styles}
+    ranks, count = judgement.rank(subjects), int(rows.sum())
+    hits = {"subject first": ranks == 1, "among five": ranks <= 5, "style": against.style_of(judgement) == styles}
     return {name: share(int(hit[rows].sum()), count) if count else None for name, hit in hits.items()}
 
 

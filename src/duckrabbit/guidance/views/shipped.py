@@ -155,7 +155,7 @@ def _shuffle(grid: int, seed: int) -> tuple[Tensor, Tensor]:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class Compose:
     """Several views, one after the other: "rotate_90+negate"."""
 
     views: tuple[View, ...]
@@ -225,7 +225,7 @@ def parse_view(spec: str, size: int = 64) -> View:
     Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
     """
     parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
-    return parts[0] if len(parts) == 1 else Sequence(tuple(parts))
+    return parts[0] if len(parts) == 1 else Compose(tuple(parts))
 
 
 def _parse_one(spec: str, size: int) -> View:

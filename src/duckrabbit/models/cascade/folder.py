@@ -84,17 +84,20 @@ def folder_card(folder: Path, second: Path | None = None) -> Card:
     called = folder.resolve().name
     card = Card(name=called, title=called, source=str(folder), licence="unknown")
     paths = [path / CARD for path in (folder, second) if path is not None]
-    told: list[dict[str, Any]] = [read_json(path) if path.is_file() else {} for path in paths]
+    stage_cards: list[dict[str, Any]] = [read_json(path) if path.is_file() else {} for path in paths]
     try:
-        scale = float(told[0].get("guidance_scale", card.guidance_scale))
-        licence, attribution = (str(told[0].get(n, getattr(card, n))) for n in ("licence", "attribution"))
+        scale = float(stage_cards[0].get("guidance_scale", card.guidance_scale))
+        licence, attribution = (str(stage_cards[0].get(n, getattr(card, n))) for n in ("licence", "attribution"))
         card = replace(card, guidance_scale=scale, licence=licence, attribution=attribution)
-        if all("steps" in one for one in told):
-            card = replace(card, steps=tuple(int(one["steps"]) for one in told))
-        if all("gflop" in one for one in told):
-            card = replace(card, gflop=tuple(float(one["gflop"]) for one in told))
-        if told[1:] and told[1]:
-            scale, level = told[1].get("guidance_scale", 1.0), told[1].get("noise_level", card.noise_level)
+        if all("steps" in one for one in stage_cards):
+            card = replace(card, steps=tuple(int(one["steps"]) for one in stage_cards))
+        if all("gflop" in one for one in stage_cards):
+            card = replace(card, gflop=tuple(float(one["gflop"]) for one in stage_cards))
+        if stage_cards[1:] and stage_cards[1]:
+            scale, level = (
+                stage_cards[1].get("guidance_scale", 1.0),
+                stage_cards[1].get("noise_level", card.noise_level),
+            )
             card = replace(card, guidance_scale_stage2=float(scale), noise_level=int(level))
     except (TypeError, ValueError) as error:
         raise UserError(f"A {CARD} of {folder} does not describe a model ({error}); export it again.") from None

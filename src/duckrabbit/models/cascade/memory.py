@@ -61,7 +61,7 @@ class Part(Protocol):
 
 
 @dataclass(eq=False)
-class Memory:
+class Residency:
     """Which of the `parts` are loaded. `peak` is the most that were in memory at once, parked ones included.
 
     Several threads may use one: `lock` is held while parts come and go. A copy, and what comes out of a
@@ -81,7 +81,7 @@ class Memory:
             raise UserError(f"There is no memory policy '{self.asked}'; choose {', '.join(get_args(Policy))}.")
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Memory, (self.asked, self.device, self.parts)
+        return Residency, (self.asked, self.device, self.parts)
 
     @cached_property
     def policy(self) -> Policy:

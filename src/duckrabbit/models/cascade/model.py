@@ -14,8 +14,8 @@ from torch import Tensor
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.memory import Memory, Part, Policy
-from duckrabbit.models.cascade.text import PromptTable, TextEncoder, normal
+from duckrabbit.models.cascade.memory import Part, Policy, Residency
+from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, normal
 from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.networks.batching import batched
 
@@ -40,11 +40,11 @@ class Cascade:
     _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _notes: dict[str, str] = field(default_factory=dict, repr=False)
 
-    memory: Memory = field(init=False, repr=False)
+    memory: Residency = field(init=False, repr=False)
     """What is loaded."""
 
     def __post_init__(self) -> None:
-        self.memory = Memory(self.policy, self.device, [*self.unets, *([self.text] if self.text else [])])
+        self.memory = Residency(self.policy, self.device, [*self.unets, *([self.text] if self.text else [])])
 
     def __getstate__(self) -> dict[str, Any]:
         """What it is loaded from, and the prompts that are encoded; the weights are loaded again."""

@@ -14,7 +14,7 @@ import torch
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
 from duckrabbit.models.cascade.memory import free_memory, lacks_memory
-from duckrabbit.models.cascade.text import TextEncoder
+from duckrabbit.models.cascade.text_encoder import TextEncoder
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
 from duckrabbit.networks.loading import quietly_loading
 

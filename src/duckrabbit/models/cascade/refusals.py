@@ -114,7 +114,7 @@ def _first_line(error: BaseException) -> str:
 
 
 def _bound_session() -> None:
-    """Give every request of the hub's client that has no time limit one, and every answer a least speed."""
+    """Give every request of the hub's client a time limit of at most WAIT, and every answer a least speed."""
     from huggingface_hub.utils import get_session
 
     session = get_session()
@@ -128,7 +128,7 @@ def _bound_session() -> None:
 
 def _bound_request(request: Any) -> None:
     limits = request.extensions.get("timeout") or dict.fromkeys(("connect", "read", "write", "pool"))
-    request.extensions["timeout"] = {key: WAIT if value is None else value for key, value in limits.items()}
+    request.extensions["timeout"] = {key: min(value or WAIT, WAIT) for key, value in limits.items()}
 
 
 def _bound_answer(response: Any) -> None:

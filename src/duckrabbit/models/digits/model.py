@@ -138,11 +138,11 @@ class DigitsModel:
         dtype = getattr(torch, self.dtype)
         verify(self.folder / WEIGHTS, self.card.sha256.get(WEIGHTS), f"{self.card.name}/{WEIGHTS}")
         unet = _for_sampling(load_unet(self.folder, self.config)).to(self.device, dtype)
-        facts, told = self.config.schedule, self.config.network.conditioning != "none"
+        facts, timed = self.config.schedule, self.config.network.conditioning != "none"
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], _: Tensor | None) -> Tensor:
             t = labels = None
-            if told:
+            if timed:
                 time = 1 - at.t if facts["kind"] == "flow" else (at.t + 1) / int(facts["steps"])
                 t = torch.full((len(x),), time, device=self.device, dtype=dtype)
             if self._classes:

@@ -70,8 +70,8 @@ def from_address(query: Sequence[tuple[str, str]]) -> tuple[str, dict[str, Any]]
     They need not be complete: a picture may still have to be chosen.
     """
     given: dict[str, list[str]] = {}
-    for key, told in query:
-        given.setdefault(key, []).append(told)
+    for key, text in query:
+        given.setdefault(key, []).append(text)
     kind = given.get("make", [""])[-1]
     if kind not in KINDS or not KINDS[kind].tab:
         return None

@@ -97,8 +97,8 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
 
 def _about(request: type[Request], settings: Sequence[Field]) -> str:
     """What an endpoint makes, and each of its parameters."""
-    told = "\n".join(f"{f.name}: {f.option.help}{_there(f)}" for f in settings)
-    return f"{(request.__doc__ or '').splitlines()[0]}\n\n{told}"
+    parameters = "\n".join(f"{f.name}: {f.option.help}{_there(f)}" for f in settings)
+    return f"{(request.__doc__ or '').splitlines()[0]}\n\n{parameters}"
 
 
 def _there(f: Field) -> str:

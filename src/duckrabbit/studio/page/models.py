@@ -16,13 +16,13 @@ from duckrabbit.registry import known
 class DigitChoice:
     """A model of digits: what --model is given, what people call it, and what it is told.
 
-    `told`: "none" for a one-step denoiser, "time", or "class". `last` is the last time of its
+    `conditioning`: "none" for a one-step denoiser, "time", or "class". `last` is the last time of its
     schedule at which something of the picture is left, `sigma` what a denoiser was trained at.
     """
 
     model: str
     label: str
-    told: str
+    conditioning: str
     guidance_scale: float
     steps: int
     last: int = 0

@@ -10,13 +10,13 @@ const duckrabbitPads = (() => {
     box.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  /* Keep a picture at the studio, which tells its name and the size it came in. */
-  async function send(blob, fit = "middle") {
+  /* Keep a picture at the studio, which tells its name and the size it came in; on: the picture a mask is painted on. */
+  async function send(blob, fit = "middle", on = "") {
     const gone = "The studio did not answer; is it still running?";
-    const answer = await fetch(`pictures?fit=${fit}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
-    const told = await answer.json().catch(() => ({ error: gone }));
-    if (!answer.ok) throw new Error(told.error);
-    return told;
+    const answer = await fetch(`pictures?fit=${fit}&on=${on}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
+    const picture = await answer.json().catch(() => ({ error: gone }));
+    if (!answer.ok) throw new Error(picture.error);
+    return picture;
   }
 
   /* A picture field: upload, paste, drop, draw; with a mask, paint over what is made anew. */
@@ -65,9 +65,9 @@ const duckrabbitPads = (() => {
     async give(blob) {
       this.complain("");
       try {
-        const told = await send(blob, this.root.querySelector(".crop :checked").value);
-        this.choose(told.name);
-        this.oblong(told.width !== told.height ? blob : null);
+        const picture = await send(blob, this.root.querySelector(".crop :checked").value);
+        this.choose(picture.name);
+        this.oblong(picture.width !== picture.height ? blob : null);
       } catch (error) { this.complain(error.message); }
     }
 
@@ -222,7 +222,7 @@ const duckrabbitPads = (() => {
       }
       const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
       try {
-        const { name } = await send(blob);
+        const { name } = await send(blob, "middle", this.mask ? this.shown : "");
         this.oblong(null);
         if (this.mask) { this.shownMask = name; put(this.maskBox, name); } else { this.shown = name; put(this.box, name); }
       } catch (error) { this.complain(error.message); }

@@ -18,7 +18,7 @@ from duckrabbit.studio.page import api, show
 from duckrabbit.studio.page.fields import Builder, Fields, menu_of
 from duckrabbit.studio.page.making import Making
 from duckrabbit.studio.page.models import DigitChoice
-from duckrabbit.studio.page.starters import ASKED, Settings, choices_for, digit_starter, starters
+from duckrabbit.studio.page.starters import ASKED, StartValues, choices_for, digit_starter, starters
 from duckrabbit.studio.page.tabs import HINTS, INNER, LAYOUTS, TABS, TRAIN, VERBS
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Shelf
@@ -76,14 +76,14 @@ class Page:
                     with gr.Tab(INNER[kind], id=kind) as inner:
                         self._pane(kind, inner, model)
             within = [self.fields[kind] for kind in kinds if kind in self.fields]
-            told = json.dumps([(made.kind, INNER[made.kind], made.names) for made in within])
-            js = f"(...values) => {{ window.duckrabbit.within('{tab}', {told}, values); return []; }}"
+            groups = json.dumps([(made.kind, INNER[made.kind], made.names) for made in within])
+            js = f"(...values) => {{ window.duckrabbit.within('{tab}', {groups}, values); return []; }}"
             opened.select(None, [c for made in within for c in made.components], js=js)
 
     def _pane(self, kind: str, opened: Any, model: Any) -> None:
         chosen = choices_for(kind, self.digits) if kind in ASKED else []
         if kind in ASKED and not chosen:
-            gr.HTML(show.lacking([TRAIN[told] for told in ASKED[kind]]), elem_classes=["bare"])
+            gr.HTML(show.lacking([TRAIN[needed] for needed in ASKED[kind]]), elem_classes=["bare"])
             return
         start = digit_starter(kind, chosen[0], self.chalk) if chosen else starters(self.cards[0], self.samples)[kind]
         with gr.Row(elem_classes=["pane"]):
@@ -166,8 +166,8 @@ class Page:
             make = dict(query).get("make", "")
             card = known.get(dict(query).get("model", ""), self.cards[0])
             begins, asked = self._begins(card), from_address(query)
-            kind = asked[0] if asked and asked[0] in begins else ""
-            if asked and kind:
+            kind = asked[0] if asked else ""
+            if asked and kind in begins:
                 begins[kind] |= asked[1]
             tab = "shelf" if make == "shelf" else KINDS[kind].tab if kind else self.begin
             shelf = show.shelf(self.shelf.items(SHOWN), self.shelf.folder.name) if tab == "shelf" else gr.skip()
@@ -188,13 +188,13 @@ class Page:
         filled.then(None, None, None, js=f"() => {{ window.duckrabbit.ready({places}); return []; }}")
         model.input(chosen, [model, *components], components, **HIDDEN)
 
-    def _begins(self, card: Card) -> dict[str, Settings]:
+    def _begins(self, card: Card) -> dict[str, StartValues]:
         """What every kind begins with."""
         kinds = [kind for kind in self.fields if kind in ASKED]
         digits = {kind: digit_starter(kind, choices_for(kind, self.digits)[0], self.chalk) for kind in kinds}
         return starters(card, self.samples) | digits
 
-    def _values(self, begins: dict[str, Settings], model: Any) -> list[Any]:
+    def _values(self, begins: dict[str, StartValues], model: Any) -> list[Any]:
         values: list[Any] = []
         for kind, made in self.fields.items():
             pairs = zip(made.components, made.values(begins[kind]), strict=True)

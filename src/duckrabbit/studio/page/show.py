@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from duckrabbit.report.html import data_url
 from duckrabbit.studio.forms.plain import to_address
 from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Item
@@ -36,8 +36,8 @@ def progress(ticket: Ticket, ahead: int, seconds: float) -> str:
     bar = f'<progress aria-label="progress" max="{max(1, ticket.moves)}" value="{ticket.move}"></progress>'
     image = ""
     if ticket.preview:
-        data = base64.b64encode(ticket.preview).decode()
-        image = f'<img class="forming" alt="The picture as it forms, {of}" src="data:image/png;base64,{data}">'
+        source = data_url(ticket.preview, "image/png")
+        image = f'<img class="forming" alt="The picture as it forms, {of}" src="{source}">'
     return f'<div class="status"><p>{of}</p>{bar}{image}</div>'
 
 

@@ -19,14 +19,14 @@ ASKED: dict[str, tuple[str, ...]] = {
 """What a model of digits has to be told for each kind of form, the best first."""
 
 
-Settings = dict[str, Any]
+StartValues = dict[str, Any]
 """What the fields of a form are filled with, by their names; not always enough to run it."""
 
 
-def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Settings]:
+def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, StartValues]:
     """What each kind of form begins with for a text-to-image model; `samples` are pictures to begin with."""
     picture = samples[0] if samples else None
-    shared: Settings = {
+    shared: StartValues = {
         "model": card.name,
         "guidance_scale": card.guidance_scale,
         "steps": card.steps[0] if card.steps else 30,
@@ -51,15 +51,15 @@ def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, Settings]:
 
 def choices_for(kind: str, choices: Sequence[DigitChoice]) -> list[DigitChoice]:
     """The models of digits that can fill a kind of form, the best first."""
-    return [c for told in ASKED[kind] for c in choices if c.told == told and (c.last or kind != "from_t")]
+    return [c for needed in ASKED[kind] for c in choices if c.conditioning == needed and (c.last or kind != "from_t")]
 
 
-def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> Settings:
+def digit_starter(kind: str, choice: DigitChoice, samples: Sequence[str]) -> StartValues:
     """What a kind of form of the Digits tab begins with for a model."""
     picture = samples[0] if samples else None
-    shared: Settings = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
-    known = choice.told == "class"
-    begins: dict[str, Settings] = {
+    shared: StartValues = {"model": choice.model, "guidance_scale": choice.guidance_scale, "steps": choice.steps}
+    known = choice.conditioning == "class"
+    begins: dict[str, StartValues] = {
         "digits": {"prompts": [*DIGITS] if known else [], "count": 2 if known else 12, **shared},
         "one_step": {"image": picture, "sigma": choice.sigma, "model": choice.model},
         "from_t": {"image": picture, "t": choice.last // 2 or 1, "steps": choice.steps, "model": choice.model},

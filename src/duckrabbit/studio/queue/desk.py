@@ -152,7 +152,7 @@ class Desk:
                 _finish(ticket, "stopped", "Cancelled before it began.")
             return True
 
-    def leave(self, asker: str) -> None:
+    def abandon(self, asker: str) -> None:
         """Cancel all that `asker` has asked for: nobody is there any more to see it."""
         with self._change:
             left = [ticket.id for ticket in self._known.values() if asker in ticket.askers]

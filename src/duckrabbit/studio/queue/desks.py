@@ -41,10 +41,10 @@ class Desks:
         """Cancel a ticket, wherever it is. Whether there was something to stop."""
         return any(desk.stop(name) for desk in self._desks.values())
 
-    def leave(self, asker: str) -> None:
+    def abandon(self, asker: str) -> None:
         """Cancel all that `asker` has asked for, at every desk."""
         for desk in self._desks.values():
-            desk.leave(asker)
+            desk.abandon(asker)
 
     def close(self) -> None:
         """Stop all of them at once, then wait for each."""

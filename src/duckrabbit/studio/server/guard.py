@@ -13,13 +13,13 @@ import json
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.server.leaving import App, Receive, Scope, Send, answer, awaited
+from duckrabbit.studio.server.disconnects import App, Receive, Scope, Send, answer, awaited
 from duckrabbit.studio.server.messages import ANSWERS, rewritten
 from duckrabbit.studio.server.proxies import Front
 from duckrabbit.studio.shelf.shelf import Shelf
@@ -43,7 +43,7 @@ HEADERS = {
 class Guard:
     """ASGI middleware. `password` empty asks for none; `local`: only names of this machine are answered.
 
-    `front` is what stands before it; `leave` is called with the name of whoever drops a connection on
+    `front` is what stands before it; `abandon` is called with the name of whoever drops a connection on
     which they awaited something.
     """
 
@@ -51,7 +51,7 @@ class Guard:
     shelf: Shelf
     password: str = ""
     local: bool = True
-    leave: Callable[[str], None] = lambda name: None
+    abandon: Callable[[str], None] = lambda name: None
     front: Front = field(default_factory=Front)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -59,7 +59,7 @@ class Guard:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
-        scope, believed = self.front.seen(scope)
+        scope, believed = self.front.original(scope)
         headers = {k.decode("latin-1").lower(): v.decode("latin-1") for k, v in scope.get("headers", [])}
         refusal = self._refusal(scope, headers, self.local and not believed)
         if scope["type"] != "http":
@@ -88,7 +88,7 @@ class Guard:
     async def _handed(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = awaited(scope, scope["path"])
         if name:
-            await answer(self.app, self.front.below(scope), receive, send, name, self.leave)
+            await answer(self.app, self.front.below(scope), receive, send, name, self.abandon)
         else:
             await self.app(self.front.below(scope), receive, send)
 
@@ -123,15 +123,15 @@ class Guard:
         if parts == ["pictures"]:
             if scope["method"] != "POST":
                 return _refuse(405, "Send a picture's bytes with POST.")
-            whole = b"fit=whole" in scope.get("query_string", b"").split(b"&")
-            return await self._upload(receive, headers, whole)
+            asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+            return await self._upload(receive, headers, asked.get("fit") == "whole", asked.get("on", ""))
         if scope["method"] in ("GET", "HEAD"):
             return None
         if not ANSWERS.fullmatch(scope["path"]):
             return _refuse(404, "There is nothing here that takes a message.")
         return None if scope["method"] == "POST" else _refuse(405, "Send messages with POST.")
 
-    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool) -> Response:
+    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool, on: str) -> Response:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > MOST_BYTES:
             return _refuse(413, too_many_bytes())
@@ -139,7 +139,7 @@ class Guard:
         if content is None:
             return _refuse(413, too_many_bytes())
         try:
-            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole)
+            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole, on)
         except UserError as error:
             return _refuse(400, str(error))
         return JSONResponse({"name": kept.name, "width": kept.width, "height": kept.height})
@@ -180,8 +180,8 @@ class _Body:
 
 def _holding(scope: Scope, message: bytes) -> Scope:
     """The scope of a request with that message as its body, whatever its headers said of the one it had."""
-    told = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
-    others = [(k, v) for k, v in scope["headers"] if k.lower() not in told]
+    body_headers = (b"content-type", b"content-length", b"content-encoding", b"transfer-encoding")
+    others = [(k, v) for k, v in scope["headers"] if k.lower() not in body_headers]
     ours = [(b"content-type", b"application/json"), (b"content-length", str(len(message)).encode())]
     return {**scope, "headers": [*others, *ours]}
 

@@ -9,11 +9,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from urllib.parse import quote
 
 from duckrabbit.errors import UserError
-from duckrabbit.studio.server.leaving import Scope
+from duckrabbit.studio.server.disconnects import Scope
 
 _ROOT = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _HOST = re.compile(r"([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?")
-_TOLD = (b"forwarded", b"x-gradio-server", b"x-real-ip")
+_FORWARDED = (b"forwarded", b"x-gradio-server", b"x-real-ip")
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Front:
     root: str = ""
     proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
-    def seen(self, scope: Scope) -> tuple[Scope, bool]:
+    def original(self, scope: Scope) -> tuple[Scope, bool]:
         """A request as the visitor made it, its path counted from `root`, and whether a proxy says its host.
 
         What other senders say of hosts, and all that Gradio would believe of it, is left out.
@@ -36,7 +36,7 @@ class Front:
         headers = [
             (k, host.encode("latin-1") if host and k.lower() == b"host" else v)
             for k, v in scope.get("headers", [])
-            if not k.lower().startswith(b"x-forwarded-") and k.lower() not in _TOLD
+            if not k.lower().startswith(b"x-forwarded-") and k.lower() not in _FORWARDED
         ]
         path = scope["path"]
         if self.root and (path + "/").startswith(self.root + "/"):

@@ -30,7 +30,7 @@ SAMPLES = ("face.png", "house.png", "flower.png", "apple.png", "cat.png", "astro
 
 
 @dataclass(frozen=True)
-class Wishes:
+class StudioOptions:
     """How the studio is to be served; see the command `duckrabbit studio`."""
 
     folder: Path = Path("out/studio")
@@ -46,18 +46,18 @@ class Wishes:
     own: tuple[str, ...] = ()
 
 
-def check(wishes: Wishes) -> None:
+def check(options: StudioOptions) -> None:
     """Raises UserError for another address without a password, and where Gradio is not installed.
 
     So does what stands before the studio, if it is none that can be.
     """
-    front(wishes.root_path, wishes.proxies)
-    if wishes.host not in ("127.0.0.1", "localhost", "::1") and not wishes.password:
+    front(options.root_path, options.proxies)
+    if options.host not in ("127.0.0.1", "localhost", "::1") and not options.password:
         raise UserError(
-            f"On {wishes.host} others could use the studio: give it a password with --password, "
+            f"On {options.host} others could use the studio: give it a password with --password, "
             "or the environment variable DUCKRABBIT_STUDIO_PASSWORD."
         )
-    if wishes.password and len(wishes.password) < 8:
+    if options.password and len(options.password) < 8:
         raise UserError("The password is too short; choose one of 8 characters or more.")
     try:
         import gradio  # noqa: F401
@@ -68,8 +68,8 @@ def check(wishes: Wishes) -> None:
 class Studio:
     """The studio as an ASGI application, `app`, with its desk and its shelf. Close it when done."""
 
-    def __init__(self, wishes: Wishes) -> None:
-        _settle_gradio(wishes.folder)
+    def __init__(self, options: StudioOptions) -> None:
+        _configure_gradio(options.folder)
         from duckrabbit.studio.forms.plain import form_of
         from duckrabbit.studio.page.models import digit_menu, menu
         from duckrabbit.studio.page.page import Page
@@ -79,40 +79,40 @@ class Studio:
         from duckrabbit.studio.shelf.own import introduce_all
         from duckrabbit.studio.shelf.shelf import Shelf
 
-        self.shelf = Shelf(wishes.folder)
-        own = introduce_all(self.shelf, wishes.own)
-        model = own.get(wishes.model or "", wishes.model)
+        self.shelf = Shelf(options.folder)
+        own = introduce_all(self.shelf, options.own)
+        model = own.get(options.model or "", options.model)
         models, digits = menu(model), digit_menu(model)
         samples, chalk = _samples(self.shelf)
         first = form_of("generate", starters(models[0], samples)["generate"])
         names = [*(card.name for card in models), *(choice.model for choice in digits)]
-        self.desk = Desks(_desks(self.shelf, wishes, names, first))
+        self.desk = Desks(_desks(self.shelf, options, names, first))
         begin = "digits" if model in [choice.model for choice in digits] else "create"
         self.shelf.needed = lambda: (*samples, *chalk, *_awaited(self.desk))
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
-        before, local = front(wishes.root_path, wishes.proxies), wishes.host in LOCAL
-        self.app = Guard(_mounted(page.build()), self.shelf, wishes.password, local, self.desk.leave, before)
+        before, local = front(options.root_path, options.proxies), options.host in LOCAL
+        self.app = Guard(_mounted(page.build()), self.shelf, options.password, local, self.desk.abandon, before)
 
     def close(self) -> None:
         """Stop what runs; nothing half-made stays on the shelf."""
         self.desk.close()
 
 
-def serve(wishes: Wishes) -> None:
+def serve(options: StudioOptions) -> None:
     """Serve until ctrl-C."""
     import uvicorn
 
-    check(wishes)
-    listening = listen(wishes.host, wishes.port)
-    studio = Studio(wishes)
+    check(options)
+    listening = listen(options.host, options.port)
+    studio = Studio(options)
     port = listening.getsockname()[1]
-    address = f"http://{'127.0.0.1' if wishes.host in ('127.0.0.1', 'localhost') else wishes.host}:{port}"
-    address += wishes.root_path.rstrip("/")
-    server = uvicorn.Server(settings(studio.app))
+    address = f"http://{'127.0.0.1' if options.host in ('127.0.0.1', 'localhost') else options.host}:{port}"
+    address += options.root_path.rstrip("/")
+    server = uvicorn.Server(uvicorn_config(studio.app))
     try:
         sys.stdout.write(f"The studio is open at {address} (ctrl-C closes it).\nIts shelf: {studio.shelf.folder}\n")
         sys.stdout.flush()
-        if wishes.browser:
+        if options.browser:
             threading.Thread(target=_show, args=(address,), daemon=True).start()
         server.run(sockets=[listening])
     except KeyboardInterrupt:
@@ -123,7 +123,7 @@ def serve(wishes: Wishes) -> None:
     sys.stdout.write("The studio is closed; what was made is on its shelf.\n")
 
 
-def settings(app: Any) -> Any:
+def uvicorn_config(app: Any) -> Any:
     """How uvicorn serves: quietly, not waiting for pages that listen, and believing no proxy, which the guard does."""
     import uvicorn
 
@@ -151,22 +151,22 @@ def listen(host: str, port: int | None) -> socket.socket:
     )
 
 
-def _desks(shelf: Shelf, wishes: Wishes, models: Sequence[str], first: Form) -> dict[str, Desk]:
+def _desks(shelf: Shelf, options: StudioOptions, models: Sequence[str], first: Form) -> dict[str, Desk]:
     """A desk for each device; where there is one only, it needs no name."""
     from duckrabbit.studio.queue.desk import Desk
     from duckrabbit.studio.queue.desks import devices
     from duckrabbit.studio.queue.work import Worker
 
-    places = devices(wishes.device)
+    places = devices(options.device)
     made = {}
     for place in places:
-        worker = Worker(shelf, place, wishes.dtype)
+        worker = Worker(shelf, place, options.dtype)
         name = str(place) if len(places) > 1 else ""
         made[name] = Desk(worker, models, first=partial(worker.warm, first), place=name)
     return made
 
 
-def _settle_gradio(folder: Path) -> None:
+def _configure_gradio(folder: Path) -> None:
     """Gradio asks nobody outside, and keeps its own files with the studio's, before it is imported."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["GRADIO_RUN_HISTORY"] = "False"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from duckrabbit.diffusion.levels import DiscreteSchedule, squaredcos_cap_v2
 from duckrabbit.errors import UserError
-from duckrabbit.training.cascade.variational_bound import Hybrid
+from duckrabbit.training.cascade.variational_bound import HybridObjective
 from duckrabbit.training.objectives import Weighting
 from duckrabbit.training.rates import one_cycle
 from duckrabbit.training.values import Plain
@@ -28,7 +28,7 @@ class CascadeRecipe(Plain, ABC):
     length of the run, in pictures. rate: the learning rate at its highest, after the first `warmup`
     of the steps; it falls to 0 on a cosine. weighting: of the loss's first part, by time
     (objectives.snr_weight). bound, strides and times: the weight lambda of the variational bound,
-    of which chains it is, and how times are spread (hybrid.Hybrid). sheets: how often in a run
+    of which chains it is, and how times are spread (`HybridObjective`). sheets: how often in a run
     samples are drawn and a checkpoint is written. start: the digest of the weights that the run
     began with, "" for random ones. noise: where random numbers are drawn. text: the width of the text
     encoder's states. p_uncond: how often the caption is withheld. wordings: captions made of each drawing.
@@ -81,9 +81,9 @@ class CascadeRecipe(Plain, ABC):
         """The noise levels to train on, and to sample through."""
         return squaredcos_cap_v2(TIMES)
 
-    def objective(self) -> Hybrid:
+    def objective(self) -> HybridObjective:
         """L_hybrid, for the network's 6 channels."""
-        return Hybrid(self.schedule, self.prediction, self.weighting, self.bound, self.strides, self.times)
+        return HybridObjective(self.schedule, self.prediction, self.weighting, self.bound, self.strides, self.times)
 
     def learning_rate(self, step: int, steps_per_epoch: int) -> float:
         """A linear rise, then half a cosine."""

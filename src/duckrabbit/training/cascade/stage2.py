@@ -70,7 +70,7 @@ def enlargements(images: Tensor, wordings: Wordings, text_encoder: nn.Module, di
 class UpscalerRecipe(CascadeRecipe):
     """crop: the width and height of what is shown of each picture.
 
-    mistakes: how large those of the low resolution picture are, 0 for none; see `mistaken`.
+    mistakes: how large those of the low resolution picture are, 0 for none; see `colour_jitter`.
     """
 
     stage: ClassVar[str] = "upscaler"
@@ -89,7 +89,7 @@ class UpscalerRecipe(CascadeRecipe):
         """
         images, low = data.images[rows], to_unit(data.low[rows])
         if self.mistakes:
-            low = mistaken(low, self.mistakes, draws)
+            low = colour_jitter(low, self.mistakes, draws)
         low = enlarge(low, self.size)
         places = self.size - self.crop + 1
         top, left = draws.integers(places, images), draws.integers(places, images)
@@ -106,7 +106,7 @@ class UpscalerRecipe(CascadeRecipe):
         return torch.tensor(self.schedule.alphas_cumprod, dtype=torch.float64).float()
 
 
-def mistaken(low: Tensor, size: float, draws: Draws) -> Tensor:
+def colour_jitter(low: Tensor, size: float, draws: Draws) -> Tensor:
     """Pictures low (N, 3, H, W) in [-1, 1] as a stage I might have drawn them; one in four is left as it is.
 
     Ink is what a picture lacks of white. With z standard normal, one for each picture, or for each channel of it:

@@ -29,7 +29,7 @@ from duckrabbit.training.objectives import Draws, Weighting, snr_weight, target
 
 
 @dataclass(frozen=True)
-class Hybrid:
+class HybridObjective:
     """L_hybrid for a network of 2 C channels, the estimate and v, that is told t = 0 ... T - 1.
 
     bound: lambda. weighting: w, as in `Diffusion`. times: t / T = u^(1 / times), where u is spread

@@ -29,24 +29,24 @@ class Wordings:
     """K wordings of each of N captions as tokens (N, K, L) int16, and those of "" (L,)."""
 
     tokens: Tensor
-    silence: Tensor
+    null_tokens: Tensor
 
     def to(self, device: str | torch.device) -> Wordings:
         """The same on a device."""
-        return Wordings(self.tokens.to(device), self.silence.to(device))
+        return Wordings(self.tokens.to(device), self.null_tokens.to(device))
 
     def draw(self, rows: Tensor, withheld: float, draws: Draws, like: Tensor) -> Tensor:
         """The tokens (n, 77) of one wording of each of these rows, or of "", so often as `withheld` says."""
         said = self.tokens[rows, draws.integers(self.tokens.shape[1], like)]
-        silent = draws.uniform(like) < withheld
-        return padded(torch.where(silent[:, None], self.silence, said))
+        dropped = draws.uniform(like) < withheld
+        return padded(torch.where(dropped[:, None], self.null_tokens, said))
 
 
 def read_wordings(tokenizer: Any, drawings: Drawings, count: int, seed: int) -> Wordings:
     """`count` wordings of every drawing's caption, as this tokenizer takes them."""
     tokens = tokens_of(tokenizer, wordings(drawings, count, seed))
-    silence = tokenise(tokenizer, [""])[0]
-    return Wordings(tokens, pad(silence, (0, tokens.shape[2] - len(silence))))
+    null_tokens = tokenise(tokenizer, [""])[0]
+    return Wordings(tokens, pad(null_tokens, (0, tokens.shape[2] - len(null_tokens))))
 
 
 def padded(tokens: Tensor) -> Tensor:

@@ -16,12 +16,12 @@ from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.files import write_atomically, write_text
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.networks.unet_28 import build_unet, count_parameters
-from duckrabbit.training.digits.recipes import Recipe
+from duckrabbit.training.digits.recipe import DigitRecipe
 from duckrabbit.training.ema import measure_norms
 from duckrabbit.training.objectives import Draws
 from duckrabbit.training.run import METRICS, read_metrics, trained
 
-SETTLE_BATCHES = 50
+STATISTICS_BATCHES = 50
 
 
 def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None, licence: str = "Apache-2.0") -> Path:
@@ -32,7 +32,7 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     the run has no such weights.
     """
     weights, facts = trained(run, snapshot)
-    recipe = Recipe.from_json(facts["recipe"])
+    recipe = DigitRecipe.from_json(facts["recipe"])
     with LOADING:
         unet = build_unet(recipe.network())
     unet.load_state_dict(weights)
@@ -69,7 +69,7 @@ def _halved(value: Tensor) -> Tensor:
     return value.half().contiguous() if value.is_floating_point() and value.ndim > 1 else value.contiguous()
 
 
-def _inputs(recipe: Recipe, data: Pictures) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
+def _inputs(recipe: DigitRecipe, data: Pictures) -> Iterator[tuple[Tensor, Tensor | None, Tensor | None]]:
     """What the network sees in training, caught on its way in."""
     caught: list[tuple[Tensor, Tensor | None, Tensor | None]] = []
 
@@ -79,7 +79,7 @@ def _inputs(recipe: Recipe, data: Pictures) -> Iterator[tuple[Tensor, Tensor | N
 
     objective = recipe.objective()
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(recipe.seed))
-    for k in range(min(SETTLE_BATCHES, len(data) // recipe.batch or 1)):
+    for k in range(min(STATISTICS_BATCHES, len(data) // recipe.batch or 1)):
         rows = order[k * recipe.batch : (k + 1) * recipe.batch]
         x0 = to_range(data.images[rows], recipe.value_range)
         draws = Draws(recipe.seed + 1, k, len(rows), slice(None))
@@ -87,7 +87,7 @@ def _inputs(recipe: Recipe, data: Pictures) -> Iterator[tuple[Tensor, Tensor | N
         yield caught.pop()
 
 
-def _schedule(recipe: Recipe) -> dict[str, Any]:
+def _schedule(recipe: DigitRecipe) -> dict[str, Any]:
     if recipe.goal == "picture":
         return {"kind": "single", "sigma": recipe.sigma}
     if recipe.goal == "flow":
@@ -95,7 +95,7 @@ def _schedule(recipe: Recipe) -> dict[str, Any]:
     return {"kind": "linear", "steps": recipe.steps, "zero_terminal_snr": recipe.zero_terminal_snr}
 
 
-def _training_facts(recipe: Recipe, facts: dict[str, Any], data: Pictures) -> dict[str, Any]:
+def _training_facts(recipe: DigitRecipe, facts: dict[str, Any], data: Pictures) -> dict[str, Any]:
     steps_per_epoch = -(-len(data) // recipe.batch)
     epochs = facts["epoch"] if "epoch" in facts else facts["step"] / steps_per_epoch
     return {
@@ -108,7 +108,7 @@ def _training_facts(recipe: Recipe, facts: dict[str, Any], data: Pictures) -> di
     }
 
 
-def _card(name: str, recipe: Recipe, training: dict[str, Any], parameters: int, licence: str) -> str:
+def _card(name: str, recipe: DigitRecipe, training: dict[str, Any], parameters: int, licence: str) -> str:
     purpose = {
         "denoiser": "a network that was shown noise alone, and learned the mean of the pictures"
         if recipe.pure_noise

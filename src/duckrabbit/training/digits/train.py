@@ -11,7 +11,7 @@ from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.folders import runs_folder
 from duckrabbit.training.begin import running
 from duckrabbit.training.digits.export import export
-from duckrabbit.training.digits.recipes import find_recipe
+from duckrabbit.training.digits.recipe import find_recipe
 from duckrabbit.training.trainer import Progress
 
 

@@ -34,8 +34,10 @@ def awaited(scope: Scope, path: str) -> str:
     return found[1] if found else ""
 
 
-async def answer(app: App, scope: Scope, receive: Receive, send: Send, name: str, leave: Callable[[str], None]) -> None:
-    """Have `app` answer whoever is called `name`, and say `leave(name)` as soon as they are gone before its end."""
+async def answer(
+    app: App, scope: Scope, receive: Receive, send: Send, name: str, abandon: Callable[[str], None]
+) -> None:
+    """Have `app` answer whoever is called `name`, and call `abandon(name)` as soon as they are gone before its end."""
     heard: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
     whole = False
 
@@ -51,7 +53,7 @@ async def answer(app: App, scope: Scope, receive: Receive, send: Send, name: str
             if message["type"] == "http.disconnect":
                 break
         if not whole:
-            leave(name)
+            abandon(name)
 
     async def hear() -> MutableMapping[str, Any]:
         message = await heard.get()

@@ -66,15 +66,15 @@ class TextEncoder:
 
     def _note(self, text: str, limit: int, kept: Tensor) -> str:
         """What the encoder does not see of a prompt, or does not know; "" where there is nothing of the kind."""
-        told = []
+        notes = []
         if len(self.tokenizer(text, verbose=False).input_ids) > limit:
             last = self.tokenizer.decode(kept, skip_special_tokens=True)[-LAST:].lstrip()
-            told.append(f"is longer than {limit} tokens, and what comes after '...{last}' is cut")
+            notes.append(f"is longer than {limit} tokens, and what comes after '...{last}' is cut")
         unknown = getattr(self.tokenizer, "unk_token_id", None)
         foreign = [word for word in text.split() if unknown in self.tokenizer(word, verbose=False).input_ids]
         if unknown is not None and foreign:
-            told.append(f"has words that the text encoder does not know: {', '.join(foreign[:5])}")
-        return f"The prompt '{text[:LAST]}{'...' * (len(text) > LAST)}' {', and '.join(told)}." if told else ""
+            notes.append(f"has words that the text encoder does not know: {', '.join(foreign[:5])}")
+        return f"The prompt '{text[:LAST]}{'...' * (len(text) > LAST)}' {', and '.join(notes)}." if notes else ""
 
 
 @dataclass(frozen=True, eq=False)

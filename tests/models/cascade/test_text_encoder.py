@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 import tiny
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.text import PromptTable, read_prompts
+from duckrabbit.models.cascade.text_encoder import PromptTable, read_prompts
 from duckrabbit.models.load import load
 
 PROMPTS = ["", "A Cat ", "an old man, of the campfire"]

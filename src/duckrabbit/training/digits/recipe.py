@@ -27,7 +27,7 @@ Decay = Literal["constant", "exponential", "cosine"]
 
 
 @dataclass(frozen=True)
-class Recipe(Plain):
+class DigitRecipe(Plain):
     """What to train, on what, and how.
 
     goal: what the network says; "picture" is single-step denoising at `sigma`. steps: T of the
@@ -128,8 +128,8 @@ class Recipe(Plain):
         return self.rate
 
 
-_COURSE = Recipe("cs180-class", "class", "epsilon", decay="exponential")
-_FAST = Recipe(
+_COURSE = DigitRecipe("cs180-class", "class", "epsilon", decay="exponential")
+_FAST = DigitRecipe(
     "fast-class",
     "class",
     "v_prediction",
@@ -152,7 +152,7 @@ _FLOW = replace(
 _PRESETS = (
     _COURSE,
     replace(_COURSE, name="cs180-time", task="time"),
-    Recipe("cs180-denoiser", "denoiser", "picture", hidden=128, batch=256, epochs=5, rate=1e-4, snapshots=(1, 5)),
+    DigitRecipe("cs180-denoiser", "denoiser", "picture", hidden=128, batch=256, epochs=5, rate=1e-4, snapshots=(1, 5)),
     _FLOW,
     replace(_FLOW, name="cs180-flow-time", task="time"),
     _FAST,
@@ -169,11 +169,11 @@ _PRESETS = (
         snapshots=(1, 5),
     ),
 )
-RECIPES: Mapping[str, Recipe] = {recipe.name: recipe for recipe in _PRESETS}
+RECIPES: Mapping[str, DigitRecipe] = {recipe.name: recipe for recipe in _PRESETS}
 """The presets: "cs180-*" as the course gives them, "fast-*" the project's own, by name."""
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> DigitRecipe:
     """The preset `name`. Raises UserError, with the names that exist, for another."""
     if name not in RECIPES:
         raise UserError(f"There is no recipe '{name}'; choose from {', '.join(RECIPES)}.")
