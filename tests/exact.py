@@ -37,6 +37,18 @@ def flow(u):
 KINDS = {"vp": vp, "ve": ve, "flow": flow}
 
 
+class Between:
+    """The levels of a kind by their half log SNR: what a schedule answers, each kind inverted by hand."""
+
+    def __init__(self, kind):
+        self.kind = kind
+
+    def at(self, half_log_snr):
+        ratio = math.exp(-half_log_snr)
+        u = {"vp": math.atan(ratio) / 1.5, "ve": math.log(ratio / 0.02, 1000), "flow": ratio / (1 + ratio)}[self.kind]
+        return KINDS[self.kind](u)
+
+
 def path(kind, steps, high=1.0, low=0.02, to_clean=False):
     """`steps` moves from level(high) to level(low), evenly in u; and on to CLEAN if asked."""
     levels = [KINDS[kind](high + (low - high) * k / steps) for k in range(steps + 1)]

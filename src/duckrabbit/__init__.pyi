@@ -1,8 +1,28 @@
 from .diffusion.constraints import KnownBand, KnownPixels
-from .diffusion.levels import CLEAN, DiscreteSchedule, FlowSchedule, NoiseLevel, Schedule, add_noise
+from .diffusion.levels import (
+    CLEAN,
+    DiscreteSchedule,
+    FlowSchedule,
+    NoiseLevel,
+    Schedule,
+    add_noise,
+    squaredcos_cap_v2,
+)
 from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
 from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
-from .diffusion.solvers import DDIM, DDPM, SOLVERS, DPMSolverPP2M, Heun, Memory, Solver, Step
+from .diffusion.solvers import (
+    DDIM,
+    DDPM,
+    SOLVERS,
+    DPMSolverPP2M,
+    DPMSolverPP2S,
+    DPMSolverPP3M,
+    Heun,
+    Memory,
+    Solver,
+    Step,
+    level_between,
+)
 from .diffusion.streams import Noise
 from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
@@ -43,6 +63,8 @@ __all__ = [
     "Condition",
     "Constraint",
     "DPMSolverPP2M",
+    "DPMSolverPP2S",
+    "DPMSolverPP3M",
     "Denoiser",
     "DiscreteSchedule",
     "Each",
@@ -100,6 +122,7 @@ __all__ = [
     "generate",
     "hybrid",
     "inpaint",
+    "level_between",
     "load",
     "lower",
     "noise",
@@ -110,6 +133,7 @@ __all__ = [
     "replay",
     "run",
     "run_all",
+    "squaredcos_cap_v2",
     "start_at",
     "time_travel",
     "train",

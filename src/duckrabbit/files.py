@@ -14,7 +14,11 @@ from duckrabbit.errors import UserError
 
 UNFINISHED = ".unfinished"
 LOCK = ".lock"
-"""What a folder holds while somebody writes into it; without meaning once nobody does."""
+"""What a folder holds, or has beside it, while somebody writes into it; without meaning once nobody does."""
+WAIT = "wait until it is done, or name another folder (--out)"
+"""What to do where another writes into a folder."""
+ATTEMPTS = 10
+"""So often a folder is made anew that somebody else takes away before it can be locked."""
 PATIENCE, SLOWEST = 60.0, 1000.0
 """Of every so many seconds of a download, the least bytes a second; slower, it would hardly ever end."""
 
@@ -70,68 +74,90 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, text.encode())
 
 
-class AtomicFolder:
-    """A context for making a folder whole: one beside `path`, renamed when all went well. `path` must not exist.
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A context for making a folder whole: one beside `path`, renamed when all went well.
 
     What a killed process leaves is named .NAME.RANDOM.unfinished; the next to make the same folder takes it away.
 
-    Raises UserError where it cannot be made, or the disk is full.
+    Raises UserError where `path` exists or another is making it, where it cannot be made, or the disk is full.
     """
-
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.temporary: Path | None = None
-
-    def __enter__(self) -> Path:
+    with only_maker(path):
+        if path.exists():
+            raise UserError(f"There is a {path} already; name a new folder.")
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            for left in self.path.parent.glob(f".{self.path.name}.*{UNFINISHED}"):
+            for left in path.parent.glob(f".{path.name}.*{UNFINISHED}"):
                 shutil.rmtree(left, ignore_errors=True)
-            self.temporary = Path(
-                tempfile.mkdtemp(dir=self.path.parent, prefix=f".{self.path.name}.", suffix=UNFINISHED)
-            )
+            temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED))
         except OSError as error:
-            raise _unwritable(self.path, error) from None
-        return self.temporary
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        assert self.temporary is not None
-        if kind is None:
-            try:
-                os.chmod(self.temporary, 0o777 & ~_umask())
-                for file in self.temporary.rglob("*"):
-                    if file.is_file():
-                        with file.open("rb") as written:
-                            os.fsync(written.fileno())
-                self.temporary.rename(self.path)
-                _flush_folder(self.path.parent)
-                return
-            except OSError as failure:
-                error = failure
-        shutil.rmtree(self.temporary, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise _unwritable(self.path, error) from None
+            raise _unwritable(path, error) from None
+        try:
+            yield temporary
+            os.chmod(temporary, 0o777 & ~_umask())
+            for file in temporary.rglob("*"):
+                if file.is_file():
+                    with file.open("rb") as written:
+                        os.fsync(written.fileno())
+            temporary.rename(path)
+            _flush_folder(path.parent)
+        except OSError as error:
+            raise _unwritable(path, error) from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextmanager
-def only_writer(folder: Path, remedy: str, wait: float = 0.0) -> Iterator[None]:
+def only_writer(folder: Path, remedy: str = WAIT, wait: float = 0.0) -> Iterator[None]:
     """A context in which nobody else who asks for this writes into `folder`, which is made if need be.
 
-    The system lets go of the lock when the process ends, even if it is killed. The same thread may come again.
+    Where it was made, and holds nothing in the end, it is taken away again. The system lets go of the lock when the
+    process ends, even if it is killed. The same thread may come again.
 
     Raises UserError, with the `remedy`, where another still writes there after `wait` seconds, or where the
     folder cannot be made or written.
     """
+    made = not os.path.exists(folder)
+    try:
+        with _alone(folder / LOCK, folder, remedy, wait):
+            yield
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
+@contextmanager
+def only_maker(path: Path, remedy: str = WAIT, wait: float = 0.0) -> Iterator[None]:
+    """As `only_writer`, for a folder that need not be there, and is not made: the lock lies beside it."""
+    place = path.absolute()
+    with _alone(place.parent / f".{place.name}{LOCK}", path, remedy, wait):
+        yield
+
+
+@contextmanager
+def _alone(lock_file: Path, what: Path, remedy: str, wait: float) -> Iterator[None]:
+    """Holds the lock on behalf of `what`.
+
+    Whoever holds it, and nobody else, unlinks its file, and before letting go: so the file that is there is always the
+    holder's, and who locks one that is no longer there (`st_nlink` 0) tries again. From filelock 3.30 on both hold: it
+    looks at that number, and does not unlink the file itself, which by then may be the next one's.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder.absolute() / LOCK, is_singleton=True)
+    lock = FileLock(lock_file.absolute(), is_singleton=True)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=wait)
+        for left in reversed(range(ATTEMPTS)):
+            try:
+                lock_file.parent.mkdir(parents=True, exist_ok=True)
+                lock.acquire(timeout=wait)
+                break
+            except FileNotFoundError:  # one who wrote nothing took the folder away
+                if not left:
+                    raise
     except Timeout:
-        raise UserError(f"Another program, or another part of this one, is writing into {folder}; {remedy}.") from None
+        raise UserError(f"Another program, or another part of this one, is writing into {what}; {remedy}.") from None
     except OSError as error:
-        raise _unwritable(folder, error) from None
+        raise _unwritable(what, error) from None
     try:
         yield
     finally:

@@ -133,8 +133,70 @@ def test_schedules_refuse_what_they_do_not_have():
     for t in (1.5, -0.5, math.nan):
         with pytest.raises(UserError, match="0 to 1"):
             FlowSchedule().level(t)
-    with pytest.raises(UserError):
+    with pytest.raises(UserError, match="1 or more"):
         FlowSchedule().times(0)
+
+
+SCHEDULES = {
+    "linear": levels.linear(300),
+    "cosine": levels.squaredcos_cap_v2(),
+    "zero SNR": levels.rescale_zero_terminal_snr(levels.linear(300)),
+    "flow": FlowSchedule(),
+    "one step": OneStepSchedule(0.5),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+@given(share=st.floats(0, 1))
+def test_a_level_is_found_by_its_half_log_snr_between_times_too(name, share):
+    schedule = SCHEDULES[name]
+    if isinstance(schedule, DiscreteSchedule):
+        k = min(int(share * (len(schedule.alphas_cumprod) - 1)), len(schedule.alphas_cumprod) - 2)
+        a, b = schedule.level(k), schedule.level(k + 1)
+        assert schedule.at(a.half_log_snr) == a
+        assert schedule.at(b.half_log_snr) == b
+        low = b.half_log_snr if math.isfinite(b.half_log_snr) else a.half_log_snr - 3
+        wanted = low + share * (a.half_log_snr - low)
+        found = schedule.at(wanted)
+        assert a.t <= found.t <= b.t
+        if math.isfinite(b.half_log_snr):
+            np.testing.assert_allclose(found.t, np.interp(-wanted, [-a.half_log_snr, -b.half_log_snr], [k, k + 1]))
+        else:
+            assert found.alpha == pytest.approx((1 - (found.t - k)) * a.alpha, rel=1e-9)
+        assert found.alpha**2 + found.sigma**2 == pytest.approx(1, rel=1e-12)
+    else:
+        wanted = 10 * share - 5
+        found = schedule.at(wanted)
+        assert schedule.level(found.t) == found
+    assert found.half_log_snr == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "zero SNR"])
+def test_a_chain_has_no_level_beyond_its_ends(name):
+    schedule = SCHEDULES[name]
+    first, last = (schedule.level(t).half_log_snr for t in (0, len(schedule.alphas_cumprod) - 1))
+    for wrong in (first + 1e-3, math.inf, math.nan, *([last - 1e-3] if math.isfinite(last) else [])):
+        with pytest.raises(UserError, match="no level of half log SNR"):
+            schedule.at(wrong)
+    if math.isinf(last):
+        assert schedule.at(last) == schedule.level(299)
+        assert schedule.at(-500.0).alpha < 1e-200
+
+
+def test_the_ends_of_what_is_allowed_are_allowed():
+    whole = DiscreteSchedule((1.0, 0.5, 0.0))
+    assert whole.level(0) == (0, 1, 0)
+    assert whole.level(2) == (2, 0, 1)
+    assert DiscreteSchedule((0.5,)).times(1) == (0,)
+    assert whole.times(3) == (2, 1, 0)
+    assert FlowSchedule().times(1) == (1,)
+    assert FlowSchedule().level(0) == (0, 1, 0)
+    assert FlowSchedule().level(1) == (1, 0, 1)
+    assert OneStepSchedule(0.5).level(0) == (0, 1, 0)
+    assert time_at(FlowSchedule(), 0) == time_at(OneStepSchedule(0.5), 0) == time_at(whole, 0) == 0
+    assert len(levels.rescale_zero_terminal_snr(levels.linear(2)).alphas_cumprod) == 2
+    assert whole.at(math.inf) == whole.level(0)
+    assert whole.at(math.log(2)).t == pytest.approx(math.sqrt(0.2 / 0.5))  # sigma^2 = 1 / 5 on the way from 0 to 1 / 2
 
 
 @given(st.floats(0, 1))
@@ -204,4 +266,5 @@ def test_a_one_step_schedule_has_levels_and_no_path():
 
 def test_quarters():
     assert quarter_times(linear(1000)) == (250, 500, 750)
+    assert quarter_times(linear(10)) == (2, 5, 7)
     assert quarter_times(FlowSchedule()) == (0.25, 0.5, 0.75)

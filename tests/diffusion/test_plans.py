@@ -31,6 +31,7 @@ def test_the_course_walks_34_times_from_990_to_0():
 def test_a_course_stride_keeps_below_the_last_level():
     assert course_times(250, 1000) == (750, 500, 250, 0)  # 1000 would be outside
     assert course_times(7, 15) == (14, 7, 0)
+    assert course_times(10)[0] == 990  # of 1000 levels, unless told
 
 
 @pytest.mark.parametrize(("index", "t"), [(1, 960), (3, 900), (5, 840), (7, 780), (10, 690), (20, 390)])

@@ -12,7 +12,18 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
-from duckrabbit.guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from duckrabbit.guidance.nodes import (
+    CFG,
+    Bands,
+    Clip,
+    Masked,
+    Mean,
+    Prompt,
+    Threshold,
+    Viewed,
+    Weighted,
+    conditions_of,
+)
 from duckrabbit.guidance.tree import lower
 from duckrabbit.guidance.views.shipped import Compose, Flip, Negate, Rotate
 from trees import AT, Counting, answer, count_questions, picture
@@ -169,3 +180,12 @@ def test_a_threshold_that_may_not_grow_is_a_clip():
 def test_trees_that_make_no_sense_are_refused_in_words(make, says):
     with pytest.raises(UserError, match=says):
         make()
+
+
+def test_every_prompt_of_a_tree_is_found_however_deep():
+    """Those are encoded before a run: one that is missed would be missed there."""
+    filtered = Bands((LowPass(),), (Prompt("a"), Viewed(Flip(), Prompt(3))))
+    tree = Clip(Mean((CFG(filtered, Prompt(""), 2.0), Masked(torch.zeros(1, 1, 8, 8), Prompt(None), Prompt("b")))))
+    assert conditions_of(tree) == {"a", 3, "", None, "b"}
+    assert conditions_of(Weighted((Prompt("c"), Prompt("d")), (2.0, -1.0))) == {"c", "d"}
+    assert conditions_of("a") == conditions_of(LowPass()) == set()

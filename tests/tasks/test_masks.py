@@ -193,9 +193,71 @@ def result(http, name, data):
 
 @pytest.mark.parametrize(
     ("white", "words"),
-    [(1, "less than 1 %"), (1024, "25 %"), (3000, "73 %"), (4095, "more than 99 %")],
+    [(1, "less than 1 %"), (1024, "25 %"), (3000, "73 %"), (4050, "99 %"), (4095, "more than 99 %")],
 )
 def test_the_share_in_words(white, words):
     mask = torch.zeros(64 * 64)
     mask[:white] = 1
     assert share_anew(mask.view(1, 1, 64, 64)).startswith(f"{words} of the picture is made anew")
+
+
+@pytest.mark.parametrize(("rows", "share"), [(12, "19 %"), (3, "5 %")])
+def test_how_much_of_a_mask_is_of_a_third_level_is_told(rows, share):
+    third = np.zeros((SIDE, SIDE), np.uint8)
+    third[:, 40:] = 255
+    third[:rows] = 128  # 12 of 64 rows are 18.75 %
+    with pytest.raises(dr.UserError, match=f"^{share} of the mask is neither black nor white"):
+        dr.as_mask(third)
+
+
+def test_the_part_of_a_mask_that_has_colours_is_told():
+    array = np.dstack([grey()] * 3)
+    array[:1, :30] = (255, 0, 0)  # 30 of 4096 pixels are 0.7 %
+    with pytest.raises(dr.UserError, match=r"has colours \(1 % of it\)"):
+        dr.as_mask(array)
+
+
+@pytest.mark.parametrize(("light", "dark", "fits"), [(193, 62, True), (189, 0, False), (255, 66, False)])
+def test_what_is_within_a_quarter_of_black_or_white_is_one_of_them(light, dark, fits):
+    """A quarter of 255 is 63.75; what lies further in, with no edge near, is a third level."""
+    array = grey(light, dark)
+    if fits:
+        assert (dr.as_mask(array)[0, 0].numpy() == DISC).all()
+    else:
+        with pytest.raises(dr.UserError, match="neither black nor white"):
+            dr.as_mask(array)
+
+
+@pytest.mark.parametrize(("apart", "fits"), [(37, True), (40, False)])
+def test_greys_may_be_tinted_by_less_than_15_hundredths(apart, fits):
+    array = np.dstack([grey(255, apart), grey(255, 0), grey(255, 0)])  # 0.15 of 255 is 38.25
+    if fits:
+        assert (dr.as_mask(array)[0, 0].numpy() == DISC).all()
+    else:
+        with pytest.raises(dr.UserError, match="has colours"):
+            dr.as_mask(array)
+
+
+@pytest.mark.parametrize("side", [256, 512])
+@pytest.mark.parametrize("wider", [0, 1])
+def test_a_soft_edge_is_a_32nd_of_the_mask_at_most(side, wider):
+    width = side // 32 + wider * side // 256  # one block more than reaches from white to black
+    array = np.zeros((side, side), np.uint8)
+    array[:, side // 2 :], array[:, side // 2 - width : side // 2] = 255, 128
+    if wider:
+        with pytest.raises(dr.UserError, match="no soft edge"):
+            dr.as_mask(array)
+    else:
+        assert dr.as_mask(array).mean() in (0.5, 0.5 + width / side)
+
+
+@pytest.mark.parametrize(("odd", "fits"), [(8, True), (9, False)])
+def test_a_few_pixels_out_of_place_are_what_compression_does(odd, fits):
+    """Two in a thousand of 4096 are 8.2."""
+    array = np.dstack([grey()] * 3)
+    array[0, :odd] = (255, 0, 0)
+    if fits:
+        assert dr.as_mask(array).mean() == pytest.approx(DISC.mean(), abs=0.003)
+    else:
+        with pytest.raises(dr.UserError, match="has colours"):
+            dr.as_mask(array)

@@ -9,11 +9,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageFile
 
 import duckrabbit as dr
 from duckrabbit.tasks.masks import box_mask
-from duckrabbit.tasks.pictures import to_pixels, to_range
+from duckrabbit.tasks.pictures import Picture, notes_on, resize, to_model_size, to_pixels, to_range
+from duckrabbit.tasks.reading import check_size, decode_picture, standard
 from samples import pixels, save
 
 same = settings(derandomize=True, deadline=None, max_examples=60, database=None)
@@ -205,3 +206,82 @@ def test_a_box_is_where_it_says():
     mask = box_mask((2, 3, 6, 5), 16)
     assert mask.sum() == 8
     assert mask[0, 0, 3:5, 2:6].min() == 1
+
+
+@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
+def test_every_box_within_the_square_is_a_mask_but_the_whole_and_the_empty(x0, y0, x1, y1):
+    whole = (x0, y0, x1, y1) == (0, 0, 6, 6)
+    if x0 < x1 and y0 < y1 and not whole:
+        mask = box_mask((x0 + 0.4, y0 - 0.4, x1 + 0.2, y1 - 0.2), 6)  # corners lie on the nearest pixel's edge
+        assert mask.shape == (1, 1, 6, 6)
+        assert all(mask[0, 0, y, x] == (x0 <= x < x1 and y0 <= y < y1) for x in range(6) for y in range(6))
+    else:
+        with pytest.raises(dr.UserError):
+            box_mask((x0, y0, x1, y1), 6)
+
+
+def test_sizes_at_the_bounds_are_read():
+    check_size(8, 9, "It", most=72)
+    for wrong in ((8, 10), (7, 9), (9, 7)):
+        with pytest.raises(dr.UserError, match="It has"):
+            check_size(*wrong, "It", most=72)
+    with pytest.raises(dr.UserError, match="at most 64 million"):
+        check_size(8000, 8001, "It")
+
+
+def test_a_cut_file_is_refused_and_pillows_own_settings_stay_the_users(tmp_path, monkeypatch):
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 12345)
+    content = save(tmp_path / "a.jpg", pixels(64)).read_bytes()
+    with pytest.raises(dr.UserError, match="not a picture that can be read"):
+        decode_picture(content[: len(content) // 2], "It")
+    assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (True, 12345)
+    assert decode_picture(content, "It").size == (64, 64)
+    assert (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS) == (True, 12345)
+
+
+@pytest.mark.parametrize("mode", ["F", "RGB"])
+def test_the_callers_image_keeps_what_it_says_of_itself(mode):
+    image = Image.fromarray(np.full((16, 16), 0.5, np.float32)).convert(mode)
+    image.info = {"exif": b"x", "title": "mine", "icc_profile": b""}
+    made = standard(image)
+    assert made is not image
+    assert image.info == {"exif": b"x", "title": "mine", "icc_profile": b""}
+    assert made.info == {"title": "mine"}
+
+
+def test_a_picture_is_of_float32_whatever_it_came_in():
+    for kind in (torch.float64, torch.float16, torch.float32):
+        picture = dr.as_picture(torch.full((1, 3, 16, 16), 0.25, dtype=kind))
+        assert picture.dtype == torch.float32
+        assert picture.unique().tolist() == [0.25]
+
+
+def test_a_model_of_one_channel_sees_the_mean_of_the_channels():
+    picture = torch.rand(2, 3, 8, 8)
+    assert torch.equal(to_model_size(picture, 8), picture)
+    torch.testing.assert_close(to_model_size(picture, 8, 1), picture.mean(1).view(2, 1, 8, 8))
+    assert resize(picture, 8) is picture
+    torch.testing.assert_close(resize(torch.ones(1, 3, 9, 9), 4), torch.ones(1, 3, 4, 4))
+    edge = torch.zeros(1, 1, 8, 8)
+    edge[..., 4:] = 1
+    assert 0 <= resize(edge, 32).min() <= resize(edge, 32).max() <= 1  # a cubic alone overshoots
+
+
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((32, 32), {}),
+        ((64, 64), {"size": "It: 64 x 64 pixels are first shrunk to the model's 32 x 32."}),
+        ((16, 16), {"size": "It: 16 x 16 pixels are first enlarged to the model's 32 x 32."}),
+        ((32, 40), {"cut": "It: the middle 32 x 32 of 32 x 40 pixels is used; 20 % is cut away."}),
+        ((3200, 3201), {"cut": "less than 1 % is cut away"}),
+        ((3168, 3200), {"cut": "; 1 % is cut away"}),
+    ],
+)
+def test_what_is_done_to_a_picture_is_told(size, told):
+    notes = notes_on(Picture(torch.zeros(1, 3, 1, 1), None, size, "It"), 32, "first ")
+    for key in ("cut", "size"):
+        assert told.get(key, "") in notes.get(key, "")
+    assert ("cut" in notes) == ("cut" in told)
+    assert ("size" in notes) == (min(size) != 32)

@@ -1,6 +1,7 @@
 """Plain data: whatever a job is made of can be written down and read back."""
 
 import json
+import math
 from dataclasses import dataclass
 
 import pytest
@@ -151,3 +152,14 @@ def test_a_tree_is_drawn_with_its_branches():
     assert [len(line) - len(line.lstrip()) for line in lines] == [0, 2, 4, 2]
     assert "scale=7" in lines[0]
     assert "'a cat'" in lines[2]
+
+
+def test_every_number_is_json_that_any_program_reads():
+    """JSON has no NaN and no infinity; whole, finite and text stay what they are."""
+    for value in (0.5, -2.0, 3, True, None, "inf"):
+        assert to_plain(value, {}) == value
+    for value in (math.inf, -math.inf, math.nan):
+        plain = to_plain((1.0, value), {})
+        assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+        back = from_plain(plain, {})
+        assert repr(back) == repr((1.0, value))

@@ -20,7 +20,7 @@ from duckrabbit.data.drawings.attribution import credits_of
 from duckrabbit.data.drawings.drawings import Drawings, load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.vocabulary import write_prompt_list
-from duckrabbit.files import AtomicFolder
+from duckrabbit.files import atomic_folder
 from duckrabbit.folders import data_folder
 from duckrabbit.models.cards import DEFAULT
 from duckrabbit.report.cascade_previews import show_drawn, show_enlarged
@@ -42,19 +42,20 @@ def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None
     """Train stage II."""
     start = read_start(common.start, text=text_encoder or _shipped())
     recipe: UpscalerRecipe = _recipe(UPSCALERS, preset, common, start)
-    tokenizer, encoder = start.text_encoder()
-    recipe = replace(recipe, text=encoder.config.d_model)
-    drawings, digest = _drawings(common, recipe.size)
+    with alone_in(run_folder(recipe, common)):
+        tokenizer, encoder = start.text_encoder()
+        recipe = replace(recipe, text=encoder.config.d_model)
+        drawings, digest = _drawings(common, recipe.size)
 
-    def enlarged(some: Drawings) -> Enlargements:
-        said = read_wordings(tokenizer, some, recipe.wordings, recipe.seed)
-        return enlargements(some.images, said, encoder, digest)
+        def enlarged(some: Drawings) -> Enlargements:
+            said = read_wordings(tokenizer, some, recipe.wordings, recipe.seed)
+            return enlargements(some.images, said, encoder, digest)
 
-    data, shown = enlarged(drawings), enlarged(_spread(drawings, 10))
-    into = train(
-        recipe, data, common, partial(show_enlarged, samples=shown),
-        lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
-    )  # fmt: skip
+        data, shown = enlarged(drawings), enlarged(_spread(drawings, 10))
+        into = train(
+            recipe, data, common, partial(show_enlarged, samples=shown),
+            lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
+        )  # fmt: skip
     if into is not None:
         typer.echo(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
 
@@ -64,16 +65,22 @@ def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None
     start = read_start(common.start, text=text_encoder or common.start or _shipped())
     recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
     recipe = replace(recipe, **start.text_config)
+    run = run_folder(recipe, common)
+    with alone_in(run):
+        shipped = common.start is None and text_encoder is None
+        into, drawings = _text(common, start, _as_begun(recipe, run) if shipped else recipe, run)
+    if into is not None:
+        typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
+
+
+def _text(common: CascadeTraining, start: Start, recipe: TextRecipe, run: Path) -> tuple[Path | None, Drawings]:
+    """The folder of the finished model, or None where it is not finished, and what it was trained on."""
     drawings, digest = _drawings(common, recipe.size)
     if recipe.subjects:
         drawings = most_drawn(drawings, recipe.subjects)
-    run = run_folder(recipe, common)
-    if common.start is None and text_encoder is None:
-        recipe = _as_begun(recipe, run)
     with processes().main_process_first():
         if processes().is_main_process and not (run / CHECKPOINT).exists():
-            with alone_in(run):
-                _put_tokenizer(start, run / TOKENIZER)
+            _put_tokenizer(start, run / TOKENIZER)
     tokenizer = read_tokenizer(run / TOKENIZER)
     data = Captioned(drawings.images, read_wordings(tokenizer, drawings, recipe.wordings, recipe.seed), digest)
     styles = [style for style, _ in Counter(drawings.styles).most_common()]
@@ -87,8 +94,7 @@ def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None
         recipe, data, common, partial(show_drawn, tokenizer=tokenizer, styles=styles, subjects=shown),
         export, start.fill,
     )  # fmt: skip
-    if into is not None:
-        typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
+    return into, drawings
 
 
 def write_text_encoder(encoder: Path, output: Path, data: str, count: int) -> int:
@@ -128,7 +134,7 @@ def _put_tokenizer(start: Start, into: Path) -> None:
     """The tokenizer of the text encoder that a new run begins with, in the place of what a broken attempt left."""
     assert start.text is not None
     shutil.rmtree(into, ignore_errors=True)
-    with AtomicFolder(into) as unfinished:
+    with atomic_folder(into) as unfinished:
         shutil.copytree(start.text / TOKENIZER, unfinished, dirs_exist_ok=True)
 
 

@@ -47,7 +47,7 @@ def perform(request: Request, output: Output) -> None:
     before = _pictures_in(folder)
     try:
         with (
-            only_writer(folder, "wait until it is done, or name another --out"),
+            only_writer(folder),
             progress(moves, quiet=output.quiet) as advance,
         ):
             made = figure_of(request, asked, runner(lambda job, _: advance(job.title), micro_batch, folder))
@@ -111,7 +111,7 @@ def prepare_folder(out: Path | None, verb: str) -> Path:
     folder = out or _next_folder(verb)
     with Atomic(folder / ".writable"):
         pass
-    (folder / ".writable").unlink()
+    (folder / ".writable").unlink(missing_ok=True)
     return folder
 
 

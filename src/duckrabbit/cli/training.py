@@ -19,6 +19,7 @@ from torch import nn
 
 from duckrabbit.cli.training_options import Training
 from duckrabbit.errors import UserError
+from duckrabbit.files import only_maker
 from duckrabbit.folders import runs_folder
 from duckrabbit.training.begin import running
 from duckrabbit.training.protocols import AnyRecipe, Data
@@ -27,6 +28,9 @@ from duckrabbit.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+EXPORT_WAIT = 60.0
+"""Seconds that a finished run waits for another that writes its model into the same folder."""
 
 
 def train(
@@ -54,7 +58,9 @@ def train(
         if step < steps:
             typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
             return None
-        return export(folder, options.output or folder / "model")
+        into = options.output or folder / "model"
+        with only_maker(into, "give the command again when it is done, and what was trained is written", EXPORT_WAIT):
+            return export(folder, into)
 
 
 def run_folder(recipe: AnyRecipe, options: Training) -> Path:

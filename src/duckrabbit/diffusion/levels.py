@@ -16,8 +16,10 @@ eq. 17; Lipman et al. 2023 (2210.02747); Lin et al. 2024 (2305.08891), algorithm
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate, pairwise
 from operator import mul
 from typing import Literal, NamedTuple, Protocol
@@ -68,6 +70,10 @@ class Schedule(Protocol):
         """The level at time t. Raises UserError where the schedule has no such time."""
         ...
 
+    def at(self, half_log_snr: float) -> NoiseLevel:
+        """The level with this log(alpha / sigma), between its times too. Raises UserError where there is none."""
+        ...
+
     def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
         """`steps` times from noise towards the picture, the clean end left out."""
         ...
@@ -98,6 +104,33 @@ class DiscreteSchedule:
             raise UserError(f"t = {t:g} is outside this schedule; choose a whole number from 0 to {last}.")
         abar = self.alphas_cumprod[int(t)]
         return NoiseLevel(float(t), math.sqrt(abar), math.sqrt(1 - abar))
+
+    def at(self, half_log_snr: float) -> NoiseLevel:
+        """The level with this half log SNR; between two times, log(sigma / alpha) is linear in t.
+
+        (Towards a last level without picture, alpha is, and from a first one without noise, sigma.) Raises
+        UserError beyond the first and the last level.
+        """
+        ends, abar = self._half_log_snrs, self.alphas_cumprod
+        k = bisect_left(ends, -half_log_snr, key=lambda each: -each)  # the first level with as much noise, or more
+        if k == len(ends) or math.isnan(half_log_snr) or (k == 0 and ends[0] != half_log_snr):
+            raise UserError(
+                f"This schedule has no level of half log SNR {half_log_snr:g}; it has {ends[0]:.3g} to {ends[-1]:.3g}."
+            )
+        if ends[k] == half_log_snr:
+            return self.level(k)
+        alpha, sigma = _variance_preserving(half_log_snr)
+        if math.isinf(ends[k]):
+            share = 1 - alpha / math.sqrt(abar[k - 1])
+        elif math.isinf(ends[k - 1]):
+            share = sigma / math.sqrt(1 - abar[k])
+        else:
+            share = (ends[k - 1] - half_log_snr) / (ends[k - 1] - ends[k])
+        return NoiseLevel(k - 1 + share, alpha, sigma)
+
+    @cached_property
+    def _half_log_snrs(self) -> tuple[float, ...]:
+        return tuple(self.level(t).half_log_snr for t in range(len(self.alphas_cumprod)))
 
     def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
         """`steps` times in falling order, spaced as diffusers spaces them (Lin et al. 2024, table 2)."""
@@ -132,6 +165,11 @@ class FlowSchedule:
             raise UserError(f"t = {t:g} is outside a flow schedule; choose from 0 to 1.")
         return NoiseLevel(float(t), 1.0 - t, float(t))
 
+    def at(self, half_log_snr: float) -> NoiseLevel:
+        """The level with this half log SNR, log((1 - t) / t)."""
+        alpha, sigma = _variance_preserving(half_log_snr)
+        return self.level(sigma / (alpha + sigma))
+
     def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
         """1, 1 - 1/n, ..., 1/n; a flow has one spacing, and no offset."""
         if steps < 1:
@@ -155,6 +193,10 @@ class OneStepSchedule:
         if not 0 <= t < math.inf:
             raise UserError(f"sigma = {t:g} is no amount of noise; choose 0 or more, as in 0.5.")
         return NoiseLevel(float(t), 1.0, float(t))
+
+    def at(self, half_log_snr: float) -> NoiseLevel:
+        """The level with this half log SNR, -log sigma."""
+        return self.level(math.exp(-half_log_snr))
 
     def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
         """Raises UserError: there are none."""
@@ -229,6 +271,13 @@ def rescale_zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
     root = [math.sqrt(a) for a in schedule.alphas_cumprod]
     first, last = root[0], root[-1]
     return DiscreteSchedule(tuple(((r - last) * first / (first - last)) ** 2 for r in root))
+
+
+def _variance_preserving(half_log_snr: float) -> tuple[float, float]:
+    """Alpha and sigma with alpha^2 + sigma^2 = 1 and log(alpha / sigma) as given, infinite too."""
+    ratio = math.exp(-2 * abs(half_log_snr))
+    large, small = 1 / math.sqrt(1 + ratio), math.sqrt(ratio / (1 + ratio))
+    return (large, small) if half_log_snr >= 0 else (small, large)
 
 
 def _line(start: float, end: float, steps: int) -> list[float]:

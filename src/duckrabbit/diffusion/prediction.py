@@ -125,7 +125,7 @@ def read_output(
 
 def clip(p: Prediction, x: Tensor, at: NoiseLevel, limit: float = 1.0) -> Prediction:
     """Clamp x0 to [-limit, limit] and derive eps anew, so that x = alpha x0 + sigma eps still holds."""
-    return from_x0(x, at, p.x0.clamp(-limit, limit), p.var_interp)
+    return from_x0(x, at, _counted(p.x0).clamp(-limit, limit), p.var_interp)
 
 
 def dynamic_threshold(
@@ -136,8 +136,14 @@ def dynamic_threshold(
     Saharia et al. 2022 (Imagen, arXiv 2205.11487), section 2.3; DeepFloyd IF uses (0.95, 1.5) in its
     first stage and (0.95, 1.0), a plain clip, in its second. eps is derived anew.
     """
-    s = p.x0.flatten(1).abs().quantile(ratio, dim=1).clamp(1.0, max_value).view(-1, *[1] * (p.x0.ndim - 1))
-    return from_x0(x, at, torch.minimum(torch.maximum(p.x0, -s), s) / s, p.var_interp)
+    x0 = _counted(p.x0)
+    s = x0.flatten(1).abs().quantile(ratio, dim=1).clamp(1.0, max_value).view(-1, *[1] * (x0.ndim - 1))
+    return from_x0(x, at, torch.minimum(torch.maximum(x0, -s), s) / s, p.var_interp)
+
+
+def _counted(x0: Tensor) -> Tensor:
+    """`x0`, infinities as NaN: an overflow in half precision, clamped, would pass for black or white."""
+    return x0.where(x0.isfinite(), math.nan)
 
 
 def transition_variance(move: Move) -> float:

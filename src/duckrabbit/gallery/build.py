@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 import duckrabbit
 from duckrabbit.cli.perform import STOPPED, console
 from duckrabbit.errors import UserError
-from duckrabbit.files import write_text
+from duckrabbit.files import only_writer, write_text
 from duckrabbit.gallery.experiments import Experiment, experiments, part_b
 from duckrabbit.gallery.page import Shown, render
 from duckrabbit.models.load import load
@@ -41,10 +41,9 @@ def build(
     plan = [e for e in every if e.key.startswith(only or "")]
     if not plan:
         raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
-    write_pictures(out / "pictures")
     shown: list[Shown] = []
     try:
-        with _bar(len(plan)) as bar, _inside(out / "pictures"):
+        with only_writer(out), _bar(len(plan)) as bar, _among_pictures(out / "pictures"):
             for experiment in plan:
                 bar(experiment.section, 0)
                 shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
@@ -96,8 +95,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _inside(folder: Path) -> Iterator[None]:
-    """Work in `folder`, so that commands name the pictures as a reader would."""
+def _among_pictures(folder: Path) -> Iterator[None]:
+    """Work in `folder`, with the pictures of the gallery in it, so that commands name them as a reader would."""
+    write_pictures(folder)
     with contextlib.chdir(folder):
         yield
 

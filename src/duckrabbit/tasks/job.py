@@ -18,7 +18,7 @@ from duckrabbit.diffusion.constraints import KnownPixels
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Plan
 from duckrabbit.diffusion.prediction import Prediction, Query
-from duckrabbit.diffusion.solvers import Solver
+from duckrabbit.diffusion.solvers import Solver, on_schedule
 from duckrabbit.diffusion.trajectory import Constraint, trajectory
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.models.model import Model, StageFacts
@@ -119,6 +119,7 @@ def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
         return torch.zeros_like(like)
 
     blank = torch.zeros((batch, facts.channels, facts.size, facts.size), dtype=torch.float32)
-    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, stage.solver, silent):
+    solver = on_schedule(stage.solver, facts.schedule)
+    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, solver, silent):
         pass
     return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

@@ -42,10 +42,8 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
         picture = read_picture(like)
         side = min(picture.size)
         cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
-        if read.size != picture.size and not cut_before:
-            size, want = (f"{w} x {h}" for w, h in (read.size, picture.size))
-            way = "turn one of them" if read.size == picture.size[::-1] else "make them alike"
-            raise UserError(f"The mask has {size} pixels and the picture {want}; {way}.")
+        if not cut_before:
+            check_alike(read.size, picture.size)
     white = _white(read)
     if white.min() == white.max():
         where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"
@@ -53,6 +51,14 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
         what = "nothing would be kept" if new else "nothing would be painted"
         raise UserError(f"{where} all {'white' if white.min() else 'black'}: {what}. {MEANING}.")
     return 1 - white if invert else white
+
+
+def check_alike(mask: tuple[int, int], picture: tuple[int, int]) -> None:
+    """Raises UserError where the whole sizes (width, height) of a mask and its picture, upright, are not the same."""
+    if mask != picture:
+        size, want = (f"{w} x {h}" for w, h in (mask, picture))
+        way = "turn one of them" if mask == picture[::-1] else "make them alike"
+        raise UserError(f"The mask has {size} pixels and the picture {want}; {way}.")
 
 
 def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:

@@ -79,8 +79,8 @@ def notes_on(picture: Picture, size: int, when: str = "") -> dict[str, str]:
     width, height = picture.size
     side, notes = min(width, height), {}
     if width != height:
-        lost = 100 * (1 - side / max(width, height))
-        share = f"{int(lost)} %" if lost >= 1 else "less than 1 %"
+        lost = 100 * (max(width, height) - side) // max(width, height)
+        share = f"{lost} %" if lost else "less than 1 %"
         used = f"the middle {side} x {side} of {width} x {height} pixels is used"
         notes["cut"] = f"{picture.name}: {used}; {share} is cut away."
     if side != size:
@@ -164,4 +164,4 @@ def write_png(pixels: Tensor | Image.Image, path: Path, text: dict[str, str] | N
     for key, value in (text or {}).items():
         info.add_itxt(key, value, zip=True)
     with Atomic(path) as temporary:
-        image.save(temporary, format="PNG", pnginfo=info, optimize=False)
+        image.save(temporary, format="PNG", pnginfo=info)

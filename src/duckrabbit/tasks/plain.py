@@ -30,7 +30,7 @@ from duckrabbit.tasks.job import LowRes, Stage
 
 
 def _defined_in(module: ModuleType) -> list[type]:
-    here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__ == module.__name__]
+    here = [v for v in vars(module).values() if isinstance(v, type) and v.__module__.startswith(module.__name__)]
     return [v for v in here if is_dataclass(v)]
 
 

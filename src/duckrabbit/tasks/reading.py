@@ -91,7 +91,6 @@ def standard(image: Image.Image) -> Image.Image:
         raise UserError(f"The picture cannot be read ({error}).") from None
     deep = _grey(image) if image.mode.startswith(("I", "F")) else image
     made = in_srgb(deep if turn is None else deep.transpose(turn))
-    made = made.copy() if made is image else made
     made.info = {k: v for k, v in image.info.items() if k not in _USED_UP}
     return made
 

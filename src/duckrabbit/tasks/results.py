@@ -187,7 +187,7 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request, its files by their names alone: where they lay is nobody's business."""
     kept = {name: Path(value).name if name in ("image", "mask") else value for name, value in request.items()}
-    if Path(str(kept.get("model", ""))).expanduser().is_dir():
+    if "model" in kept and Path(str(kept["model"])).expanduser().is_dir():
         kept["model"] = LOCAL
     kept.pop("prompt_file", None)
     return kept

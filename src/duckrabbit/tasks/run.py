@@ -13,6 +13,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
 from duckrabbit.diffusion.prediction import Denoiser, Prediction, Query
+from duckrabbit.diffusion.solvers import on_schedule
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
@@ -21,6 +22,7 @@ from duckrabbit.guidance.tree import lower
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
+from duckrabbit.tasks.finite import finite
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.results import Result, described
 from duckrabbit.tasks.settings import Options
@@ -131,7 +133,7 @@ def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None) -> Iterat
     """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
     previous = None
     for position, stage in enumerate(job.stages):
-        for state in _finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
             yield position, state
         previous = state.x
 
@@ -159,7 +161,8 @@ def walk_stage(
     else:
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
-    return trajectory(lower(stage.guidance, network), x, stage.plan, stage.solver, noise, stage.constrain)
+    solver = on_schedule(stage.solver, facts.schedule)
+    return trajectory(lower(stage.guidance, network), x, stage.plan, solver, noise, stage.constrain)
 
 
 def _silent(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
@@ -184,26 +187,3 @@ def _spread(image: Tensor, like: Tensor) -> Tensor:
             "give one picture, or one for each seed, as the task made it."
         )
     return image.to(like).expand_as(like)
-
-
-def _finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
-    """`states`, each looked at for NaN when the next is under way, so that no device is waited for.
-
-    Raises UserError at most one move after the first that is not finite, and before the last is given.
-    """
-    finite: Tensor | None = None
-    for count, state in enumerate(states):
-        _check(finite, stage, count)
-        finite = torch.isfinite(state.x).all()
-        if count + 1 == len(stage.plan):
-            _check(finite, stage, count + 1)
-        yield state
-
-
-def _check(finite: Tensor | None, stage: Stage, moves: int) -> None:
-    if finite is not None and not finite:
-        raise UserError(
-            f"The model's output is not finite (NaN or infinite) after {moves} of {len(stage.plan)} moves of "
-            f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its weights "
-            "are damaged."
-        )

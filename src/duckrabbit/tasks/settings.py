@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, OneStepSchedule, Schedule, Spacing
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
-from duckrabbit.diffusion.solvers import DDPM, SOLVERS, DPMSolverPP2M, Solver, find_solver
+from duckrabbit.diffusion.solvers import DDPM, DPM_SOLVERS, SOLVERS, Solver, find_solver
 from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import Clip, Threshold
@@ -148,7 +148,7 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
         if steps is not None:
             times = schedule.times(steps + 1, "leading")
         return plan_through(schedule, times, to_clean=False)
-    if isinstance(_found(settings.solver), DPMSolverPP2M) and isinstance(schedule, DiscreteSchedule):
+    if isinstance(_found(settings.solver), DPM_SOLVERS) and isinstance(schedule, DiscreteSchedule):
         schedule = _from_lambda(schedule, facts.lambda_min)
     if callable(spacing):
         return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))

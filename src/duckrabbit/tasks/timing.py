@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from duckrabbit.files import Atomic
@@ -33,13 +34,9 @@ def learn(result: Result) -> None:
         pictures = price["pictures"] * result.repeats
         if pictures >= FEWEST:
             known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
-    if known == before:
-        return
-    try:
-        with Atomic(_path()) as temporary:
+    if known != before:
+        with suppress(ValueError), Atomic(_path()) as temporary:
             temporary.write_text(json.dumps(known))
-    except ValueError:
-        return
 
 
 def _key(model: Model, stage: int) -> str:

@@ -13,7 +13,7 @@ import torch
 
 from duckrabbit.data.mnist import read as data
 from duckrabbit.data.mnist import wheel as package
-from duckrabbit.data.mnist.fetch import fetch
+from duckrabbit.data.mnist.fetch import MIRRORS, fetch, load_or_fetch
 from duckrabbit.data.mnist.read import FILES, load, parse_idx, to_range, write_idx
 from duckrabbit.errors import UserError
 
@@ -99,6 +99,20 @@ def test_when_no_source_works_every_answer_is_told(tmp_path, small):
     assert not any(tmp_path.iterdir())
     with pytest.raises(UserError, match="choose mnist or fashion-mnist"):
         fetch("cifar", tmp_path)
+
+
+def test_what_another_has_fetched_half_is_fetched(tmp_path, small, monkeypatch):
+    """Two programs that begin at once: the second finds some of the files, and does not take that for the set."""
+    _, files = small
+    monkeypatch.setenv("DUCKRABBIT_DATA", str(tmp_path))
+    monkeypatch.setitem(MIRRORS, "fashion-mnist", ("http://127.0.0.1:9/",))
+    (tmp_path / "fashion-mnist").mkdir()
+    for name in FILES[:3]:
+        (tmp_path / "fashion-mnist" / name).write_bytes(files[name])
+    with pytest.raises(UserError, match="No source has fashion-mnist"):
+        load_or_fetch("fashion-mnist", "train")
+    (tmp_path / "fashion-mnist" / FILES[3]).write_bytes(files[FILES[3]])
+    assert len(load_or_fetch("fashion-mnist", "test")) == 2
 
 
 def test_a_damaged_file_is_not_parsed(tmp_path, small):

@@ -1,10 +1,14 @@
 """The way between a picture and its view: it begins at the one, ends at the other, and is near in between."""
 
+import math
+import warnings
+
 import pytest
 import torch
+from torch.nn.functional import avg_pool2d
 
 from duckrabbit.guidance.views.between import between, turned, walked_away
-from duckrabbit.guidance.views.shipped import VIEWS, Permute, Rotate, parse_view
+from duckrabbit.guidance.views.shipped import VIEWS, Compose, Flip, Negate, Permute, Rotate, parse_view
 
 X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
 SPECS = [*VIEWS, "rotate_90+negate", "flip_horizontal+rotate_180+patch_permutation"]
@@ -65,3 +69,69 @@ def test_walking_away_makes_it_small_on_white():
     assert (far[..., :20, :] == 1).all()
     assert (far[..., 28:36, 28:36] != 1).any()
     assert torch.equal(walked_away(X, 0.0), X)
+
+
+def test_walking_away_halves_the_picture_in_the_middle():
+    """far^(1/3) of an eighth is a half: 2 x 2 pixels become one, and lie in the middle."""
+    half = walked_away(X, 1 / 3)
+    assert torch.allclose(half[..., 16:48, 16:48], avg_pool2d(X, 2), atol=1e-6)
+    assert (half.sum() - half[..., 16:48, 16:48].sum()).item() == 2 * 3 * (64 * 64 - 32 * 32)
+    eighth = walked_away(X, 1.0)
+    assert torch.allclose(eighth[..., 28:36, 28:36], avg_pool2d(X, 8), atol=1e-6)
+    assert walked_away(X, 99.0).ne(1).any(-1).any(-1).sum() == 2 * 3  # never less than a pixel
+
+
+@pytest.mark.parametrize("dim", [-2, -1])
+@pytest.mark.parametrize(("u", "back"), [(1 / 3, False), (2 / 3, True)])
+def test_a_card_turned_by_60_degrees_is_half_as_wide(dim, u, back):
+    """|cos(60)| = 1/2: pairs of pixels become one, in the middle of white; past the edge one sees its back."""
+    seen, side = between(Flip(dim), X, u), X.flip(dim) if back else X
+    middle = seen.narrow(dim, 16, 32)
+    assert torch.allclose(middle, avg_pool2d(side, (2, 1) if dim == -2 else (1, 2)), atol=1e-6)
+    assert (seen.narrow(dim, 0, 16) == 1).all()
+    assert (seen.narrow(dim, 48, 16) == 1).all()
+    assert between(Flip(dim), X, 0.5).ne(1).any(dim).all(), "edge on, one line of it is left"
+
+
+@pytest.mark.parametrize("degrees", [30.0, 45.0, -60.0])
+def test_a_turned_picture_keeps_its_corners_and_lies_on_white(degrees):
+    """A square turned by a has the width c + s of its frame: shrunk by as much, it fills 1 / (c + s)^2 of it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        black = turned(torch.full((1, 3, 256, 256), -1.0), degrees)
+    a = math.radians(degrees)
+    fills = 1 / (abs(math.cos(a)) + abs(math.sin(a))) ** 2
+    assert float((1 - black).mean() / 2) == pytest.approx(fills, abs=0.005)
+    for edge in (black[..., 0, :], black[..., -1, :], black[..., 0], black[..., -1]):
+        assert edge.min() < 0.5, "a corner touches every side"
+
+
+def test_a_turn_goes_the_shorter_way():
+    """Half of a turn by 270 degrees is one of 45 degrees clockwise."""
+    for quarters, degrees in ((1, 45), (2, 90), (3, -45)):
+        assert torch.equal(between(Rotate(quarters), X, 0.5), turned(X, degrees))
+
+
+@pytest.mark.parametrize("u", [0.25, 0.5, 0.8])
+@pytest.mark.parametrize(("grid", "seed", "wide"), [(2, 3, 64), (4, 1, 64), (2, 5, 32)])
+def test_every_tile_is_on_the_straight_line_to_its_place(grid, seed, u, wide):
+    """Naively: each tile copied to where it is by now, in the order of their ends; white is what none covers."""
+    x = X[..., :wide]
+    order = Permute(grid, seed)(torch.arange(float(grid * grid)).view(1, 1, grid, grid)).flatten().tolist()
+    expected, height, width = torch.ones_like(x), 64 // grid, wide // grid
+    for end, tile in enumerate(map(int, order)):
+        (r, c), (to_r, to_c) = divmod(tile, grid), divmod(end, grid)
+        top, left = round((r + u * (to_r - r)) * height), round((c + u * (to_c - c)) * width)
+        for i in range(height):
+            expected[..., top + i, left : left + width] = x[..., r * height + i, c * width : (c + 1) * width]
+    assert torch.equal(between(Permute(grid, seed), x, u), expected)
+
+
+def test_several_views_come_one_after_the_other_each_in_its_part_of_the_time():
+    first, second, third = Flip(-1), Rotate(1), Negate()
+    both, three = Compose((first, second)), Compose((first, second, third))
+    assert torch.equal(between(both, X, 0.25), between(first, X, 0.5))
+    assert torch.equal(between(both, X, 0.5), first(X))
+    assert torch.equal(between(both, X, 0.75), between(second, first(X), 0.5))
+    assert torch.allclose(between(three, X, 5 / 6), torch.zeros_like(X), atol=1e-5)
+    assert torch.equal(three.between(X, 1.0), three(X))

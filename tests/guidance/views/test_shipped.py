@@ -98,6 +98,13 @@ def test_a_permutation_depends_on_its_seed_and_works_on_pictures_that_are_not_sq
     assert sorted(tiles(Permute(4, 3)(wide), 4).flatten().tolist()) == sorted(wide.flatten().tolist())
 
 
+@pytest.mark.parametrize("seed", [1001, 1002])
+def test_a_permutation_is_its_seeds_own_shuffle_whatever_was_drawn_before(seed):
+    """Place k has the tile that torch's shuffle of that seed has there; the global random state has no part in it."""
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(Permute(4, seed)(torch.arange(16.0).view(1, 1, 4, 4)).flatten(), order.float())
+
+
 def test_a_pixel_permutation_moves_pixels_of_the_first_stage():
     view = parse_view("pixel_permutation", size=32)
     assert view == Permute(32, 0)

@@ -97,6 +97,7 @@ def test_room_is_made_for_new_pictures_but_not_of_those_that_are_needed(shelf, m
     assert again == names[4]
     names.append(given(shelf, 17))
     assert {p.name for p in shelf.inputs.iterdir()} == {*needed, again, names[-2], names[-1]}
+    assert {p.stem for p in shelf.size(again).parent.iterdir()} == {p.stem for p in shelf.inputs.iterdir()}
 
 
 def test_a_studio_keeps_its_own_pictures_and_those_of_jobs_that_wait(tmp_path, monkeypatch):

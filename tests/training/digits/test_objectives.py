@@ -111,6 +111,77 @@ def test_min_snr_weights_every_goal_alike_on_the_picture():
         torch.testing.assert_close(snr_weight("min_snr", kind, alpha, sigma) * scale, snr.clamp(max=5))
 
 
+def test_one_time_counts_as_another_unless_weights_are_asked_for():
+    assert snr_weight("uniform", "epsilon", torch.tensor([0.5]), torch.tensor([0.5])) == 1
+    with pytest.raises(KeyError):
+        snr_weight("min_snr", "flow", torch.tensor([0.5]), torch.tensor([0.5]))
+
+
+def test_a_loss_is_the_weighted_square_of_its_own_times():
+    """Naively, picture by picture, for a network that says nothing; the times are those that it was told."""
+    told, schedule = [], linear(300)
+    objective = Diffusion(schedule, "v_prediction", weighting="min_snr")
+    loss = objective.loss(lambda x, t, y: told.append(t) or torch.zeros_like(x), X0, None, draws())
+    again = draws()
+    again.uniform(X0)
+    eps = again.normal(X0)
+    for k, t in enumerate(told[0].tolist()):
+        at = schedule.level(round(t * 300) - 1)
+        snr = at.alpha**2 / at.sigma**2
+        error = (at.alpha * eps[k] - at.sigma * X0[k]).square().mean().item()
+        assert loss[k].item() == pytest.approx(min(snr, 5) / (snr + 1) * error, rel=1e-4)
+
+
+def test_a_flow_goes_straight_and_withholds_labels_too():
+    seen = []
+    objective = Flow(conditional=True, p_uncond=0.25)
+    many, labels = torch.ones(4000, 1, 1, 1), torch.full((4000,), 3)
+    loss = objective.loss(
+        lambda x, t, y: seen.append((x, t, y)) or torch.zeros_like(x), many, labels, draws(total=4000)
+    )
+    ((x, t, y),) = seen
+    again = draws(total=4000)
+    sigma = again.uniform(many)
+    eps = again.normal(many)
+    torch.testing.assert_close(t, 1 - sigma)
+    torch.testing.assert_close(x.flatten(), (1 - sigma) + sigma * eps.flatten())
+    torch.testing.assert_close(loss, (1 - eps).square().flatten())
+    assert float((y == NO_CLASS).float().mean()) == pytest.approx(0.25, abs=0.025)
+    assert set(y.tolist()) == {3, NO_CLASS}
+
+
+@pytest.mark.parametrize(
+    "objective", [Diffusion(linear(300)), Flow(), Diffusion(linear(300), stratified=True), Flow(stratified=True)]
+)
+def test_a_network_without_conditions_is_told_no_labels_and_times_are_as_asked(objective):
+    seen = []
+    net = lambda x, t, y: seen.append((t, y)) or x
+    objective.loss(net, torch.zeros(400, 1, 1, 1), torch.zeros(400).long(), draws(total=400))
+    ((t, labels),) = seen
+    assert labels is None
+    cells = ((1 - t if isinstance(objective, Flow) else t - 0.5 / 300) * 100).floor().long()
+    each = torch.bincount(cells.clamp(0, 99), minlength=100)
+    assert bool(each.max() - each.min() <= 2) is objective.stratified  # 4 in each hundredth, or a lottery
+
+
+def test_what_is_used_unless_it_is_said():
+    assert (Denoising().sigma, Denoising().pure_noise) == (0.5, False)
+    plain = Diffusion(linear(300))
+    assert (plain.prediction, plain.conditional, plain.p_uncond, plain.weighting, plain.stratified) == (
+        "epsilon", False, 0.1, "uniform", False,
+    )  # fmt: skip
+    assert (Flow().conditional, Flow().p_uncond, Flow().stratified) == (False, 0.1, False)
+    with pytest.raises(UserError, match="A chain is not trained to predict 'flow'"):
+        Diffusion(linear(300), "flow")
+
+
+def test_whole_numbers_are_drawn_evenly_and_split_alike():
+    whole = draws(total=6000).integers(3, torch.zeros(6000, 1))
+    assert torch.bincount(whole).tolist() == pytest.approx([2000] * 3, abs=150)  # 4 standard errors
+    part = draws(total=6000, rows=slice(1, None, 2)).integers(3, torch.zeros(3000, 1))
+    assert torch.equal(part, whole[1::2])
+
+
 def test_noise_cannot_be_predicted_at_zero_terminal_snr():
     with pytest.raises(UserError, match="zero terminal SNR"):
         Diffusion(rescale_zero_terminal_snr(linear(300)), "epsilon")

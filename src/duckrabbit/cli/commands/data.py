@@ -109,12 +109,16 @@ def build_drawings(
 
 @contextmanager
 def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar on the terminal, and what moves it: (done, of)."""
+    """A progress bar, and what moves it: (done, of). Only people are shown one."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda done, of: None
+        return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=console, transient=True) as bar:
         line = bar.add_task(name, total=None)
         yield lambda done, of: bar.update(line, completed=done, total=of)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,9 +10,13 @@ import typer
 
 from duckrabbit.cli.options import numbers, with_examples
 from duckrabbit.errors import UserError
+from duckrabbit.files import only_writer
 
 if TYPE_CHECKING:
     from duckrabbit.evaluation.sampling import Setting
+
+
+BUSY = "wait until it is done, or name another folder (--output)"
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +81,9 @@ def evaluate(
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
     settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
     files = judge or SHIPPED, data or data_folder("drawings-64"), output
-    report(loaded, _lies(model), ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files))
+    options = ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files)
+    with nullcontext() if dry_run else only_writer(output, BUSY):
+        report(loaded, _lies(model), options)
 
 
 Choices = tuple[str, str, str]
@@ -104,7 +111,8 @@ def _digits(
     config = DigitsConfig.read(folder)
     learned, classes = config.training.get("recipe", {}).get("data", "mnist"), config.network.conditioning == "class"
     if config.network.conditioning == "none":
-        denoiser_scores(folder, learned, count, output)
+        with only_writer(output, BUSY):
+            denoiser_scores(folder, learned, count, output)
         return
     if learned != "mnist":
         raise UserError(f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only.")
@@ -112,7 +120,9 @@ def _digits(
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
     model = load(name, device=where[0], dtype=where[1])
     usual = "1,2,5" if classes else "1", model.card.solver, str(model.stages[0].steps)
-    diffusion_scores(model, _settings(*_choices(*typed, usual)), count, memory, output, classes=classes)
+    settings = _settings(*_choices(*typed, usual))
+    with only_writer(output, BUSY):
+        diffusion_scores(model, settings, count, memory, output, classes=classes)
 
 
 def _settings(scales: str, solvers: str, steps: str) -> list[Setting]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -38,10 +39,13 @@ def batch(
         duckrabbit batch requests.jsonl --out out/many
         duckrabbit batch requests.jsonl --dry-run
     """
+    from duckrabbit.files import only_writer
     from duckrabbit.tasks.spelling import read_requests
 
-    for number, request in enumerate(read_requests(file), 1):
-        _perform(request, Output(out / f"{number:04d}", dry_run, quiet))
+    rows = read_requests(file)
+    with nullcontext() if dry_run else only_writer(out):
+        for number, request in enumerate(rows, 1):
+            _perform(request, Output(out / f"{number:04d}", dry_run, quiet))
 
 
 def _perform(request: Request, output: Output) -> None:

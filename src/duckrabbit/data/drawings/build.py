@@ -28,7 +28,7 @@ from duckrabbit.data.drawings.sheet import contact_sheet
 from duckrabbit.data.drawings.sources import Family, words
 from duckrabbit.data.drawings.split import near_duplicates, part_of
 from duckrabbit.errors import UserError
-from duckrabbit.files import AtomicFolder
+from duckrabbit.files import atomic_folder
 
 FORMAT = 1
 
@@ -77,7 +77,7 @@ def build(
         return index
     if out.exists():
         raise UserError(f"{out} holds something else; give another folder with --out, or delete it.")
-    with AtomicFolder(out) as folder:
+    with atomic_folder(out) as folder:
         icons = _icons(wanted, packages, fetch, report)
         report(f"Drawing {len(icons)} icons at {wanted.size} px ...")
         drawn = list(_drawn(icons, wanted.size, processes, report, on_drawing))

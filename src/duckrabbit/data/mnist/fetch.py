@@ -33,7 +33,7 @@ WAIT = 20.0
 def load_or_fetch(name: str, split: Split, report: Callable[[str], None] = lambda line: None) -> Pictures:
     """A split of a data set from the cache folder, fetched first if it is not there."""
     folder = data_folder(name)
-    if not folder.exists():
+    if not all((folder / file).is_file() for file in FILES):
         fetch(name, folder, report=report)
     return load(name, split, folder)
 

@@ -10,10 +10,10 @@ const duckrabbitPads = (() => {
     box.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
-  /* Keep a picture at the studio, which tells its name and the size it came in. */
-  async function send(blob, fit = "middle") {
+  /* Keep a picture at the studio, which tells its name and the size it came in; on: the picture a mask is painted on. */
+  async function send(blob, fit = "middle", on = "") {
     const gone = "The studio did not answer; is it still running?";
-    const answer = await fetch(`pictures?fit=${fit}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
+    const answer = await fetch(`pictures?fit=${fit}&on=${on}`, { method: "POST", body: blob }).catch(() => { throw new Error(gone); });
     const picture = await answer.json().catch(() => ({ error: gone }));
     if (!answer.ok) throw new Error(picture.error);
     return picture;
@@ -222,7 +222,7 @@ const duckrabbitPads = (() => {
       }
       const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
       try {
-        const { name } = await send(blob);
+        const { name } = await send(blob, "middle", this.mask ? this.shown : "");
         this.oblong(null);
         if (this.mask) { this.shownMask = name; put(this.maskBox, name); } else { this.shown = name; put(this.box, name); }
       } catch (error) { this.complain(error.message); }

@@ -24,6 +24,7 @@ from duckrabbit.studio.forms.kinds import Form
 from duckrabbit.studio.forms.plain import to_settings
 from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Shelf
+from duckrabbit.studio.shelf.uploads import GONE, check_mask
 from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.pictures import to_pixels, write_png
@@ -45,9 +46,11 @@ class Worker:
     def __call__(self, ticket: Ticket) -> str:
         """Carry it out; returns the item. Raises UserError, or Stopped within one step of a cancel."""
         form, began = ticket.form, time.perf_counter()
-        for name in form.pictures().values():
-            if self.shelf.file("inputs", name) is None:
-                raise UserError("The picture is no longer there; upload it again.")
+        given = form.pictures()
+        if any(self.shelf.file("inputs", name) is None for name in given.values()):
+            raise UserError(GONE)
+        if "mask" in given:
+            check_mask(self.shelf, given["mask"], given["image"])
         folder = self.shelf.begin(form.kind)
         try:
             request = self._placed(form)

@@ -13,7 +13,7 @@ import json
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 import anyio.to_thread
 from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
@@ -123,15 +123,15 @@ class Guard:
         if parts == ["pictures"]:
             if scope["method"] != "POST":
                 return _refuse(405, "Send a picture's bytes with POST.")
-            whole = b"fit=whole" in scope.get("query_string", b"").split(b"&")
-            return await self._upload(receive, headers, whole)
+            asked = dict(parse_qsl(scope.get("query_string", b"").decode("latin-1")))
+            return await self._upload(receive, headers, asked.get("fit") == "whole", asked.get("on", ""))
         if scope["method"] in ("GET", "HEAD"):
             return None
         if not ANSWERS.fullmatch(scope["path"]):
             return _refuse(404, "There is nothing here that takes a message.")
         return None if scope["method"] == "POST" else _refuse(405, "Send messages with POST.")
 
-    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool) -> Response:
+    async def _upload(self, receive: Receive, headers: dict[str, str], whole: bool, on: str) -> Response:
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > MOST_BYTES:
             return _refuse(413, too_many_bytes())
@@ -139,7 +139,7 @@ class Guard:
         if content is None:
             return _refuse(413, too_many_bytes())
         try:
-            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole)
+            kept = await anyio.to_thread.run_sync(take, self.shelf, content, whole, on)
         except UserError as error:
             return _refuse(400, str(error))
         return JSONResponse({"name": kept.name, "width": kept.width, "height": kept.height})

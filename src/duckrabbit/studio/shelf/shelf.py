@@ -1,6 +1,7 @@
 """The shelf: a folder that keeps what was made, each in a folder of its own, and the pictures given.
 
-    SHELF/inputs/HASH.png                 what was uploaded or drawn, by the hash of its pixels
+    SHELF/inputs/HASH.png                 what was uploaded or drawn, by the hash of its pixels and size
+    SHELF/sizes/HASH.json                 the size it came in, before it was made square
     SHELF/20260101-120000-generate-1a2b/  pictures, record, films, and item.json: the settings
 
 Names from outside are matched against what the shelf itself writes; no other path can be meant.
@@ -117,9 +118,14 @@ class Shelf:
             return None
         return path
 
+    def size(self, name: str) -> Path:
+        """Where the size is written down that a picture given came in."""
+        return self.folder / "sizes" / f"{Path(name).stem}.json"
+
     def make_room(self) -> None:
         """Of the pictures given keep the newest, and those that are needed, which do not count."""
         needed = set(self.needed())
         given = sorted((p for p in self.inputs.glob("*.png") if p.name not in needed), key=lambda p: p.stat().st_mtime)
         for path in given[: max(0, len(given) - MOST_INPUTS)]:
             path.unlink(missing_ok=True)
+            self.size(path.name).unlink(missing_ok=True)

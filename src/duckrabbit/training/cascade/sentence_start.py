@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import AtomicFolder
+from duckrabbit.files import atomic_folder
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.cascade.words import LENGTH
 
@@ -39,8 +39,15 @@ def write_start(source: Path, into: Path, recipe: TextRecipe, texts: Iterable[st
     pieces besides, the most common ones.
     Raises UserError where there is no such encoder, or `into` exists.
     """
-    if into.exists():
-        raise UserError(f"There is a {into} already; name a new folder.")
+    with atomic_folder(into) as unfinished:
+        module, tokenizer = _start(source, recipe, texts, count)
+        module.half().save_pretrained(unfinished / "text_encoder")
+        tokenizer.save_pretrained(unfinished / "tokenizer")
+    return len(module.get_input_embeddings().weight)
+
+
+def _start(source: Path, recipe: TextRecipe, texts: Iterable[str], count: int) -> tuple[Any, Any]:
+    """The text encoder and the tokenizer to begin with."""
     encoder, tokenizer = _read(source)
     spoken = {i for row in tokenizer(["", *{t.lower() for t in texts}]).input_ids for i in row}
     ids = choose(tokenizer.get_vocab(), count, spoken)
@@ -52,10 +59,7 @@ def write_start(source: Path, into: Path, recipe: TextRecipe, texts: Iterable[st
         embedding = module.get_input_embeddings().weight
         embedding.zero_()
         embedding[len(SPECIAL) : -1] = vectors
-    with AtomicFolder(into) as unfinished:
-        module.half().save_pretrained(unfinished / "text_encoder")
-        unigram(ids).save_pretrained(unfinished / "tokenizer")
-    return len(embedding)
+    return module, unigram(ids)
 
 
 def choose(vocabulary: Mapping[str, int], count: int, spoken: Collection[int] = ()) -> dict[str, int]:

@@ -1,0 +1,42 @@
+"""The solvers that come with duckrabbit, by name."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from duckrabbit.diffusion.solvers.ancestral import DDIM, DDPM
+from duckrabbit.diffusion.solvers.dpm import DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M
+from duckrabbit.diffusion.solvers.heun import Heun
+from duckrabbit.diffusion.solvers.solver import Solver
+from duckrabbit.errors import UserError
+from duckrabbit.registry import find, table
+
+SOLVERS: dict[str, Solver] = table("solver")
+SOLVERS |= {
+    "ddpm": DDPM("learned"),
+    "ddpm-small": DDPM("small"),
+    "ddpm-large": DDPM("large"),
+    "ddim": DDIM(),
+    "heun": Heun(),
+    "dpm++": DPMSolverPP2M(),
+    "sde-dpm++": DPMSolverPP2M(eta=1.0),
+    "dpm++-2s": DPMSolverPP2S(),
+    "dpm++-3m": DPMSolverPP3M(),
+    "euler-a": DDIM(eta=1.0),
+}
+"""The solvers by the names that commands and records use."""
+
+
+def find_solver(spec: str) -> Solver:
+    """A solver by its name in SOLVERS, its numbers after a colon: "ddim", "ddim:eta=0.5".
+
+    Raises UserError for a name or a number that there is not.
+    """
+    name, _, numbers = (spec, "", "") if spec in SOLVERS else spec.partition(":")
+    solver: Any = find("solver", name)
+    try:
+        given = {key.strip(): float(value) for key, value in (part.split("=") for part in numbers.split(",") if part)}
+        return replace(solver, **given) if given else solver  # type: ignore[no-any-return]
+    except (TypeError, ValueError):
+        raise UserError(f"The solver {name} cannot be set to '{numbers}'; as an example, ddim:eta=0.5.") from None

@@ -1,0 +1,62 @@
+"""Looking for NaN in a run, while the device that computes it goes on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from duckrabbit.diffusion.trajectory import State
+from duckrabbit.errors import UserError
+from duckrabbit.tasks.job import Stage
+
+BEHIND = 2
+"""So many moves after it was made a state is waited for, where its device has not said yet that it is finite."""
+
+
+class Look:
+    """Whether x is finite, as its device tells in its own time: at once on a CPU, by an event on CUDA.
+
+    Other devices have no event that is tried out here, and reading the answer waits for all that they were given.
+    """
+
+    def __init__(self, x: Tensor) -> None:
+        self._flag, self._event = torch.isfinite(x).all(), None
+        if x.device.type == "cuda":
+            told = torch.empty((), dtype=torch.bool, pin_memory=True)
+            self._flag, self._event = told.copy_(self._flag, non_blocking=True), torch.cuda.Event()
+            self._event.record(torch.cuda.current_stream(x.device))
+
+    @property
+    def known(self) -> bool:
+        """Whether `finite` can be read without waiting."""
+        return self._flag.device.type == "cpu" and (self._event is None or self._event.query())
+
+    @property
+    def finite(self) -> bool:
+        """The answer; waited for if it is not known, but for no later work of a CUDA device."""
+        if self._event is not None:
+            self._event.synchronize()
+        return bool(self._flag)
+
+
+def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
+    """`states`, each looked at for what is not finite.
+
+    Raises UserError before it is given where the device has told by then, as a CPU has; else at most BEHIND moves
+    later, and before the last state is given.
+    """
+    looks: deque[tuple[int, Look]] = deque()
+    for moves, state in enumerate(states, 1):
+        looks.append((moves, Look(state.x)))
+        while looks and (looks[0][1].known or len(looks) > BEHIND or moves == len(stage.plan)):
+            told, look = looks.popleft()
+            if not look.finite:
+                raise UserError(
+                    f"The model's output is not finite (NaN or infinite) after {told} of {len(stage.plan)} moves of "
+                    f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its "
+                    "weights are damaged."
+                )
+        yield state
