@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
@@ -47,6 +49,23 @@ def run(*arguments, cwd, timeout=120, **options):
         env=environment(),
         **options,
     )
+
+
+@contextmanager
+def started(*arguments, cwd, until, seconds=120):
+    """The command line in a process of its own, so far that there is a file `until`; killed in the end."""
+    with subprocess.Popen(
+        command(*arguments), cwd=cwd, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        end = time.monotonic() + seconds
+        try:
+            while not until.exists():
+                assert process.poll() is None, process.stderr.read()
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            yield process
+        finally:
+            process.kill()
 
 
 def environment(**more):

@@ -1,12 +1,11 @@
 """A second run into one folder: it adds to it, and waits for no other writer."""
 
 import subprocess
-import time
 
 import pytest
 
 import duckrabbit as dr
-from samples import command, environment
+from samples import command, environment, started
 
 QUICK = ("--model", "oracle", "--steps", "3", "--out", "made")
 
@@ -54,16 +53,9 @@ def test_a_result_saved_twice_is_there_twice(oracle, tmp_path):
 @pytest.fixture
 def writing(tmp_path):
     """A command that goes on writing into the folder `made`."""
-    words = command("generate", "a red circle", "--model", "oracle", "--steps", ",".join(["400"] * 90), "--out", "made")
-    process = subprocess.Popen(words, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 120
-    while not (tmp_path / "made" / "01-seed180.png").exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    yield process
-    process.kill()
-    process.communicate()
+    words = ("generate", "a red circle", "--model", "oracle", "--steps", ",".join(["400"] * 90), "--out", "made")
+    with started(*words, cwd=tmp_path, until=tmp_path / "made" / "01-seed180.png") as process:
+        yield process
 
 
 def test_a_folder_has_one_writer_at_a_time(writing, cli, tmp_path):

@@ -2,31 +2,20 @@
 
 import json
 import signal
-import subprocess
-import time
 
 import pytest
 from PIL import Image
 
-from samples import command, environment
+from samples import started
 
 
 @pytest.fixture
 def running(tmp_path):
     """A run of forty jobs, each far longer than a file takes to write; stopped after the second is there."""
     steps = ",".join(["400"] * 40)
-    words = command("generate", "a red circle", "--model", "oracle", "--steps", steps, "--count", "6", "--out", "made")
-    process = subprocess.Popen(
-        words, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    until = time.monotonic() + 90
-    while not (tmp_path / "made" / "02-seed185.png").exists():
-        assert process.poll() is None, process.stderr.read()
-        assert time.monotonic() < until
-        time.sleep(0.01)
-    yield process
-    process.kill()
-    process.communicate()
+    words = ("generate", "a red circle", "--model", "oracle", "--steps", steps, "--count", "6", "--out", "made")
+    with started(*words, cwd=tmp_path, until=tmp_path / "made" / "02-seed185.png") as process:
+        yield process
 
 
 def whole_pictures(folder):

@@ -1,28 +1,16 @@
 """Masks: what is one is read right, what is none is refused with the reason, on every way in."""
 
-from types import SimpleNamespace
-
-import httpx
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFilter
 
 import duckrabbit as dr
-import studio_server
 from duckrabbit.tasks.masks import share_anew
 from samples import pixels, read, save
 
 SIDE = 64
 DISC = np.hypot(*(np.mgrid[0:SIDE, 0:SIDE] - 31.5)) < 16
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    running = studio_server.start(tmp_path_factory.mktemp("studio"))
-    with httpx.Client(base_url=running.address, timeout=60) as http:
-        yield SimpleNamespace(http=http, shelf=running.shelf)
-    running.end()
 
 
 def kept(studio, path):

@@ -6,9 +6,7 @@ What the terminal sees is read off what `inpaint` keeps to the pixel; what the s
 import io
 import struct
 import sys
-from types import SimpleNamespace
 
-import httpx
 import numpy as np
 import pytest
 import torch
@@ -16,18 +14,9 @@ from PIL import Image
 
 import duckrabbit as dr
 import profiles
-import studio_server
 from samples import pixels, read, save
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(2000)
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory):
-    running = studio_server.start(tmp_path_factory.mktemp("studio"))
-    with httpx.Client(base_url=running.address, timeout=60) as http:
-        yield SimpleNamespace(http=http, shelf=running.shelf)
-    running.end()
 
 
 def on_white(path):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import typer
+from matplotlib.figure import Figure
 from rich.console import Console
 from rich.markdown import Markdown
 
@@ -37,7 +38,8 @@ def diffusion_scores(
             lines = evaluate(model, against, settings, count, memory=memory, classes=classes, on_move=advance)
             for setting, line in zip(settings, lines, strict=True):
                 card = Scorecard((*card.lines, line))
-                _write(card, output, classes)
+                tables = [card.table(columns) for columns in _columns(classes)]
+                _write(card, tables, figures.digit_score_panels(card.lines), output)
                 right = f"accuracy {line['accuracy']}, " if classes else ""
                 console.print(f"{len(card.lines)}/{len(settings)}  {setting}: {right}Frechet {line['Frechet']}")
     except KeyboardInterrupt:
@@ -49,11 +51,15 @@ def diffusion_scores(
 AT, FOUND = ("solver", "steps", "scale"), ("accuracy", "Frechet", "KID", "memorised")
 
 
-def _write(card: Scorecard, output: Path, classes: bool) -> None:
-    tables = [(*AT, "pictures", *FOUND[not classes :], EACH), *([(*AT, *DIGITS)] if classes else [])]
-    write_text(output / "scores.md", "\n".join(card.table(columns) for columns in tables))
+def _columns(classes: bool) -> list[tuple[str, ...]]:
+    return [(*AT, "pictures", *FOUND[not classes :], EACH), *([(*AT, *DIGITS)] if classes else [])]
+
+
+def _write(card: Scorecard, tables: Sequence[str], drawn: Figure, output: Path) -> None:
+    """The report in the folder `output`: scores.md, scores.json and scores.png."""
+    write_text(output / "scores.md", "\n".join(tables))
     write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
-    figures.write(figures.digit_score_panels(card.lines), output / "scores.png")
+    figures.write(drawn, output / "scores.png")
 
 
 def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:
@@ -63,7 +69,5 @@ def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:
     """
     test = load_or_fetch(data, "test", typer.echo)[:count]
     card = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
-    write_text(output / "scores.md", card.table())
-    write_text(output / "scores.json", json.dumps(card.to_json(), indent=1, allow_nan=False))
-    figures.write(figures.denoising_scores(card.lines), output / "scores.png")
+    _write(card, [card.table()], figures.denoising_scores(card.lines), output)
     typer.echo(card.table())

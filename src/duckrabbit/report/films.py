@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from duckrabbit.files import Atomic
 from duckrabbit.report.sheet import enlarge
-from duckrabbit.tasks.pictures import Atomic
 
 Kind = Literal["mp4", "gif"]
 FRAMES, SIDE, RATE, HELD = 24, 256, 20, 14

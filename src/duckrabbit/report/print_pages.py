@@ -8,9 +8,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
+from duckrabbit.files import Atomic
 from duckrabbit.report.lettering import one_line, shortened, text_width, wrap, write
 from duckrabbit.report.sheet import INK, PAPER, SOFT, enlarge
-from duckrabbit.tasks.pictures import Atomic
 
 Kind = Literal["pdf", "png"]
 DPI = 300
