@@ -38,7 +38,7 @@ def test_the_midpoint_rule_shows_order_2(monkeypatch, capsys):
 
 
 def test_the_midpoint_rule_walks_a_trained_model():
-    """Nearer to a fine walk than Euler's rule (DDIM) in as many steps: the level half-way is one that the U-Net knows."""
+    """Nearer to a fine walk than DDIM in as many steps: the level half-way is one that the U-Net knows."""
     midpoint = runpy.run_path(str(EXAMPLES / "midpoint.py"))["Midpoint"]()
     model = dr.load("miniature", dtype="float32", device="cpu")
     cat = "a glossy emoji of a cat"
