@@ -107,9 +107,7 @@ class DPMSolverPP3M:
         at, to = move
         if not memory or _leaps(move, memory[0][0]):
             made = DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, memory)
-            return (
-                made if made.memory is None else made._replace(memory=((at, made.prediction.x0), *(memory or ())[:1]))
-            )
+            return made if made.memory is None else made._replace(memory=(*made.memory, *(memory or ())[:1]))
         if len(memory) == 1 or to.sigma == 0:
             made = DPMSolverPP2M().step(denoise, x, move, noise, i, memory)
             return made._replace(memory=((at, made.prediction.x0), memory[0]))
