@@ -68,6 +68,7 @@ def test_denoising_adds_the_noise_it_says():
     z = []
     Denoising(0.5).loss(lambda x, t, labels: z.append(x) or x, X0, LABELS, draws())
     assert float((z[0] - X0).std()) == pytest.approx(0.5, rel=0.05)
+    torch.testing.assert_close(z[0] - X0, 0.5 * draws().normal(X0))
 
 
 def test_labels_are_withheld_as_often_as_asked():
@@ -112,7 +113,7 @@ def test_min_snr_weights_every_goal_alike_on_the_picture():
 
 
 def test_one_time_counts_as_another_unless_weights_are_asked_for():
-    assert snr_weight("uniform", "epsilon", torch.tensor([0.5]), torch.tensor([0.5])) == 1
+    assert snr_weight("uniform", "epsilon", torch.tensor([0.9]), torch.tensor([0.1])) == 1
     with pytest.raises(KeyError):
         snr_weight("min_snr", "flow", torch.tensor([0.5]), torch.tensor([0.5]))
 
