@@ -4,7 +4,7 @@ import pytest
 
 import duckrabbit as dr
 from duckrabbit.diffusion.solvers import DDIM, find_solver
-from duckrabbit.guidance.views.shipped import Flip, Sequence, parse_view
+from duckrabbit.guidance.views.shipped import Compose, Flip, parse_view
 from duckrabbit.registry import load_entry_points
 
 MODULE = """
@@ -50,7 +50,7 @@ def test_a_view_of_an_installed_package_has_a_name_and_options():
     view = parse_view("swirl:turns=3")
     assert (type(view).__name__, view.turns) == ("Swirl", 3)
     assert parse_view("flip_horizontal") == Flip(-1)  # a name of the package's own is not given away
-    assert isinstance(parse_view("swirl+negate"), Sequence)
+    assert isinstance(parse_view("swirl+negate"), Compose)
 
 
 @pytest.mark.usefixtures("_installed")

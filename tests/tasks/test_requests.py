@@ -2,7 +2,7 @@
 
 import inspect
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -20,14 +20,15 @@ from duckrabbit.tasks.settings import Options
 from duckrabbit.tasks.spelling import (
     command_of,
     fields_of,
-    json_schema,
     own_names,
     read_requests,
     request_of,
+    row_schema,
     to_argv,
     to_plain,
 )
 from duckrabbit.tasks.vocabulary import SAMPLING, Option
+from schemas import is_valid
 
 texts = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(str.strip)
 whole = st.integers(1, 500)
@@ -73,6 +74,43 @@ def test_plain_data_and_json_hold_a_request(request):
     assert request_of(request.verb, json.loads(json.dumps(to_plain(request)))) == request
 
 
+SCHEMA = row_schema()
+
+
+@given(requests)
+def test_the_schema_of_a_row_takes_every_request(request):
+    row = {"verb": request.verb, **to_plain(request)}
+    assert is_valid(SCHEMA, json.loads(json.dumps(row)))
+    assert not is_valid(SCHEMA, {**row, "stpes": 3})
+    assert not is_valid(SCHEMA, {**row, "verb": "paint"})
+    assert not is_valid(SCHEMA, to_plain(request))
+
+
+@pytest.mark.parametrize("verb", REQUESTS)
+def test_the_schema_refuses_what_is_refused(verb):
+    """Values of other types, and on both sides of every bound, one at a time."""
+    needed = [f for f in fields_of(verb) if f.default is MISSING]
+    row = {f.name: ["a"] if f.several else "a" for f in needed}
+    assert not any(is_valid(SCHEMA, {"verb": verb, **{k: v for k, v in row.items() if k != f.name}}) for f in needed)
+    for f in fields_of(verb):
+        for value in (-1, 0, 1, 2.5, 10_001, 2**64, True, False, None, [], [1], [0, 1], [0.5, "inf"], [1, 2, 3, 4], {}):
+            changed = {**row, f.name: value}
+            try:
+                request_of(verb, changed)
+                taken = True
+            except UserError:
+                taken = False
+            valid = is_valid(SCHEMA, {"verb": verb, **changed})
+            as_typed = f.listed or f.kind is bool  # one of several by itself, and 0 for no
+            assert valid == taken or (taken and as_typed), (f.name, value)
+
+
+def test_the_command_line_prints_the_schema_of_a_row(cli):
+    printed = cli("batch", "--schema")
+    assert (printed.code, printed.written) == (0, [])
+    assert json.loads(printed.out) == SCHEMA
+
+
 @given(requests)
 def test_the_command_line_holds_a_request(request):
     verb, *words = to_argv(request)
@@ -112,7 +150,8 @@ def test_one_more_option_is_everywhere(monkeypatch, tmp_path):
         request_command(app, Tinted, lambda request, output: None)
         assert "How warm it is to be." in CliRunner().invoke(app, ["--help"]).output
         assert typed("generate", ["a cat", "--tint", "0.5"]).tint == 0.5
-        assert json_schema("generate")["properties"]["tint"]["description"] == "How warm it is to be."
+        (generate,) = (kind for kind in row_schema()["oneOf"] if kind["properties"]["verb"]["const"] == "generate")
+        assert generate["properties"]["tint"]["description"] == "How warm it is to be."
         assert to_plain(request_of("generate", {"prompts": ["a cat"], "tint": 0.5}))["tint"] == 0.5
         (tmp_path / "rows.jsonl").write_text('{"verb": "generate", "prompts": ["a cat"], "tint": "0.25"}\n')
         assert read_requests(tmp_path / "rows.jsonl")[0].tint == 0.25

@@ -50,7 +50,7 @@ class NoiseLevel(NamedTuple):
 
     @property
     def half_log_snr(self) -> float:
-        """Lambda = log(alpha / sigma) (Lu et al. 2022); +inf without noise, -inf without picture."""
+        """lambda = log(alpha / sigma) (Lu et al. 2022); +inf without noise, -inf without picture."""
         if self.sigma == 0:
             return math.inf
         return math.log(self.alpha / self.sigma) if self.alpha > 0 else -math.inf
@@ -276,7 +276,7 @@ def rescale_zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
 
 
 def _variance_preserving(half_log_snr: float) -> tuple[float, float]:
-    """Alpha and sigma with alpha^2 + sigma^2 = 1 and log(alpha / sigma) as given, infinite too."""
+    """alpha and sigma with alpha^2 + sigma^2 = 1 and log(alpha / sigma) as given, infinite too."""
     ratio = math.exp(-2 * abs(half_log_snr))
     large, small = 1 / math.sqrt(1 + ratio), math.sqrt(ratio / (1 + ratio))
     return (large, small) if half_log_snr >= 0 else (small, large)

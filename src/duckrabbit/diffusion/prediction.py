@@ -161,7 +161,7 @@ def posterior_variance(move: Move) -> float:
 
 
 def learned_log_var(var_interp: Tensor, move: Move) -> Tensor:
-    """Log var = f log beta + (1 - f) log beta~, f = (var_interp + 1) / 2.
+    """log var = f log beta + (1 - f) log beta~, f = (var_interp + 1) / 2.
 
     Nichol and Dhariwal 2021, eq. 15, on the respaced chain of the plan; (B, C, H, W). Needs a
     move that does not end at CLEAN, where the posterior variance is 0.

@@ -118,7 +118,7 @@ def _recursive(guidance: Guidance, network: Network) -> Denoiser:
 
 
 def _distance(a: Tensor, b: Tensor) -> float:
-    """Max |a - b| / max |b|."""
+    """max |a - b| / max |b|."""
     return ((a - b).abs().max() / b.abs().max().clamp_min(1e-30)).item()
 
 

@@ -47,6 +47,11 @@ class Field:
         return self.several and not self.listed
 
     @property
+    def never_empty(self) -> bool:
+        """Whether none of several would bring a default back that was not asked for."""
+        return self.several and self.default not in ((), None, MISSING)
+
+    @property
     def flag(self) -> str:
         """What it is typed as; "" where its place says what it is."""
         return "" if self.option.metavar else self.option.flag or f"--{self.name.replace('_', '-')}"
@@ -104,7 +109,7 @@ def value_of(verb: str, f: Field, value: Any, typed: bool = False) -> Any:
     """A value that an option of a request takes, read from plain data. Raises UserError for what it does not take."""
     from pydantic import ValidationError
 
-    if f.several and f.default not in ((), None, MISSING) and value in ([], ()):
+    if f.never_empty and value in ([], ()):
         raise UserError(f"{_named(f, typed)} takes one value or more, and there is none.")
     try:
         return _adapters(verb)[f.name].validate_python(_read(f, value, typed))
@@ -143,12 +148,28 @@ def read_requests(path: str | Path) -> list[Request]:
     return made
 
 
-def json_schema(verb: str) -> dict[str, Any]:
-    """The JSON schema of a request: names, types, bounds, defaults, and a sentence for each option."""
+def row_schema() -> dict[str, Any]:
+    """The JSON schema (draft 2020-12) of a row for `read_requests`: its verbs, their options, bounds and sentences.
+
+    It knows values as JSON has them; a row may have them as they are typed, too.
+    """
+    kinds = [_schema(verb) for verb in REQUESTS]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "A request", "oneOf": kinds}
+
+
+def _schema(verb: str) -> dict[str, Any]:
     from pydantic import TypeAdapter
 
-    made: dict[str, Any] = TypeAdapter(REQUESTS[verb]).json_schema()
-    return {**made, "additionalProperties": False}
+    made = TypeAdapter(REQUESTS[verb]).json_schema()
+    for f in fields_of(verb):
+        made["properties"][f.name] |= {"minItems": 1} if f.never_empty else {}
+    return {
+        **made,
+        "description": (REQUESTS[verb].__doc__ or "").partition("\n")[0],
+        "properties": {"verb": {"const": verb}, **made["properties"]},
+        "required": ["verb", *made.get("required", [])],
+        "additionalProperties": False,
+    }
 
 
 def _read(f: Field, value: Any, typed: bool) -> Any:

@@ -38,6 +38,14 @@ class Option:
         return {**made, "description": self.help}
 
 
+class OrInfinite:
+    """Marks a number that may be infinite: JSON has that only as text, "inf"."""
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """The number, or that text."""
+        return {"anyOf": [handler(schema), {"const": "inf"}]}
+
+
 Several = tuple[N, ...]
 """Numbers, typed with commas between them; several make a comparison. None given is an empty tuple."""
 Prompts = Annotated[
@@ -114,7 +122,7 @@ class Sampled(Made):
     micro_batch: Annotated[int | None, Ge(1), Option("At most so many pictures in the network at once.", MODEL)] = None
     negative_prompt: Annotated[str | None, Option("What to be guided away from.", SAMPLING, label="Away from")] = None
     interval: Annotated[
-        tuple[float, float] | None,
+        tuple[float, Annotated[float, OrInfinite()]] | None,
         Option("Guide only at these noise levels, LOW,HIGH in sigma / alpha; HIGH may be inf.", SAMPLING),
     ] = None
     solver: Annotated[

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import runpy
 import shlex
 import sys
@@ -11,7 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "studio_client.py"
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "studio_client.py"
+DOCUMENT = (ROOT / "docs" / "studio.md").read_text(encoding="utf-8").split("## Over HTTP")[1].split("\n## ")[0]
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +38,15 @@ def test_every_tab_is_there_with_typed_parameters(client):
     kinds = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/anagram"]["parameters"]}
     assert "int" in kinds["seed"]
     assert "list" in kinds["prompts"]
+
+
+def test_the_document_lists_every_endpoint_and_what_is_sent_as_a_list(client):
+    endpoints = client.view_api(return_format="dict")["named_endpoints"]
+    assert sorted(re.findall(r"`(/[a-z_]+)`", DOCUMENT)) == sorted(endpoints)
+    parameters = [p for each in endpoints.values() for p in each["parameters"]]
+    kinds = {p["parameter_name"]: set(p["python_type"]["type"].split(" | ")) for p in parameters}
+    lists = {name for name, kind in kinds.items() if "list[str]" in kind and "str" not in kind}
+    assert set(re.findall(r"`([a-z]+)=\[", DOCUMENT)) == lists
 
 
 def test_what_it_makes_is_what_the_command_makes(client, studio, cli, monkeypatch):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -21,13 +22,23 @@ def register(app: typer.Typer) -> None:
     app.command(help=with_examples(batch))(batch)
 
 
+def _print_schema(wanted: bool) -> None:
+    if wanted:
+        from duckrabbit.tasks.spelling import row_schema
+
+        typer.echo(json.dumps(row_schema(), indent=2))
+        raise typer.Exit
+
+
 def batch(
     file: Annotated[Path, typer.Argument(help="JSON lines: a request each, as records keep them.")],
-    out: Annotated[Path, typer.Option("--out", help="The folder; row 7 is written to its folder 0007.")] = Path(
-        "out/batch"
-    ),
+    out: Annotated[Path, typer.Option("--out", help="The folder; row 7 is written to its folder 0007.")] = BATCH,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would run.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print nothing but errors.")] = False,
+    schema: Annotated[
+        bool,
+        typer.Option("--schema", callback=_print_schema, is_eager=True, help="Print the JSON schema of a row instead."),
+    ] = False,
 ) -> None:
     """Carry out every request of a file, one after the other. What is wrong in any row is said before anything runs.
 
@@ -38,6 +49,7 @@ def batch(
 
         duckrabbit batch requests.jsonl --out out/many
         duckrabbit batch requests.jsonl --dry-run
+        duckrabbit batch --schema > row.schema.json
     """
     from duckrabbit.files import only_writer
     from duckrabbit.tasks.spelling import read_requests

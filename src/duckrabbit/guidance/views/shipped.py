@@ -48,11 +48,11 @@ class Identity(PixelView):
     """The picture as it is."""
 
     def __call__(self, x: Tensor) -> Tensor:
-        """X."""
+        """x."""
         return x
 
     def inverse(self, x: Tensor) -> Tensor:
-        """X."""
+        """x."""
         return x
 
 
