@@ -52,6 +52,45 @@ def test_a_trunk_starts_with_those_it_has_and_sees_the_same():
         torch.testing.assert_close(a, b)
 
 
+TIMM = {
+    0: (0.543431882, 0.656243834, 1.59215262),
+    3: (0.00357518777, 1.74094705, 1.67718555),
+    5: (0.0350071954, 1.54438202, 2.39377832),
+    8: (-0.00104348589, 2.02103186, -4.38255425),
+    11: (0.0271196009, 1.96371658, 0.0897143905),
+    16: (3.1439922e-05, 0.951265742, 0.862566801),
+}
+"""Mean, standard deviation and last value of what timm 1.0.31's tf_efficientnet_lite0 gives after so many blocks."""
+
+
+def with_waves(trunk):
+    """A trunk in float64 whose weights are sines, the same on every machine."""
+    state = {}
+    for k, (name, value) in enumerate(trunk.double().state_dict().items()):
+        count = torch.arange(value.numel(), dtype=torch.float64)
+        wave = torch.sin(count * (1 + 0.1 * (k % 7)) + k).reshape(value.shape)
+        if name.endswith("running_var"):
+            wave = 1 + wave.square()
+        elif name.endswith("conv.weight"):
+            wave = wave * (2 / value[0].numel()) ** 0.5
+        elif name.endswith("norm.weight"):
+            wave = 1 + 0.2 * wave
+        elif value.ndim == 0:
+            continue
+        state[name] = wave
+    trunk.load_state_dict(state, strict=False)
+    return trunk.eval()
+
+
+def test_it_gives_what_timm_gives():
+    pictures = (torch.sin(torch.arange(3 * 50 * 50, dtype=torch.float64) * 0.37).reshape(1, 3, 50, 50) + 1) / 2
+    with torch.no_grad():
+        seen = with_waves(Trunk(16))(pictures)
+    for count, wanted in TIMM.items():
+        x = seen[count]
+        assert [float(v) for v in (x.mean(), x.std(), x.flatten()[-1])] == pytest.approx(wanted, rel=1e-6, abs=1e-9)
+
+
 @given(st.integers(5, 20), st.sampled_from([3, 5]))
 def test_it_pads_as_tensorflow_does(side, kernel):
     """Output k looks at rows from 2 k - before, `before` being the smaller half of the rows that are missing."""
