@@ -16,7 +16,7 @@ BEHIND = 2
 """So many moves after it was made a state is waited for, where its device has not said yet that it is finite."""
 
 
-class Look:
+class FiniteCheck:
     """Whether x is finite, as its device tells in its own time: at once on a CPU, by an event on CUDA.
 
     Other devices have no event that is tried out here, and reading the answer waits for all that they were given.
@@ -48,11 +48,11 @@ def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
     Raises UserError before it is given where the device has told by then, as a CPU has; else at most BEHIND moves
     later, and before the last state is given.
     """
-    looks: deque[tuple[int, Look]] = deque()
+    checks: deque[tuple[int, FiniteCheck]] = deque()
     for moves, state in enumerate(states, 1):
-        looks.append((moves, Look(state.x)))
-        while looks and (looks[0][1].known or len(looks) > BEHIND or moves == len(stage.plan)):
-            told, look = looks.popleft()
+        checks.append((moves, FiniteCheck(state.x)))
+        while checks and (checks[0][1].known or len(checks) > BEHIND or moves == len(stage.plan)):
+            told, look = checks.popleft()
             if not look.finite:
                 raise UserError(
                     f"The model's output is not finite (NaN or infinite) after {told} of {len(stage.plan)} moves of "
