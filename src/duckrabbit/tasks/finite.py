@@ -52,10 +52,10 @@ def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
     for moves, state in enumerate(states, 1):
         checks.append((moves, FiniteCheck(state.x)))
         while checks and (checks[0][1].known or len(checks) > BEHIND or moves == len(stage.plan)):
-            told, look = checks.popleft()
-            if not look.finite:
+            after, check = checks.popleft()
+            if not check.finite:
                 raise UserError(
-                    f"The model's output is not finite (NaN or infinite) after {told} of {len(stage.plan)} moves of "
+                    f"The model's output is not finite (NaN or infinite) after {after} of {len(stage.plan)} moves of "
                     f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its "
                     "weights are damaged."
                 )
