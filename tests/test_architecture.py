@@ -36,6 +36,7 @@ BARRED = {
 EXTRA = {"training": {"data"}, "evaluation": set()}
 """Arrows between neighbours."""
 WITHIN = {
+    "diffusion": ("solvers",),
     "guidance": ("views",),
     "models": ("cascade digits",),
     "data": ("mnist drawings",),

@@ -2,7 +2,8 @@
 
 What the package has is entered where it is defined. One's own is entered by `register`, by an entry
 point of an installed package (group "duckrabbit.views", "duckrabbit.solvers", ...), or, on the command
-line, by "FILE.py:NAME" (`define`). Names are only ever looked up: no record and no web page runs a file.
+line, by "FILE.py:NAME" (`define`, `introduce`). Names are only ever looked up: no record and no web page
+runs a file.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ METHODS: dict[str, tuple[str, ...]] = {
     "model": ("condition", "network"),
 }
 """The kinds of things that can be named, and what each has to be able to do."""
+_CALLED_WITH = {1: "filter", 2: "schedule", 3: "guidance", 4: "constraint"}
+"""What is only called, by the number of values that it needs."""
 _NAMED: dict[str, dict[str, Any]] = {kind: {} for kind in METHODS}
 _ENTERED: list[tuple[str, str]] = []
 """What was entered from outside the package, by kind and name, in its order."""
@@ -101,6 +104,35 @@ def define(kind: str, spec: str) -> None:
         add(kind, spec, _load(spec))
 
 
+def introduce(spec: str, name: str) -> str:
+    """Make known as `name` what "FILE.py:NAME" or "module:NAME" is; returns its kind, which `kind_of` sees.
+
+    The file is run, as by `define`. Raises UserError where it has no such thing, or one of no kind.
+    """
+    thing = _load(spec)
+    kind = kind_of(thing)
+    if kind is None:
+        raise UserError(f"{spec} is nothing that can be named: {', '.join(METHODS)}; see docs/extending.md.")
+    add(kind, name, thing)
+    return kind
+
+
+def kind_of(thing: Any) -> str | None:
+    """The kind that a class, a function or an object is of, by what it can do and what it is called with; else None."""
+    for kind in ("model", "solver", "view"):
+        if all(callable(getattr(thing, method, None)) for method in METHODS[kind]):
+            return kind
+    if callable(getattr(thing, "ask", None)):  # a class of guidances: to make one is to call it
+        return "guidance"
+    is_class = isinstance(thing, type)
+    try:
+        parameters = inspect.signature(thing.__call__ if is_class else thing).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return _CALLED_WITH.get(len(needed) - is_class)
+
+
 def acquaint(spec: str) -> None:
     """Let records find what "FILE.py:NAME" or "module:NAME" is, of whatever kind. The file is run, as by `define`."""
     remember(_load(spec))
@@ -117,12 +149,17 @@ def _load(spec: str) -> Any:
 
 def find(kind: str, name: str) -> Any:
     """What a name stands for. Raises UserError, with the names that there are, for an unknown one."""
-    load_entry_points()
-    entries = table(kind)
+    entries = known(kind)
     if name not in entries:
-        known = ", ".join(entries) or "none yet"
-        raise UserError(f"There is no {kind} '{name}'; there is {known}, or your own as FILE.py:NAME.")
+        there = ", ".join(entries) or "none yet"
+        raise UserError(f"There is no {kind} '{name}'; there is {there}. How to have your own: docs/extending.md.")
     return entries[name]
+
+
+def known(kind: str) -> dict[str, Any]:
+    """Everything that is named of a kind, by name: the package's, then that of installed packages and one's own."""
+    load_entry_points()
+    return dict(sorted(table(kind).items(), key=lambda entry: (kind, entry[0]) in _ENTERED))
 
 
 @lru_cache(maxsize=1)

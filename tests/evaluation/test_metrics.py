@@ -74,6 +74,7 @@ def test_the_frechet_distance_and_its_bootstrap_are_the_naive_ones():
     assert found.value - found.low == pytest.approx(found.high - found.value)
     assert frechet(real, drawn, resamples=7, seed=6).high != found.high
     assert frechet(real, real, resamples=4).low == 0  # a distance is not below 0
+    assert frechet(real + 1000, drawn + 1000, resamples=2).value == pytest.approx(found.value, rel=1e-3)
 
 
 def naive_kid(x, y):
@@ -91,13 +92,23 @@ def test_kid_of_whole_sets_is_the_naive_one():
     assert found.high - found.low < 1e-5  # every subset is the whole
 
 
-def test_the_interval_of_kid_is_that_of_the_mean_over_as_many_subsets_as_are_apart(monkeypatch):
+def test_the_interval_of_kid_is_that_of_the_mean_over_as_many_subsets_as_are_apart(monkeypatch, recwarn):
     from torchmetrics.image.kid import KernelInceptionDistance
 
     monkeypatch.setattr(KernelInceptionDistance, "compute", lambda self: (torch.tensor(2.0), torch.tensor(0.3)))
     found = kernel_distance(normal(50, 0, 1, 0), normal(90, 0, 1, 1), subset_size=10)
     assert found.high - 2 == pytest.approx(1.96 * 0.3 / 3, abs=1e-6)
     assert 2 - found.low == pytest.approx(1.96 * 0.3 / 3, abs=1e-6)
+    monkeypatch.setattr(
+        KernelInceptionDistance, "compute", lambda self: (torch.tensor(self.subsets), torch.tensor(0.3))
+    )
+    assert kernel_distance(normal(9, 0, 1, 0), normal(9, 0, 1, 1), subsets=7).value == 7
+    assert kernel_distance(normal(9, 0, 1, 0), normal(9, 0, 1, 1)).value == 100
+    monkeypatch.setattr(KernelInceptionDistance, "compute", lambda self: (torch.tensor(2.0), torch.tensor(0.3)))
+    recwarn.clear()
+    alone = kernel_distance(normal(50, 0, 1, 0), normal(90, 0, 1, 1))  # subsets of 50, of which 90 hold one
+    assert alone.high - 2 == pytest.approx(1.96 * 0.3, abs=1e-6)
+    assert not recwarn.list
 
 
 def test_kid_is_the_same_every_time_and_leaves_the_global_random_state():
@@ -163,12 +174,12 @@ def test_memorised_counts_those_nearer_than_a_hundredth_of_new_ones():
 
 
 def test_nearness_is_a_ratio_of_medians_with_its_bootstrap():
-    """On a line: drawn ones are 1, 2, ..., 9 from what was shown, new ones 10: the median 5 is half of that."""
+    """On a line: drawn ones are 0.05, 0.1, ..., 9.95 from what was shown, new ones 10: the median 5 is half of that."""
     train, test = torch.zeros(1, 1), torch.tensor([[10.0], [-10.0], [3.0], [11.0], [12.0]])
-    drawn = torch.arange(1.0, 10).view(-1, 1)
+    drawn = 0.05 * torch.arange(1.0, 200).view(-1, 1)
     found = nearness(drawn, train, test, resamples=50, seed=3)
     assert found.value == pytest.approx(0.5)
-    rows = torch.randint(9, (50, 9), generator=torch.Generator().manual_seed(3))
+    rows = torch.randint(199, (50, 199), generator=torch.Generator().manual_seed(3))
     medians = sorted(float(np.median(drawn[row].numpy())) / 10 for row in rows)
     assert found.low == pytest.approx(np.quantile(medians, 0.025), abs=1e-6)
     assert found.high == pytest.approx(np.quantile(medians, 0.975), abs=1e-6)
@@ -202,7 +213,7 @@ def test_psnr_and_ssim_know_their_ends():
 
 def test_ssim_of_two_greys_is_its_luminance_alone():
     """(2 a b + c) / (a^2 + b^2 + c) with c = 0.01^2 for values from 0 to 1 (Wang et al. 2004, eq. 6); one each."""
-    a, b = torch.tensor([0.2, 0.5]), torch.tensor([0.3, 0.9])
+    a, b = torch.tensor([0.02, 0.5]), torch.tensor([0.05, 0.9])
     flat = lambda v: v.view(2, 1, 1, 1).expand(2, 1, 28, 28).contiguous()
     expected = (2 * a * b + 1e-4) / (a**2 + b**2 + 1e-4)
     assert ssim(flat(a), flat(b)).tolist() == pytest.approx(expected.tolist(), abs=3e-4)

@@ -190,7 +190,7 @@ def test_a_view_itself_is_the_one_of_its_name(oracle):
 
 @pytest.mark.parametrize("task", ["generate", "edit", "inpaint", "denoise", "hybrid"])
 @pytest.mark.parametrize(
-    "subject", [[CROSS], 3, 2.5, b"a cross", object(), {"flip": 3}, {5: CROSS}, {Flip: CROSS}, True]
+    "subject", [[CROSS, [CROSS]], [], 3, 2.5, b"a cross", object(), {"flip": 3}, {5: CROSS}, {Flip: CROSS}, True]
 )
 def test_what_is_no_subject_is_a_sentence(oracle, tasks, task, subject):
     with pytest.raises(dr.UserError):

@@ -15,9 +15,18 @@ from typer.testing import CliRunner
 from duckrabbit.cli.options import request_command
 from duckrabbit.errors import UserError
 from duckrabbit.tasks import spelling, tasks
-from duckrabbit.tasks.requests import REQUESTS, Generate, own_names
+from duckrabbit.tasks.requests import REQUESTS, Generate
 from duckrabbit.tasks.settings import Options
-from duckrabbit.tasks.spelling import command_of, fields_of, read_requests, request_of, row_schema, to_argv, to_plain
+from duckrabbit.tasks.spelling import (
+    command_of,
+    fields_of,
+    own_names,
+    read_requests,
+    request_of,
+    row_schema,
+    to_argv,
+    to_plain,
+)
 from duckrabbit.tasks.vocabulary import SAMPLING, Option
 from schemas import is_valid
 

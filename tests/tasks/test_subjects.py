@@ -57,9 +57,9 @@ def test_a_view_has_to_suit_the_model(oracle):
         tree(oracle, {"flip": "a cross", Flip(-2): "a circle"})
 
 
-@pytest.mark.parametrize("wrong", [True, 3, None, 2.5, ["a cross"]])
+@pytest.mark.parametrize("wrong", [True, 3, None, 2.5, ["a cross", None]])
 def test_what_is_no_subject_of_this_model_is_refused(oracle, wrong):
-    with pytest.raises(dr.UserError, match="or a guidance tree, not"):
+    with pytest.raises(dr.UserError, match="or a guidance tree, or a list of these, not"):
         tree(oracle, wrong)
 
 
@@ -91,5 +91,5 @@ def test_a_label_is_a_subject_of_digits_and_of_nothing_else():
     digits = dr.load("mnist-class", device="cpu")
     assert tree(digits, 7) == tree(digits, "7")
     assert tree(digits, 7).conditional == Prompt(7)
-    with pytest.raises(dr.UserError, match="or a guidance tree, not"):
+    with pytest.raises(dr.UserError, match="or a guidance tree, or a list of these, not"):
         tree(digits, True)

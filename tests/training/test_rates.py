@@ -19,3 +19,5 @@ def test_the_rate_goes_through_its_corners(total, warmup, rise):
 
 def test_after_the_last_step_there_is_nothing_left():
     assert one_cycle(1.0, 100, 100, 0.1) == pytest.approx(0)
+    assert one_cycle(1.0, 2, 2, 0.5) == pytest.approx(0)
+    assert one_cycle(1.0, 10, 10, 1.0) == 1  # all of it was the rise: the cosine would begin here

@@ -21,8 +21,9 @@ from duckrabbit.tasks import timing
 from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
-from duckrabbit.tasks.requests import Request, own_names
+from duckrabbit.tasks.requests import Request
 from duckrabbit.tasks.results import Result
+from duckrabbit.tasks.spelling import own_names
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130

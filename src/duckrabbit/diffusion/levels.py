@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, pairwise
 from operator import mul
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, get_args
 
 from torch import Tensor
 
 from duckrabbit.errors import UserError
+from duckrabbit.registry import table
 
 Spacing = Literal["leading", "trailing", "linspace"]
+table("schedule").update({name: name for name in get_args(Spacing)})  # each stands for itself: a schedule knows them
 
 
 class NoiseLevel(NamedTuple):

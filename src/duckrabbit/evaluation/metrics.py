@@ -95,7 +95,7 @@ def kernel_distance(real: Tensor, drawn: Tensor, subsets: int = 100, subset_size
     with torch.random.fork_rng():
         torch.manual_seed(0)
         mean, std = metric.compute()
-    half = 1.96 * float(std) / math.sqrt(max(1, len(drawn) // size))
+    half = 1.96 * float(std) / math.sqrt(len(drawn) // size)
     return Score(float(mean), float(mean) - half, float(mean) + half)
 
 

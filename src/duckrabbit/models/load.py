@@ -23,7 +23,7 @@ from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, rea
 from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle
-from duckrabbit.registry import table
+from duckrabbit.registry import known
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 
@@ -72,7 +72,7 @@ def load(
             f"A {type(source).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
             f"object it lacks {', '.join(lacks)}."
         )
-    if (own := table("model").get(str(source))) is not None:
+    if (own := known("model").get(str(source))) is not None:
         return load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
     name = find_model(str(source))
     if (digits := digits_folder(name)) is not None:

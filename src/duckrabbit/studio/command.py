@@ -32,6 +32,9 @@ def register(app: typer.Typer) -> None:
         ] = None,
         device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
         dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
+        own: Annotated[
+            list[str] | None, typer.Option(help="What is your own, for the menus: FILE.py:NAME; again for more.")
+        ] = None,
         out: Annotated[Path, typer.Option(help="The shelf: the folder that keeps what is made.")] = Path("out/studio"),
     ) -> None:
         """Open a page to play on: create, denoise, edit, inpaint, make illusions, keep the good ones.
@@ -42,9 +45,11 @@ def register(app: typer.Typer) -> None:
             duckrabbit studio --model oracle --port 8000 --no-browser
             DUCKRABBIT_STUDIO_PASSWORD=... duckrabbit studio --host 0.0.0.0
             duckrabbit studio --root-path /duck --trusted-proxy 127.0.0.1
+            duckrabbit studio --own my_view.py:MyView --own my_solver.py:MySolver
         """
         from duckrabbit.studio.server.serve import StudioOptions, serve
 
-        proxies = tuple(trusted_proxy or ())
+        proxies, given = tuple(trusted_proxy or ()), tuple(own or ())
         with only_writer(out, "a shelf has one studio. Use the page that is open, or name another --out"):
-            serve(StudioOptions(out, model, device, dtype, host, port, password, not no_browser, root_path, proxies))
+            browser = not no_browser
+            serve(StudioOptions(out, model, device, dtype, host, port, password, browser, root_path, proxies, given))

@@ -7,7 +7,6 @@ and its HTTP schema, a row of a batch file, and what a record keeps; `spelling` 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -186,7 +185,8 @@ class Anagram(Illusion):
     verb = "anagram"
     prompts: Annotated[tuple[str, ...], Option("What each view shows.", metavar="PROMPT")]
     views: Annotated[
-        tuple[str, ...], Option("The view of each further prompt, in their order: flip, ...", flag="--view")
+        tuple[str, ...],
+        Option("The view of each further prompt, in their order: flip, ...", flag="--view", names="view"),
     ] = ("flip",)
 
 
@@ -204,7 +204,7 @@ class Hybrid(Illusion):
     high: Annotated[str, Option("What it is from near.", label="From near it is")]
     low: Annotated[str | None, Option("What it is from afar.", label="From afar it is")] = None
     image: Annotated[Path | None, Option("Instead of --low: a picture whose low frequencies stay.")] = None
-    filter: Annotated[str | None, Option("A low pass of your own instead: FILE.py:NAME.")] = None
+    filter: Annotated[str | None, Option("A low pass of your own instead: FILE.py:NAME.", names="filter")] = None
     kernel: Annotated[int, Ge(1), Option("Taps of the low pass, in pixels at 64 px.")] = 33
     sigma: Annotated[float, Gt(0), Option("Its width, in pixels at 64 px.", label="Blur that parts near from far")] = (
         2.0
@@ -237,16 +237,3 @@ def prompts_of(request: Request) -> list[str]:
     """All prompts of a request that say what is to be seen."""
     prompts = [*getattr(request, "prompts", ()), getattr(request, "high", None), getattr(request, "low", None)]
     return [prompt for prompt in prompts if prompt is not None]
-
-
-def own_names(request: Request) -> Iterator[tuple[str, str]]:
-    """What a request names that may be one's own: (kind, name) of each."""
-    for view in getattr(request, "views", ()):
-        yield from (("view", part.strip()) for part in view.split("+"))
-    for field, kind in (("spacing", "schedule"), *((kind, kind) for kind in ("model", "solver", *_RULES))):
-        name = getattr(request, field, None)
-        if name:
-            yield kind, name
-
-
-_RULES = ("guidance", "constraint", "filter")

@@ -97,7 +97,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
     stages = whole("stage", _given(options.get("stage"), len(model.stages)))
     if not 1 <= stages <= len(model.stages):
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
-    spacing, noise_level = options.get("spacing"), options.get("noise_level")
+    noise_level = options.get("noise_level")
     settings = Settings(
         _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
@@ -106,7 +106,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         steps_stage2,
         _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
         stages,
-        spacing if spacing is None or spacing in get_args(Spacing) else _named("schedule", spacing),
+        _named("schedule", options.get("spacing")),
         _named("guidance", options.get("guidance")),
         _named("constraint", options.get("constraint")),
         _interval(options.get("interval")),

@@ -215,6 +215,15 @@ def _sentence(f: Field, error: Any, typed: bool) -> str:
     return f"{name} is {what}, not {given}."
 
 
+def own_names(request: Request) -> Iterator[tuple[str, str]]:
+    """What a request names that may be one's own: (kind, name) of each, of views that are joined each by itself."""
+    for f in fields_of(request.verb):
+        value = getattr(request, f.name)
+        if kind := f.option.names:
+            for text in value if f.several else filter(None, (value,)):
+                yield from ((kind, part.strip()) for part in (text.split("+") if kind == "view" else (text,)))
+
+
 def to_plain(request: Request) -> dict[str, Any]:
     """What a request says that is not so by default, as JSON-able data; `request_of` reads it."""
     return {f.name: _plain(getattr(request, f.name)) for f in _said(request)}

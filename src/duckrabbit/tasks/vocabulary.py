@@ -22,7 +22,7 @@ class Option:
 
     help: a sentence. panel: the heading it stands under; "" for those of the task itself. flag: what
     it is typed as, its name by default; a `metavar` instead, where its place on the line says what it is.
-    label: its short name on a page.
+    label: its short name on a page. names: the kind of thing that it names, of the registry.
     """
 
     help: str
@@ -30,6 +30,7 @@ class Option:
     flag: str = ""
     metavar: str = ""
     label: str = ""
+    names: str = ""
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         """The sentence, in the JSON schema."""
@@ -52,7 +53,9 @@ Prompts = Annotated[
 ]
 Views = Annotated[
     tuple[str, ...],
-    Option("How a further prompt is seen: flip, rotate_90, negate, my_view.py:MyView, ...", flag="--view"),
+    Option(
+        "How a further prompt is seen: flip, rotate_90, negate, my_view.py:MyView, ...", flag="--view", names="view"
+    ),
 ]
 Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
 Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
@@ -93,7 +96,10 @@ class Made(Request):
     model: Annotated[
         str,
         Option(
-            "A name (see `duckrabbit models list`), a run, a folder, a hub id, or FILE.py:NAME.", MODEL, label="Model"
+            "A name (see `duckrabbit models list`), a run, a folder, a hub id, or FILE.py:NAME.",
+            MODEL,
+            label="Model",
+            names="model",
         ),
     ] = DEFAULT
     device: Annotated[str | None, Option("cuda, mps or cpu; the best there is by default.", MODEL)] = None
@@ -125,15 +131,20 @@ class Sampled(Made):
             "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, heun, dpm++, sde-dpm++ or FILE.py:NAME.",
             SAMPLING,
             label="Solver",
+            names="solver",
         ),
     ] = None
     spacing: Annotated[
-        str | None, Option("How the steps are spread: leading, trailing, linspace, or FILE.py:NAME.", SAMPLING)
+        str | None,
+        Option("How the steps are spread: leading, trailing, linspace, or FILE.py:NAME.", SAMPLING, names="schedule"),
     ] = None
     guidance: Annotated[
-        str | None, Option("A guidance of your own instead of classifier-free guidance: FILE.py:NAME.", SAMPLING)
+        str | None,
+        Option("A guidance of your own instead of classifier-free guidance: FILE.py:NAME.", SAMPLING, names="guidance"),
     ] = None
-    constraint: Annotated[str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING)] = None
+    constraint: Annotated[
+        str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING, names="constraint")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)  # never made itself

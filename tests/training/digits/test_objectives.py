@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 import torch
 
-from duckrabbit.diffusion.levels import NoiseLevel, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.levels import DiscreteSchedule, NoiseLevel, linear, rescale_zero_terminal_snr
 from duckrabbit.diffusion.prediction import read_output
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import NO_CLASS
 from duckrabbit.training.digits.recipe import RECIPES, find_recipe
-from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, snr_weight
+from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, snr_weight, target
 
 X0 = torch.rand(6, 1, 28, 28, generator=torch.Generator().manual_seed(3))
 LABELS = torch.arange(6)
@@ -68,6 +68,7 @@ def test_denoising_adds_the_noise_it_says():
     z = []
     Denoising(0.5).loss(lambda x, t, labels: z.append(x) or x, X0, LABELS, draws())
     assert float((z[0] - X0).std()) == pytest.approx(0.5, rel=0.05)
+    torch.testing.assert_close(z[0] - X0, 0.5 * draws().normal(X0))
 
 
 def test_labels_are_withheld_as_often_as_asked():
@@ -112,7 +113,7 @@ def test_min_snr_weights_every_goal_alike_on_the_picture():
 
 
 def test_one_time_counts_as_another_unless_weights_are_asked_for():
-    assert snr_weight("uniform", "epsilon", torch.tensor([0.5]), torch.tensor([0.5])) == 1
+    assert snr_weight("uniform", "epsilon", torch.tensor([0.9]), torch.tensor([0.1])) == 1
     with pytest.raises(KeyError):
         snr_weight("min_snr", "flow", torch.tensor([0.5]), torch.tensor([0.5]))
 
@@ -173,6 +174,31 @@ def test_what_is_used_unless_it_is_said():
     assert (Flow().conditional, Flow().p_uncond, Flow().stratified) == (False, 0.1, False)
     with pytest.raises(UserError, match="A chain is not trained to predict 'flow'"):
         Diffusion(linear(300), "flow")
+
+
+def test_draws_are_made_where_they_say_whatever_the_default_device_is():
+    methods = {"normal": (), "uniform": (), "stratified": (), "integers": (7,)}
+    for method, first in methods.items():
+        expected = getattr(draws(), method)(*first, X0)
+        with torch.device("meta"):
+            got = getattr(draws(), method)(*first, X0)
+        assert got.device.type == "cpu"
+        assert torch.equal(got, expected)
+
+
+def test_little_noise_is_not_lost_in_rounding():
+    """1 - abar of a float32 near 1 would be off by a fifth here, and sigma by a tenth."""
+    seen = []
+    objective = Diffusion(DiscreteSchedule((1 - 1e-7,)))
+    objective.loss(lambda x, t, y: seen.append(x) or x, torch.zeros(6, 1, 1, 1), None, draws())
+    again = draws()
+    again.uniform(torch.zeros(6))
+    torch.testing.assert_close(seen[0], 1e-7**0.5 * again.normal(torch.zeros(6, 1, 1, 1)), rtol=1e-4, atol=0)
+
+
+def test_a_chain_has_no_velocity():
+    with pytest.raises(UserError, match="not trained to predict 'flow'"):
+        target("flow", X0, X0, torch.ones(()), torch.ones(()))
 
 
 def test_whole_numbers_are_drawn_evenly_and_split_alike():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import Schedule
+from duckrabbit.diffusion.levels import NoiseLevel, Schedule
 from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser
 from duckrabbit.diffusion.solvers.ancestral import check_eta, ddim_move
@@ -92,7 +92,8 @@ class DPMSolverPP3M:
         D' = d_0 + r_0 (d_0 - d_1) / (r_0 + r_1),    D'' = 2 (d_0 - d_1) / (r_0 + r_1).
 
     The first move is one of 2S and the second one of 2M, both of order 2 and only once, so that the
-    order of the whole is 3. The move to CLEAN is x0 itself.
+    order of the whole is 3. A move more than twice as long as the one before is one of 2S, too: a parabola
+    drawn on so far is worth nothing. The move to CLEAN is x0 itself.
     """
 
     schedule: Schedule | None = None
@@ -104,8 +105,9 @@ class DPMSolverPP3M:
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Raises UserError where it was not told the schedule and needs it."""
         at, to = move
-        if not memory:
-            return DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, memory)
+        if not memory or _leaps(move, memory[0][0]):
+            made = DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, memory)
+            return made if made.memory is None else made._replace(memory=(*made.memory, *(memory or ())[:1]))
         if len(memory) == 1 or to.sigma == 0:
             made = DPMSolverPP2M().step(denoise, x, move, noise, i, memory)
             return made._replace(memory=((at, made.prediction.x0), memory[0]))
@@ -122,6 +124,12 @@ class DPMSolverPP3M:
             shrunk * p.x0 - (shrunk / h + 1) * first + ((shrunk + h) / h**2 - 0.5) * second
         )
         return Step(x, p, ((at, p.x0), memory[0]))
+
+
+def _leaps(move: Move, before: NoiseLevel) -> bool:
+    """Whether a move is more than twice as long as the one before, in half log SNR; never the one to CLEAN."""
+    last = move.at.half_log_snr - before.half_log_snr
+    return move.to.sigma > 0 and move.to.half_log_snr - move.at.half_log_snr > 2 * last
 
 
 DPM_SOLVERS = (DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M)

@@ -24,7 +24,7 @@ from torch import Tensor
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import between, folded, slid, turned
-from duckrabbit.registry import load_entry_points, table
+from duckrabbit.registry import known, table
 
 
 class PixelView(ABC):
@@ -224,18 +224,18 @@ def parse_view(spec: str, size: int = 64) -> View:
     once `registry.define` has read its file. `size` is the width of the model's first stage in pixels.
     Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
     """
-    load_entry_points()
     parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
     return parts[0] if len(parts) == 1 else Compose(tuple(parts))
 
 
 def _parse_one(spec: str, size: int) -> View:
-    name, _, options = (spec, "", "") if spec in VIEWS else spec.partition(":")
+    views = known("view")
+    name, _, options = (spec, "", "") if spec in views else spec.partition(":")
     name = VIEW_ALIASES.get(name, name)
-    if name not in VIEWS:
-        known = ", ".join([*VIEWS, *VIEW_ALIASES])
-        raise UserError(f"There is no view '{name}'. Views: {known}; join two with +, as in rotate_90+negate.")
-    parameters = inspect.signature(VIEWS[name]).parameters
+    if name not in views:
+        there = ", ".join([*views, *VIEW_ALIASES])
+        raise UserError(f"There is no view '{name}'. Views: {there}; join two with +, as in rotate_90+negate.")
+    parameters = inspect.signature(views[name]).parameters
     allowed = [p for p in parameters if p != "size"]
     values: dict[str, int] = {}
     for option in filter(None, (part.strip() for part in options.split(","))):
@@ -249,4 +249,5 @@ def _parse_one(spec: str, size: int) -> View:
             raise UserError(f"The option {key} of {name} is a whole number, not '{value}'.") from None
     if "size" in parameters:
         values["size"] = size
-    return VIEWS[name](**values)
+    made: View = views[name](**values)
+    return made

@@ -116,7 +116,7 @@ class Form:
 
 
 def _check_view(view: str) -> None:
-    """Raises UserError for a view that is none that comes with the package: never is a file run."""
+    """Raises UserError for a view that is not known here: never is a file run."""
     from duckrabbit.guidance.views.shipped import parse_view
 
     parse_view(view)

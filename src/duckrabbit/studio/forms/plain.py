@@ -29,6 +29,13 @@ def form_of(kind: str, values: Mapping[str, Any]) -> Form:
 
     Raises UserError for a kind, a setting or a value that is none, and for what the studio does not allow.
     """
+    form = read_form(kind, values)
+    form.check()
+    return form
+
+
+def read_form(kind: str, values: Mapping[str, Any]) -> Form:
+    """The same, without a look at what the studio allows now: what is kept may name what the owner had then."""
     settings = {f.name: f for f in settings_of(kind)}
     given = {name: value for name, value in values.items() if value not in (None, "", [], ())}
     for name in given.keys() & set(STUDIO):
@@ -39,9 +46,7 @@ def form_of(kind: str, values: Mapping[str, Any]) -> Form:
         if isinstance(given.get(name), str):
             given[name] = f"{INPUTS}/{given[name]}"
     shared = {name: value for name, value in FILMS.items() if name in settings}
-    form = Form(kind, request_of(KINDS[kind].verb, shared | given))
-    form.check()
-    return form
+    return Form(kind, request_of(KINDS[kind].verb, shared | given))
 
 
 def to_settings(form: Form) -> dict[str, Any]:

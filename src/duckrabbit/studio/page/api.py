@@ -17,6 +17,7 @@ import gradio as gr
 from gradio.context import LocalContext
 
 from duckrabbit.errors import UserError
+from duckrabbit.registry import known
 from duckrabbit.studio.forms.kinds import KINDS, Kind
 from duckrabbit.studio.forms.plain import form_of, settings_of, to_address
 from duckrabbit.studio.queue.asking import CALL
@@ -29,7 +30,8 @@ from duckrabbit.tasks.spelling import Field
 def register(desk: Desks, kept: Shelf) -> None:
     """Add the endpoints to the page that is being built."""
     for kind in KINDS.values():
-        gr.api(_maker(desk, kept, kind), api_name=kind.name, concurrency_limit=None)
+        about = _about(REQUESTS[kind.verb], settings_of(kind.name))
+        gr.api(_maker(desk, kept, kind), api_name=kind.name, api_description=about, concurrency_limit=None)
 
     def shelf(most: int = 60) -> list[dict[str, Any]]:
         """What is kept, the newest first."""
@@ -87,7 +89,7 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
         inspect.Parameter(f.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None, annotation=_api_type(f))
         for f in settings
     ]
-    positional.__name__, positional.__doc__ = kind.name, _about(REQUESTS[kind.verb], settings)
+    positional.__name__ = kind.name
     positional.__signature__ = inspect.Signature([caller, *parameters], return_annotation=dict[str, Any])  # type: ignore[attr-defined]
     positional.__annotations__ = {p.name: p.annotation for p in (caller, *parameters)} | {"return": dict[str, Any]}
     return positional
@@ -95,8 +97,15 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
 
 def _about(request: type[Request], settings: Sequence[Field]) -> str:
     """What an endpoint makes, and each of its parameters."""
-    parameters = "\n".join(f"    {f.name}: {f.option.help}" for f in settings)
-    return f"{(request.__doc__ or '').splitlines()[0]}\n\nArgs:\n{parameters}"
+    parameters = "\n".join(f"{f.name}: {f.option.help}{_there(f)}" for f in settings)
+    return f"{(request.__doc__ or '').splitlines()[0]}\n\n{parameters}"
+
+
+def _there(f: Field) -> str:
+    """What can be named here, where a setting names something; which models there are, the menu says."""
+    if f.option.names in ("", "model"):
+        return ""
+    return f" Here there is {', '.join(known(f.option.names)) or 'none'}."
 
 
 def _api_type(f: Field) -> Any:

@@ -8,17 +8,22 @@ from typing import Any
 
 import gradio as gr
 
-from duckrabbit.diffusion.solvers import SOLVERS
+from duckrabbit.registry import known
 from duckrabbit.studio.forms.kinds import KINDS, MOST_PICTURES, Form
 from duckrabbit.studio.forms.plain import form_of, settings_of
 from duckrabbit.studio.page.pad import pad
+from duckrabbit.studio.shelf.own import spoken
 from duckrabbit.tasks.spelling import Field, word
 
 NONE = "none"
 NO_FIELDS = {"negative_prompt", "animate", "print", "judge", "start", "box"}
 """Options that the page asks for in another way, or not at all."""
 OF_STAGE_2 = {"stage", "steps_stage2", "guidance_scale_stage2", "noise_level"}
-SOLVER_WORDS = [("the model's own", ""), *((name, name) for name in SOLVERS)]
+
+
+def menu_of(kind: str) -> list[tuple[str, str]]:
+    """What is named of a kind, the owner's own too: each as it is shown, and its name."""
+    return [(spoken(name), name) for name in known(kind)]
 
 
 @dataclass(frozen=True)
@@ -82,11 +87,13 @@ def _fitting(component: Any, value: Any) -> Any:
 
 def _component(f: Field) -> Any:
     """A field of the page for any option, by its type; empty where the option is not given."""
-    label = f.option.label or f.name.replace("_", " ").capitalize()
+    label, unsaid = f.option.label or f.name.replace("_", " ").capitalize(), ("as usual", "")
     if f.kind is bool:
         return gr.Checkbox(label=label)
+    if f.option.names and not f.several:
+        return gr.Dropdown([unsaid, *menu_of(f.option.names)], label=label)
     if f.choices and not f.several:
-        return gr.Dropdown([("the model's own" if f.default is None else str(f.default), ""), *f.choices], label=label)
+        return gr.Dropdown([unsaid if f.default is None else (str(f.default), ""), *f.choices], label=label)
     return gr.Textbox(label=label, placeholder=f.option.help, max_lines=1)
 
 
@@ -163,14 +170,18 @@ class Builder:
             with gr.Accordion("More", open=False):
                 if words:
                     self.text("negative_prompt", "Away from", placeholder="what it should not be")
-                self.add("solver", gr.Dropdown(SOLVER_WORDS, value=self.start["solver"] or "", label="Solver"))
+                self.choice("solver", "Solver", [("the model's own", ""), *menu_of("solver")])
                 self._rest(later)
 
     def _rest(self, later: Collection[str]) -> None:
-        """A field for every option of the request that has none yet, so that a new one is here at once."""
+        """A field for every option of the request that has none yet, so that a new one is here at once.
+
+        Where nothing is there that it could name, it is left out.
+        """
         idle = OF_STAGE_2 if KINDS[self.kind].of_digits else set()
         placed = {name for name, _ in self._fields} | NO_FIELDS | idle | {*later}
-        left = [f for f in self._known.values() if f.name not in placed]
+        named = {f.name for f in self._known.values() if not f.option.names or known(f.option.names)}
+        left = [f for f in self._known.values() if f.name in named - placed]
         for k in range(0, len(left), 2):
             with gr.Row(elem_classes=["pair"]):
                 for f in left[k : k + 2]:

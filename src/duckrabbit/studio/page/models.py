@@ -9,6 +9,7 @@ from typing import Any
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
 from duckrabbit.models.model import Card
+from duckrabbit.registry import known
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,19 @@ class DigitChoice:
 
 
 def menu(chosen: str | None) -> list[Card]:
-    """The text-to-image models: those that are on this machine, the one that was asked for first."""
+    """The text-to-image models: those that are on this machine, the owner's own, the one that was asked for first."""
     from duckrabbit.cli.commands.catalogue import is_here
     from duckrabbit.models.load import digits_folder, load
 
-    here = [card for card in cards().values() if is_here(card) and digits_folder(card.name) is None]
+    here = {card.name: card for card in cards().values() if is_here(card) and digits_folder(card.name) is None}
+    here |= {name: replace(load(name).card, name=name) for name in known("model")}
     if chosen is None or digits_folder(chosen) is not None:
-        return here
-    card = load(chosen).card
-    named = card if card.name in cards() else replace(card, name=chosen)
-    return [named, *(c for c in here if c.name != named.name)]
+        return [*here.values()]
+    if chosen not in here:
+        card = load(chosen).card
+        chosen = card.name if card.name in cards() else chosen
+        here[chosen] = replace(card, name=chosen)
+    return [here.pop(chosen), *here.values()]
 
 
 def digit_menu(chosen: str | None) -> list[DigitChoice]:

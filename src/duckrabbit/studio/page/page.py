@@ -15,7 +15,7 @@ from duckrabbit.models.model import Card
 from duckrabbit.studio.forms.kinds import KINDS
 from duckrabbit.studio.forms.plain import from_address
 from duckrabbit.studio.page import api, show
-from duckrabbit.studio.page.fields import Builder, Fields
+from duckrabbit.studio.page.fields import Builder, Fields, menu_of
 from duckrabbit.studio.page.making import Making
 from duckrabbit.studio.page.models import DigitChoice
 from duckrabbit.studio.page.starters import ASKED, StartValues, choices_for, digit_starter, starters
@@ -50,8 +50,9 @@ class Page:
             api.register(self.desk, self.shelf)
             with gr.Row(elem_classes=["masthead"]):
                 gr.HTML("<h1>duckrabbit <span>studio</span></h1>", elem_classes=["bare"])
-                names = [card.name for card in self.cards]
-                model = gr.Dropdown(names, value=names[0], label="Model", elem_id="model", min_width=150)
+                own = {name: shown for shown, name in menu_of("model")}
+                names = [(own.get(card.name, card.name), card.name) for card in self.cards]
+                model = gr.Dropdown(names, value=names[0][1], label="Model", elem_id="model", min_width=150)
             with gr.Tabs(elem_id="tabs") as tabs:
                 for tab, (name, words) in TABS.items():
                     with gr.Tab(name, id=tab) as opened:

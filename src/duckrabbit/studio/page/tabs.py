@@ -8,9 +8,12 @@ import gradio as gr
 
 from duckrabbit.guidance.views.shipped import VIEWS
 from duckrabbit.studio.forms.kinds import DIGITS
-from duckrabbit.studio.page.fields import NONE, Builder
+from duckrabbit.studio.page.fields import NONE, Builder, menu_of
 
-VIEW_WORDS = [(name.replace("_", " "), name) for name in VIEWS if name != "identity"]
+
+def view_menu() -> list[tuple[str, str]]:
+    """The views that change something."""
+    return [(shown, name) for shown, name in menu_of("view") if name != "identity"]
 
 
 def create(build: Builder, samples: Sequence[str]) -> None:
@@ -52,10 +55,10 @@ def anagram(build: Builder, samples: Sequence[str]) -> None:
     build.text("prompts", "Upright it is", prompts[0] if prompts else "")
     with gr.Row(elem_classes=["pair", "wide"]):
         view = views[0] if views and views[0] in VIEWS else "rotate_180"
-        build.add("views", gr.Dropdown(VIEW_WORDS, value=view, label="Through the view"))
+        build.add("views", gr.Dropdown(view_menu(), value=view, label="Through the view"))
         build.text("prompts", "it is", prompts[1] if len(prompts) > 1 else "")
     with gr.Accordion("A third view", open=False), gr.Row(elem_classes=["pair", "wide"]):
-        build.add("views", gr.Dropdown([(NONE, ""), *VIEW_WORDS], value="", label="Through the view"))
+        build.add("views", gr.Dropdown([(NONE, ""), *view_menu()], value="", label="Through the view"))
         build.text("prompts", "it is", "")
     build.sampling()
 
@@ -99,7 +102,7 @@ def digit_anagram(build: Builder, samples: Sequence[str]) -> None:
         first, second = build.start["prompts"]
         build.choice("prompts", "Upright it is", DIGITS, first)
         build.choice("prompts", "and then", DIGITS, second)
-    build.choice("views", "through the view", VIEW_WORDS)
+    build.choice("views", "through the view", view_menu())
     build.sampling(words=False)
 
 

@@ -43,6 +43,7 @@ class StudioOptions:
     browser: bool = True
     root_path: str = ""
     proxies: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
 
 
 def check(options: StudioOptions) -> None:
@@ -75,15 +76,18 @@ class Studio:
         from duckrabbit.studio.page.starters import starters
         from duckrabbit.studio.queue.desks import Desks
         from duckrabbit.studio.server.guard import LOCAL, Guard
+        from duckrabbit.studio.shelf.own import introduce_all
         from duckrabbit.studio.shelf.shelf import Shelf
 
         self.shelf = Shelf(options.folder)
-        models, digits = menu(options.model), digit_menu(options.model)
+        own = introduce_all(self.shelf, options.own)
+        model = own.get(options.model or "", options.model)
+        models, digits = menu(model), digit_menu(model)
         samples, chalk = _samples(self.shelf)
         first = form_of("generate", starters(models[0], samples)["generate"])
         names = [*(card.name for card in models), *(choice.model for choice in digits)]
         self.desk = Desks(_desks(self.shelf, options, names, first))
-        begin = "digits" if options.model in [choice.model for choice in digits] else "create"
+        begin = "digits" if model in [choice.model for choice in digits] else "create"
         self.shelf.needed = lambda: (*samples, *chalk, *_awaited(self.desk))
         page = Page(self.desk, self.shelf, models, digits, samples, chalk, begin)
         before, local = front(options.root_path, options.proxies), options.host in LOCAL

@@ -21,7 +21,7 @@ from typing import Any
 from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 from duckrabbit.studio.forms.kinds import INPUT, Form
-from duckrabbit.studio.forms.plain import form_of
+from duckrabbit.studio.forms.plain import read_form
 
 ITEM = re.compile(r"\d{8}-\d{6}-[a-z_]+-[0-9a-f]{6}")
 FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.(png|gif|mp4|pdf|json|safetensors)")
@@ -43,7 +43,7 @@ class Item:
     @property
     def form(self) -> Form:
         """The settings it was made with."""
-        return form_of(self.facts["kind"], self.facts["settings"])
+        return read_form(self.facts["kind"], self.facts["settings"])
 
 
 class Shelf:
