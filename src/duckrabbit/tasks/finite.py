@@ -25,8 +25,8 @@ class FiniteCheck:
     def __init__(self, x: Tensor) -> None:
         self._flag, self._event = torch.isfinite(x).all(), None
         if x.device.type == "cuda":
-            told = torch.empty((), dtype=torch.bool, pin_memory=True)
-            self._flag, self._event = told.copy_(self._flag, non_blocking=True), torch.cuda.Event()
+            pinned = torch.empty((), dtype=torch.bool, pin_memory=True)
+            self._flag, self._event = pinned.copy_(self._flag, non_blocking=True), torch.cuda.Event()
             self._event.record(torch.cuda.current_stream(x.device))
 
     @property

@@ -89,8 +89,8 @@ def test_the_menus_and_the_description_hold_what_is_the_owner_s(owned, client):
         assert any(name in menu for menu in menus), name
     assert {"Slide (own_everything.py)", "Guidance", "Constraint"} <= shown | labels
     for kind in ("generate", "digits"):
-        told = client.view_api(return_format="dict")["named_endpoints"][f"/{kind}"]
-        assert NAMES["Euler"] in str(told)
+        endpoint = client.view_api(return_format="dict")["named_endpoints"][f"/{kind}"]
+        assert NAMES["Euler"] in str(endpoint)
     assert str(OWN.parent) not in httpx.get(f"{owned.address}/config").text  # where it lies is nobody's business
 
 
@@ -179,11 +179,11 @@ def test_the_command_serves_it_and_begins_with_ones_own_model(tmp_path):
         line = running.stdout.readline()
         assert "open at" in line, running.stderr.read()
         page = httpx.get(f"{line.split()[5]}/config", timeout=60).json()
-        told = [each["props"] for each in page["components"]]
-        (menu,) = (props for props in told if props.get("elem_id") == "model")
+        components = [each["props"] for each in page["components"]]
+        (menu,) = (props for props in components if props.get("elem_id") == "model")
         assert menu["value"] == "own/mine.py:Plain"
         assert menu["choices"][0] == ["Plain (mine.py)", "own/mine.py:Plain"]
-        labels = {props.get("label") for props in told}
+        labels = {props.get("label") for props in components}
         assert "Spacing" in labels
         assert not {"Guidance", "Constraint"} & labels
     finally:
