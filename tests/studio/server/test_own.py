@@ -12,7 +12,7 @@ from PIL import Image
 
 from browsing import finished
 from duckrabbit.registry import mark
-from studio_server import start
+from studio_server import opened, start
 
 OWN = Path(__file__).parents[3] / "examples" / "own_everything.py"
 NAMES = {name: f"own/{OWN.name}:{name}" for name in ("Slide", "Box", "Bounded", "Geometric", "Euler", "Plain")}
@@ -168,17 +168,10 @@ def test_what_cannot_be_one_s_own_is_told_before_it_is_served(cli):
 
 
 def test_the_command_serves_it_and_begins_with_ones_own_model(tmp_path):
-    (tmp_path / "mine.py").write_text(OWN.read_text())
     """And what it has nothing for, guidances and constraints, it has no field for either."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "duckrabbit", "studio", "--no-browser", "--own", "mine.py:Plain", "--model",
-         "mine.py:Plain"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        line = running.stdout.readline()
-        assert "open at" in line, running.stderr.read()
-        page = httpx.get(f"{line.split()[5]}/config", timeout=60).json()
+    (tmp_path / "mine.py").write_text(OWN.read_text())
+    with opened(tmp_path, "--own", "mine.py:Plain", "--model", "mine.py:Plain") as (_, address):
+        page = httpx.get(f"{address}/config", timeout=60).json()
         components = [each["props"] for each in page["components"]]
         (menu,) = (props for props in components if props.get("elem_id") == "model")
         assert menu["value"] == "own/mine.py:Plain"
@@ -186,6 +179,3 @@ def test_the_command_serves_it_and_begins_with_ones_own_model(tmp_path):
         labels = {props.get("label") for props in components}
         assert "Spacing" in labels
         assert not {"Guidance", "Constraint"} & labels
-    finally:
-        running.kill()
-        running.communicate()
