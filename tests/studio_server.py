@@ -1,8 +1,12 @@
-"""The studio on the oracle, in a thread of the tests."""
+"""The studio on the oracle, in a thread of the tests; and the command that opens it, in a process of its own."""
 
+import subprocess
 import threading
 import time
+from contextlib import contextmanager
 from types import SimpleNamespace
+
+from samples import command, environment
 
 
 def start(folder, **options):
@@ -27,3 +31,18 @@ def start(folder, **options):
         listening.close()
 
     return SimpleNamespace(address=address, desk=made.desk, shelf=made.shelf, end=end, app=made.app)
+
+
+@contextmanager
+def opened(folder, *arguments):
+    """The process of `duckrabbit studio` and its address, once it is open; killed in the end."""
+    with subprocess.Popen(
+        command("studio", "--no-browser", *arguments),
+        cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        try:
+            line = process.stdout.readline()
+            assert "open at" in line, process.stderr.read()
+            yield process, line.split()[5]
+        finally:
+            process.kill()

@@ -48,9 +48,9 @@ def started(program, *words):
 def test_of_three_that_come_again_and_again_one_is_inside(tmp_path):
     """The folder is taken away and made anew all the while, and with it the file that is locked."""
     crowd = [started(CROWD, tmp_path / "made", tmp_path / "inside") for _ in range(3)]
-    told = [process.communicate(timeout=120) for process in crowd]
-    assert [err for _, err in told] == [""] * 3
-    assert sum(int(out) for out, _ in told) > 100
+    outputs = [process.communicate(timeout=120) for process in crowd]
+    assert [err for _, err in outputs] == [""] * 3
+    assert sum(int(out) for out, _ in outputs) > 100
 
 
 def test_who_waits_is_next(tmp_path):

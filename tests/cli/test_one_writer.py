@@ -93,9 +93,9 @@ def test_a_second_one_is_refused(how, words, held, no_work, refused, tmp_path, m
 def test_what_a_batch_would_cost_is_told_all_the_same(held, cli, tmp_path):
     (tmp_path / "rows.jsonl").write_text(json.dumps({"verb": "generate", "prompts": ["a cross"], "model": "oracle"}))
     held("inside", "made")
-    told = cli("batch", "rows.jsonl", "--out", "made", "--dry-run")
-    assert told.code == 0, told.err
-    assert "network calls" in told.out
+    result = cli("batch", "rows.jsonl", "--out", "made", "--dry-run")
+    assert result.code == 0, result.err
+    assert "network calls" in result.out
 
 
 def test_a_start_for_training_is_not_begun_twice(held, tmp_path):

@@ -97,9 +97,9 @@ def test_the_price_is_told_and_nothing_made(call, cascade_folder, data, tmp_path
 
 
 def test_ctrl_c_leaves_a_report_of_what_was_finished(call, cascade_folder, data, tmp_path, monkeypatch):
-    from duckrabbit.evaluation.drawings import scorecard
+    from duckrabbit.evaluation.drawings import scores
 
-    score, count = scorecard.score, []
+    score, count = scores.score, []
 
     def stop(*args, **options):
         count.append(1)
@@ -107,7 +107,7 @@ def test_ctrl_c_leaves_a_report_of_what_was_finished(call, cascade_folder, data,
             raise KeyboardInterrupt
         return score(*args, **options)
 
-    monkeypatch.setattr(scorecard, "score", stop)
+    monkeypatch.setattr(scores, "score", stop)
     words = ("--data", data, "--samples", "20", "--scales", "1,3,5", "--steps", "2", "--no-sheet", "--no-memory")
     call("evaluate", cascade_folder, *words, "-o", tmp_path, code=130)
     assert len(json.loads((tmp_path / "scores.json").read_text())["lines"]) == 2  # of drawings, and of scale 1

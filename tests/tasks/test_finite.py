@@ -62,7 +62,7 @@ class Device:
     def look(self, x):
         device, made = self, self.given
 
-        class Look:
+        class FiniteCheck:
             @property
             def known(self):
                 return device.given >= made + device.late
@@ -73,7 +73,7 @@ class Device:
                     device.waits.append(device.given - made)
                 return bool(torch.isfinite(x).all())
 
-        return Look()
+        return FiniteCheck()
 
     def states(self, moves, sick=None):
         for self.given in range(1, moves + 1):
@@ -85,7 +85,7 @@ class Device:
 def test_a_device_is_waited_for_at_the_end_and_where_it_is_far_behind(late, monkeypatch):
     stage = SimpleNamespace(plan=range(25), index=0)
     device = Device(late)
-    monkeypatch.setattr(module, "Look", device.look)
+    monkeypatch.setattr(module, "FiniteCheck", device.look)
     assert len(list(finite(device.states(25), stage))) == 25
     assert all(behind >= BEHIND for behind in device.waits[: -BEHIND - 1])
     if late <= BEHIND:
@@ -93,7 +93,7 @@ def test_a_device_is_waited_for_at_the_end_and_where_it_is_far_behind(late, monk
     for sick in (1, 3, 24, 25):
         seen = []
         device = Device(late)
-        monkeypatch.setattr(module, "Look", device.look)
+        monkeypatch.setattr(module, "FiniteCheck", device.look)
         with pytest.raises(dr.UserError, match=f"after {sick} of 25 moves"):
             seen.extend(state.i for state in finite(device.states(25, sick), stage))
         assert device.given <= sick + BEHIND

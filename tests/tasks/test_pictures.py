@@ -269,7 +269,7 @@ def test_a_model_of_one_channel_sees_the_mean_of_the_channels():
 
 
 @pytest.mark.parametrize(
-    ("size", "told"),
+    ("size", "expected"),
     [
         ((32, 32), {}),
         ((64, 64), {"size": "It: 64 x 64 pixels are first shrunk to the model's 32 x 32."}),
@@ -279,9 +279,9 @@ def test_a_model_of_one_channel_sees_the_mean_of_the_channels():
         ((3168, 3200), {"cut": "; 1 % is cut away"}),
     ],
 )
-def test_what_is_done_to_a_picture_is_told(size, told):
+def test_what_is_done_to_a_picture_is_told(size, expected):
     notes = notes_on(Picture(torch.zeros(1, 3, 1, 1), None, size, "It"), 32, "first ")
     for key in ("cut", "size"):
-        assert told.get(key, "") in notes.get(key, "")
-    assert ("cut" in notes) == ("cut" in told)
+        assert expected.get(key, "") in notes.get(key, "")
+    assert ("cut" in notes) == ("cut" in expected)
     assert ("size" in notes) == (min(size) != 32)

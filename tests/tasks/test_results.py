@@ -94,8 +94,8 @@ def test_where_files_lay_is_nobodys_business(made, tmp_path):
         "prompt_file": "p",
         "t": [1],
     }
-    told = described(replace(made.job, request=request), {})["request"]
-    assert told == {"image": "me.png", "mask": "b.png", "model": "local", "t": [1]}
+    request_plain = described(replace(made.job, request=request), {})["request"]
+    assert request_plain == {"image": "me.png", "mask": "b.png", "model": "local", "t": [1]}
     assert described(replace(made.job, request={"model": "oracle"}), {})["request"] == {"model": "oracle"}
 
 

@@ -52,9 +52,9 @@ def test_every_prompt_is_made_ready_once_and_before_any_network(tiny, monkeypatc
 
 def test_a_walk_is_a_run_state_by_state(tiny):
     job = dr.generate(tiny, "a cat", steps=3, steps_stage2=2)
-    told = []
-    result = dr.run(job, [4, 5], on_state=lambda position, state: told.append((position, state.i)))
-    assert told == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
+    moves = []
+    result = dr.run(job, [4, 5], on_state=lambda position, state: moves.append((position, state.i)))
+    assert moves == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
     states = list(dr.walk(job, [4, 5], micro_batch=1))
     assert [state.i for state in states] == [0, 1, 2, 0, 1]
     torch.testing.assert_close(states[-1].x, result.images, atol=1e-4, rtol=0)

@@ -15,7 +15,7 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.scorecard import BATCH, DIGITS, asked, evaluate, mnist
+from duckrabbit.evaluation.digits.scores import BATCH, DIGITS, asked, evaluate, mnist
 from duckrabbit.evaluation.sampling import Sampler, Setting
 from duckrabbit.evaluation.scorecard import EACH, Scorecard
 from duckrabbit.files import write_text

@@ -16,7 +16,7 @@ from torch import Tensor
 from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings import scorecard as cards
+from duckrabbit.evaluation.drawings import scores
 from duckrabbit.evaluation.drawings.judge import Judge, classify, load_judge
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, sheet_prompts
 from duckrabbit.evaluation.sampling import Price, Sampler, Setting
@@ -59,10 +59,10 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
     index = read_index(options.data)
     train, held_out = (load_drawings(options.data, part) for part in ("train", "held-out"))
     prompts = model_vocabulary(folder, judge.vocabulary)
-    against, asked = cards.examination(judge, train, held_out, prompts, options.samples)
+    against, asked = scores.examination(judge, train, held_out, prompts, options.samples)
     sheet = _sheet_prompts(prompts, judge) if options.sheet else []
     usual = min(options.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
-    sampler = Sampler(model, cards.BATCH, options.stages)
+    sampler = Sampler(model, scores.BATCH, options.stages)
     prices = [sampler.price(options.settings, [q.prompt for q in asked]), sampler.price((usual,), sheet)]
     typer.echo(_plan_line(model, asked, len(sheet), options, prices))
     if options.dry_run:
@@ -79,14 +79,14 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
         "questions": [{"prompt": q.prompt, "kind": q.kind, "seed": k} for k, q in enumerate(asked)],
         "stages": options.stages,
     }
-    writer = _Writer(options.output, model, about, cards.drawings_line(against, len(asked)))
+    writer = _Writer(options.output, model, about, scores.drawings_line(against, len(asked)))
     try:
         with progress(sum(p.moves for p in prices)) as advance:
             if sheet:
                 drawn = sampler.draw(sheet, usual, advance)
                 wanted = torch.tensor([judge.vocabulary.subject(prompt) for prompt in sheet])
                 writer.sheet(drawn, sheet, classify(judge, drawn).rank(wanted).tolist(), usual)
-            lines = cards.evaluate(sampler, against, asked, options.settings, memory=options.memory, on_move=advance)
+            lines = scores.evaluate(sampler, against, asked, options.settings, memory=options.memory, on_move=advance)
             for setting, line in zip(options.settings, lines, strict=True):
                 writer.add(line)
                 console.print(f"{setting}: subject {line['subject first']}, style {line['style']}")
@@ -144,7 +144,7 @@ def _sheet_prompts(prompts: Mapping[Pair, str], judge: Judge) -> list[str]:
 
 
 def _plan_line(
-    model: Model, asked: Sequence[cards.Question], sheet: int, options: ScoreOptions, prices: Sequence[Price]
+    model: Model, asked: Sequence[scores.Question], sheet: int, options: ScoreOptions, prices: Sequence[Price]
 ) -> str:
     """What will run and what it costs, in words."""
     apart = sum(q.kind == "apart" for q in asked)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from duckrabbit.data.drawings.drawings import load_drawings
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits import scorecard as digits
-from duckrabbit.evaluation.drawings import scorecard as drawings
+from duckrabbit.evaluation.digits import scores as digits
+from duckrabbit.evaluation.drawings import scores as drawings
 from duckrabbit.evaluation.drawings.judge import load_judge
 from duckrabbit.evaluation.drawings.vocabulary import model_vocabulary
 from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard

@@ -21,7 +21,7 @@ from torch import Tensor
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, Split
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits.scorecard import draw
+from duckrabbit.evaluation.digits.scores import draw
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.folders import kept_runs, runs_folder
 from duckrabbit.models.cards import cards, folder_of

@@ -13,7 +13,7 @@ from torch import Tensor
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.evaluation.digits.classifier import judge, load_classifier
 from duckrabbit.evaluation.digits.denoising import compare
-from duckrabbit.evaluation.digits.scorecard import anagram_matrix, draw, draw_anagrams
+from duckrabbit.evaluation.digits.scores import anagram_matrix, draw, draw_anagrams
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.models.digits.model import DigitsModel, load_denoiser
 from duckrabbit.report import plots as figures

@@ -12,7 +12,7 @@ from duckrabbit.training.trainer import Progress, Trainer
 
 def show(trainer: Trainer, step: Progress, data: Pictures) -> None:
     """Write curve.png, and samples-EPOCH.png, into the run's folder."""
-    from duckrabbit.evaluation.digits.scorecard import draw
+    from duckrabbit.evaluation.digits.scores import draw
     from duckrabbit.evaluation.sampling import Setting
     from duckrabbit.models.digits.model import load_denoiser, load_digits
     from duckrabbit.report import plots as figures

@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from duckrabbit.evaluation.drawings.scorecard import REAL
+from duckrabbit.evaluation.drawings.scores import REAL
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard import Line, Scorecard
 from duckrabbit.models.model import Card

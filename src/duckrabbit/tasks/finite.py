@@ -16,7 +16,7 @@ BEHIND = 2
 """So many moves after it was made a state is waited for, where its device has not said yet that it is finite."""
 
 
-class Look:
+class FiniteCheck:
     """Whether x is finite, as its device tells in its own time: at once on a CPU, by an event on CUDA.
 
     Other devices have no event that is tried out here, and reading the answer waits for all that they were given.
@@ -25,8 +25,8 @@ class Look:
     def __init__(self, x: Tensor) -> None:
         self._flag, self._event = torch.isfinite(x).all(), None
         if x.device.type == "cuda":
-            told = torch.empty((), dtype=torch.bool, pin_memory=True)
-            self._flag, self._event = told.copy_(self._flag, non_blocking=True), torch.cuda.Event()
+            pinned = torch.empty((), dtype=torch.bool, pin_memory=True)
+            self._flag, self._event = pinned.copy_(self._flag, non_blocking=True), torch.cuda.Event()
             self._event.record(torch.cuda.current_stream(x.device))
 
     @property
@@ -48,14 +48,14 @@ def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
     Raises UserError before it is given where the device has told by then, as a CPU has; else at most BEHIND moves
     later, and before the last state is given.
     """
-    looks: deque[tuple[int, Look]] = deque()
+    checks: deque[tuple[int, FiniteCheck]] = deque()
     for moves, state in enumerate(states, 1):
-        looks.append((moves, Look(state.x)))
-        while looks and (looks[0][1].known or len(looks) > BEHIND or moves == len(stage.plan)):
-            told, look = looks.popleft()
-            if not look.finite:
+        checks.append((moves, FiniteCheck(state.x)))
+        while checks and (checks[0][1].known or len(checks) > BEHIND or moves == len(stage.plan)):
+            after, check = checks.popleft()
+            if not check.finite:
                 raise UserError(
-                    f"The model's output is not finite (NaN or infinite) after {told} of {len(stage.plan)} moves of "
+                    f"The model's output is not finite (NaN or infinite) after {after} of {len(stage.plan)} moves of "
                     f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its "
                     "weights are damaged."
                 )

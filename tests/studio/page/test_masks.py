@@ -100,8 +100,8 @@ def test_the_same_size_is_right(upload, inpaint, turned):
 def test_both_are_made_square_in_the_same_way(upload, inpaint):
     image, mask = photo(300, 200), stripe(300, 200)
     assert inpaint(upload(image, "?fit=whole"), upload(mask, "?fit=whole")) is None
-    told = inpaint(upload(image, "?fit=whole"), upload(mask))
-    assert told == "The mask was cut to its middle and the picture framed; give both in the same way."
+    sentence = inpaint(upload(image, "?fit=whole"), upload(mask))
+    assert sentence == "The mask was cut to its middle and the picture framed; give both in the same way."
     assert inpaint(upload(photo(200, 200), "?fit=whole"), upload(stripe(200, 200))) is None  # nothing to cut or frame
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from browsing import finished
 from duckrabbit.registry import mark
-from studio_server import start
+from studio_server import opened, start
 
 OWN = Path(__file__).parents[3] / "examples" / "own_everything.py"
 NAMES = {name: f"own/{OWN.name}:{name}" for name in ("Slide", "Box", "Bounded", "Geometric", "Euler", "Plain")}
@@ -89,8 +89,8 @@ def test_the_menus_and_the_description_hold_what_is_the_owner_s(owned, client):
         assert any(name in menu for menu in menus), name
     assert {"Slide (own_everything.py)", "Guidance", "Constraint"} <= shown | labels
     for kind in ("generate", "digits"):
-        told = client.view_api(return_format="dict")["named_endpoints"][f"/{kind}"]
-        assert NAMES["Euler"] in str(told)
+        endpoint = client.view_api(return_format="dict")["named_endpoints"][f"/{kind}"]
+        assert NAMES["Euler"] in str(endpoint)
     assert str(OWN.parent) not in httpx.get(f"{owned.address}/config").text  # where it lies is nobody's business
 
 
@@ -168,24 +168,14 @@ def test_what_cannot_be_one_s_own_is_told_before_it_is_served(cli):
 
 
 def test_the_command_serves_it_and_begins_with_ones_own_model(tmp_path):
-    (tmp_path / "mine.py").write_text(OWN.read_text())
     """And what it has nothing for, guidances and constraints, it has no field for either."""
-    running = subprocess.Popen(
-        [sys.executable, "-m", "duckrabbit", "studio", "--no-browser", "--own", "mine.py:Plain", "--model",
-         "mine.py:Plain"],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    try:
-        line = running.stdout.readline()
-        assert "open at" in line, running.stderr.read()
-        page = httpx.get(f"{line.split()[5]}/config", timeout=60).json()
-        told = [each["props"] for each in page["components"]]
-        (menu,) = (props for props in told if props.get("elem_id") == "model")
+    (tmp_path / "mine.py").write_text(OWN.read_text())
+    with opened(tmp_path, "--own", "mine.py:Plain", "--model", "mine.py:Plain") as (_, address):
+        page = httpx.get(f"{address}/config", timeout=60).json()
+        components = [each["props"] for each in page["components"]]
+        (menu,) = (props for props in components if props.get("elem_id") == "model")
         assert menu["value"] == "own/mine.py:Plain"
         assert menu["choices"][0] == ["Plain (mine.py)", "own/mine.py:Plain"]
-        labels = {props.get("label") for props in told}
+        labels = {props.get("label") for props in components}
         assert "Spacing" in labels
         assert not {"Guidance", "Constraint"} & labels
-    finally:
-        running.kill()
-        running.communicate()

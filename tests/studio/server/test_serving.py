@@ -1,37 +1,17 @@
 """The command: what it refuses, how it opens, and that ctrl-C ends it cleanly."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 
-import duckrabbit
 from samples import run
 from studio_forms import positional
-
-
-def opened(folder, *arguments):
-    """The studio in a process of its own, and its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from duckrabbit.cli.main import main; main()", "studio", "--no-browser", *arguments],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(Path(duckrabbit.__file__).parents[1])},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    line = process.stdout.readline()
-    return process, line
+from studio_server import opened
 
 
 def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
     import httpx
 
-    process, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
-    address = line.split()[5]
-    try:
+    with opened(tmp_path, "--model", "oracle", "--out", "kept") as (process, address):
         until = time.monotonic() + 60
         while time.monotonic() < until:
             try:
@@ -44,8 +24,6 @@ def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
         time.sleep(0.5)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=20)
-    finally:
-        process.kill()
     assert process.returncode == 0
     assert "The studio is closed" in out
     assert "Traceback" not in err
@@ -54,21 +32,16 @@ def test_ctrl_c_closes_it_cleanly_while_it_works(tmp_path):
 
 def test_a_shelf_has_one_studio_at_a_time(tmp_path):
     """Until it is gone, even by a kill."""
-    first, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
-    try:
-        assert "open at" in line, first.stderr.read()
-        second = run("studio", "--no-browser", "--model", "oracle", "--out", "kept", cwd=tmp_path)
+    words = ("--model", "oracle", "--out", "kept")
+    with opened(tmp_path, *words) as (first, _):
+        second = run("studio", "--no-browser", *words, cwd=tmp_path)
         assert second.returncode == 2, second.stderr
         assert "a shelf has one studio" in second.stderr
         assert "Traceback" not in second.stderr
         assert first.poll() is None
-    finally:
-        first.kill()
-        first.communicate()
-    third, line = opened(tmp_path, "--model", "oracle", "--out", "kept")
-    third.send_signal(signal.SIGINT)
-    _, err = third.communicate(timeout=60)
-    assert "open at" in line, err
+    with opened(tmp_path, *words) as (third, _):
+        third.send_signal(signal.SIGINT)
+        third.communicate(timeout=60)
 
 
 def test_another_address_needs_a_password(cli):

@@ -120,13 +120,13 @@ def test_one_time_counts_as_another_unless_weights_are_asked_for():
 
 def test_a_loss_is_the_weighted_square_of_its_own_times():
     """Naively, picture by picture, for a network that says nothing; the times are those that it was told."""
-    told, schedule = [], linear(300)
+    times, schedule = [], linear(300)
     objective = Diffusion(schedule, "v_prediction", weighting="min_snr")
-    loss = objective.loss(lambda x, t, y: told.append(t) or torch.zeros_like(x), X0, None, draws())
+    loss = objective.loss(lambda x, t, y: times.append(t) or torch.zeros_like(x), X0, None, draws())
     again = draws()
     again.uniform(X0)
     eps = again.normal(X0)
-    for k, t in enumerate(told[0].tolist()):
+    for k, t in enumerate(times[0].tolist()):
         at = schedule.level(round(t * 300) - 1)
         snr = at.alpha**2 / at.sigma**2
         error = (at.alpha * eps[k] - at.sigma * X0[k]).square().mean().item()

@@ -56,10 +56,10 @@ def replay(
     if again.same:
         typer.echo("the same, to the pixel")
         return
-    seen = (
+    difference = (
         "the old pictures are not beside the record"
         if again.difference is None
         else f"by up to {again.difference} of 255"
     )
-    typer.echo(f"not the same: {seen}")
+    typer.echo(f"not the same: {difference}")
     raise typer.Exit(1)

@@ -47,8 +47,8 @@ class Solver(Protocol):
 
 def on_schedule(solver: Solver, schedule: Schedule) -> Solver:
     """The solver as it walks this schedule: one that asks between levels is told where they are."""
-    told = getattr(solver, "on", None)
-    found: Solver = solver if told is None else told(schedule)
+    on = getattr(solver, "on", None)
+    found: Solver = solver if on is None else on(schedule)
     return found
 
 

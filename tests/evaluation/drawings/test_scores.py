@@ -8,7 +8,7 @@ import torch
 from drawn_shapes import SHAPES, STYLES, VOCABULARY, Right, drawings, shape
 from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings import scorecard as cards
+from duckrabbit.evaluation.drawings import scores
 from duckrabbit.evaluation.drawings.judge import Judgement
 from duckrabbit.evaluation.drawings.vocabulary import Pair, draw_pairs, model_vocabulary, pairs_in
 from duckrabbit.evaluation.metrics import frechet, nearness
@@ -57,32 +57,32 @@ class Exact:
 
 @pytest.fixture(scope="module")
 def against():
-    return cards.reference(Right(), TOGETHER, APART)
+    return scores.reference(Right(), TOGETHER, APART)
 
 
 def asked(count=12):
     pairs = pairs_in(TOGETHER, VOCABULARY)
-    return cards.questions(model_vocabulary(None, VOCABULARY), pairs - {Pair(1, 0), Pair(1, 1)}, {Pair(1, 0)}, count)
+    return scores.questions(model_vocabulary(None, VOCABULARY), pairs - {Pair(1, 0), Pair(1, 1)}, {Pair(1, 0)}, count)
 
 
 def test_questions_are_of_pairs_that_were_shown_and_of_pairs_whose_halves_were():
     together = {Pair(0, 0), Pair(1, 1), Pair(0, 2)}
     apart = {Pair(1, 0), Pair(0, 0), Pair(1, 5)}  # the second was shown after all, the third's subject never was
     prompts = model_vocabulary(None, VOCABULARY)
-    found = cards.questions(prompts, together, apart, 10)
+    found = scores.questions(prompts, together, apart, 10)
     assert {q.pair for q in found if q.kind == "together"} == together
     assert [q.pair for q in found if q.kind == "apart"] == [Pair(1, 0)]
     assert all(q.prompt == VOCABULARY.prompt(q.pair) for q in found)
-    assert [q.pair for q in cards.questions(prompts, together, apart, 2)[:2]] == draw_pairs(together, 2)
+    assert [q.pair for q in scores.questions(prompts, together, apart, 2)[:2]] == draw_pairs(together, 2)
     with pytest.raises(UserError, match="none of the pairs"):
-        cards.questions({}, together, apart, 10)
+        scores.questions({}, together, apart, 10)
 
 
 def test_a_model_is_scored_by_what_it_drew(against):
     """Of 8 pairs shown, the two of a cross come out as circles; all styles are right."""
     questions = asked()
-    sampler = Sampler(Exact(), cards.BATCH)
-    lines = tuple(cards.evaluate(sampler, against, questions, [Setting(1.0, "ddim", 5), Setting(2.0, "ddpm", 8)]))
+    sampler = Sampler(Exact(), scores.BATCH)
+    lines = tuple(scores.evaluate(sampler, against, questions, [Setting(1.0, "ddim", 5), Setting(2.0, "ddpm", 8)]))
     for line in lines:
         right = sum(q.kind == "together" and SHAPES[q.pair.subject] != "cross" for q in questions) / 8
         assert line["subject first"].value == pytest.approx(right)
@@ -97,7 +97,7 @@ def test_a_style_is_the_likeliest_of_those_that_are_asked_for():
     judge = Right()
     logits = torch.tensor([[3.0, 1.0], [0.0, 2.0]])
     judgement = Judgement(torch.zeros(2, 1), logits, torch.zeros(2, 1))
-    every, one = cards.reference(judge, TOGETHER, APART), cards.reference(judge, TOGETHER, APART, {1})
+    every, one = scores.reference(judge, TOGETHER, APART), scores.reference(judge, TOGETHER, APART, {1})
     assert every.style_of(judgement).tolist() == [0, 1]
     assert one.style_of(judgement).tolist() == [1, 1]
 
@@ -105,7 +105,7 @@ def test_a_style_is_the_likeliest_of_those_that_are_asked_for():
 def test_a_prompt_has_its_own_seed_whatever_is_asked_before():
     prompts = [q.prompt for q in asked()][:3]
     heard = []
-    sampler = Sampler(Exact(), cards.BATCH)
+    sampler = Sampler(Exact(), scores.BATCH)
     three = sampler.draw(prompts, Setting(1.0, "ddpm", 4), heard.append)
     last = sampler.draw(prompts[2:], Setting(1.0, "ddpm", 4), first_seed=2)
     torch.testing.assert_close(three[2:], last)
@@ -115,15 +115,15 @@ def test_a_prompt_has_its_own_seed_whatever_is_asked_before():
 def test_drawings_against_themselves(against):
     """Their distance is 0, up to rounding; all is repeated; nothing is as near."""
     questions = [
-        cards.Question("", Pair(int(s), int(k)), "together")
+        scores.Question("", Pair(int(s), int(k)), "together")
         for s, k in zip(against.held_out.styles, against.held_out.subjects, strict=True)
     ]
-    found = cards.score(against.held_out.pictures, questions, against)
+    found = scores.score(against.held_out.pictures, questions, against)
     assert abs(found["Frechet"].value) < 1e-6
     assert found["apart: style"] is None
     assert found["nearness (pixels)"].value == 1.0
-    train = [cards.Question("", Pair(0, 0)) for _ in against.train.pictures]
-    memory = cards.score(against.train.pictures, train, against)
+    train = [scores.Question("", Pair(0, 0)) for _ in against.train.pictures]
+    memory = scores.score(against.train.pictures, train, against)
     assert memory["repeated (pixels)"].value > 0.95
     assert memory["nearness (features)"].value < 0.05
     assert memory["nearness (pixels)"].value < 0.05
@@ -148,7 +148,7 @@ def test_nearness_is_a_ratio_of_medians():
 
 
 def test_the_line_of_drawings_says_what_can_be_had(against):
-    line = cards.drawings_line(against, 30)
+    line = scores.drawings_line(against, 30)
     assert line.at == {"solver": "held-out drawings", "steps": None, "scale": None, "pictures": 30}
     assert line["style"].value > 0.5
     assert Scorecard((line,)).table().splitlines()[2].startswith("| held-out drawings | 30 |")
@@ -156,13 +156,13 @@ def test_the_line_of_drawings_says_what_can_be_had(against):
 
 def test_too_few_drawings_are_answered_with_the_remedy():
     with pytest.raises(UserError, match="duckrabbit data build drawings"):
-        cards.reference(Right(), TOGETHER, APART, styles={0})
+        scores.reference(Right(), TOGETHER, APART, styles={0})
 
 
 def test_the_price_counts_what_runs():
     """ddim asks once a step, heun twice but for the last; with guidance two pictures go through, without one."""
     settings = [Setting(3.0, "ddim", 5), Setting(1.0, "heun", 4)]
-    price = Sampler(Exact(), cards.BATCH).price(settings, ["a circle"] * 20)
+    price = Sampler(Exact(), scores.BATCH).price(settings, ["a circle"] * 20)
     assert price.calls == 2 * (5 + 7)  # 20 prompts are two batches
     assert price.pictures == (20 * (5 * 2 + 7),)
     assert price.moves == 2 * (5 + 4)
@@ -174,7 +174,7 @@ def test_a_batch_of_prompts_is_drawn_as_each_alone(cascade_folder, stages):
     model = load(cascade_folder)
     prompts = ["a red cat", "an old house", "a red cat"]
     setting = Setting(3.0, "ddpm", 2)
-    sampler = Sampler(model, cards.BATCH, stages)
+    sampler = Sampler(model, scores.BATCH, stages)
     together = sampler.draw(prompts, setting)
     for k, prompt in enumerate(prompts):
         job = sampler.job(prompt, setting)

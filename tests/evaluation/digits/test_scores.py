@@ -8,9 +8,9 @@ import torch
 import duckrabbit as dr
 from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.digits import scorecard
+from duckrabbit.evaluation.digits import scores
 from duckrabbit.evaluation.digits.classifier import Classifier
-from duckrabbit.evaluation.digits.scorecard import asked, draw, draw_anagrams
+from duckrabbit.evaluation.digits.scores import asked, draw, draw_anagrams
 from duckrabbit.evaluation.metrics import frechet
 from duckrabbit.evaluation.sampling import Sampler, Setting
 from duckrabbit.evaluation.scorecard import Scorecard
@@ -106,8 +106,8 @@ class Reading(Classifier):
 def test_the_scorecard_counts_what_the_judge_says():
     test = (torch.cat([MEANS] * 10) + 1) / 2 + 0.02 * torch.randn(100, 1, 28, 28)
     judge = Reading()
-    against = scorecard.Reference(judge, judge.features(test), test[:50], test[50:])
-    lines = tuple(scorecard.evaluate(Exact(), against, [Setting(1.0), Setting(4.0)], 40, memory=True))
+    against = scores.Reference(judge, judge.features(test), test[:50], test[50:])
+    lines = tuple(scores.evaluate(Exact(), against, [Setting(1.0), Setting(4.0)], 40, memory=True))
     assert [line["accuracy"].value for line in lines] == [1.0, 1.0]
     assert all(line["3"].value == 1.0 and line.at["pictures"] == 40 for line in lines)
     table = Scorecard(lines).table().splitlines()
@@ -115,16 +115,16 @@ def test_the_scorecard_counts_what_the_judge_says():
     assert table[2].startswith("| dpm++ | 20 | 1 | 40 | 100 [91, 100] % |")
     assert Scorecard(lines).to_json()[1]["scores"]["accuracy"]["low"] == pytest.approx(0.9124, abs=1e-4)
 
-    rate = scorecard.anagram_rate(Exact(), judge, 2, 7, range(4), Setting(1.0, "ddim", 20))
+    rate = scores.anagram_rate(Exact(), judge, 2, 7, range(4), Setting(1.0, "ddim", 20))
     assert rate.value == 1.0
 
 
 def test_a_model_that_knows_no_classes_is_scored_without_accuracy():
     test = (torch.cat([MEANS] * 10) + 1) / 2 + 0.02 * torch.randn(100, 1, 28, 28)
     judge = Reading()
-    against = scorecard.Reference(judge, judge.features(test), test[:50], test[50:])
+    against = scores.Reference(judge, judge.features(test), test[:50], test[50:])
     heard = []
-    (line,) = scorecard.evaluate(Exact(), against, [Setting(steps=10)], 40, classes=False, on_move=heard.append)
+    (line,) = scores.evaluate(Exact(), against, [Setting(steps=10)], 40, classes=False, on_move=heard.append)
     assert heard == ["dpm++, 10 steps, scale 1"] * 10
     assert "accuracy" not in line.scores
     assert line.at["pictures"] == 40
