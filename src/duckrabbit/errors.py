@@ -16,5 +16,5 @@ _MEMORY = ("out of memory", "allocate memory", "not enough memory")
 
 def lacks_memory(error: BaseException) -> bool:
     """Whether an error says that memory did not suffice; "unsupported memory format", say, does not."""
-    by_message = isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _MEMORY)
+    by_message = isinstance(error, RuntimeError | OSError) and any(words in str(error).lower() for words in _MEMORY)
     return by_message or isinstance(error, MemoryError)

@@ -74,6 +74,12 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, text.encode())
 
 
+def try_to_write(folder: Path) -> None:
+    """Raises UserError where a folder cannot be made, or nothing be written into it; as Atomic does."""
+    write_atomically(folder / ".writable", b"")
+    (folder / ".writable").unlink(missing_ok=True)
+
+
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A context for making a folder whole: one beside `path`, renamed when all went well.

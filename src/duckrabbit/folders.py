@@ -6,7 +6,9 @@ import os
 from importlib.resources import files
 from pathlib import Path
 
-KEPT = Path(str(files("duckrabbit").joinpath("assets/kept")))
+ASSETS = Path(str(files("duckrabbit").joinpath("assets")))
+"""What the package brings along beside its code: weights, judges, kept figures."""
+KEPT = ASSETS / "kept"
 """Figures and logs of long runs, which the package brings along."""
 
 

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +21,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.vocabulary import write_prompt_list
 from duckrabbit.files import atomic_folder
 from duckrabbit.folders import data_folder
-from duckrabbit.models.cards import DEFAULT
+from duckrabbit.models.cards import DEFAULT, folder_of
 from duckrabbit.report.cascade_previews import show_drawn, show_enlarged
 from duckrabbit.training.begin import alone_in, processes
 from duckrabbit.training.cascade.export import export_stage
@@ -40,7 +39,7 @@ R = TypeVar("R", bound=CascadeRecipe)
 
 def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None) -> None:
     """Train stage II."""
-    start = read_start(common.start, text=text_encoder or _shipped())
+    start = read_start(common.start, text=text_encoder or folder_of(DEFAULT))
     recipe: UpscalerRecipe = _recipe(UPSCALERS, preset, common, start)
     with alone_in(run_folder(recipe, common)):
         tokenizer, encoder = start.text_encoder()
@@ -62,7 +61,7 @@ def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None
 
 def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
     """Train stage I."""
-    start = read_start(common.start, text=text_encoder or common.start or _shipped())
+    start = read_start(common.start, text=text_encoder or common.start or folder_of(DEFAULT))
     recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
     recipe = replace(recipe, **start.text_config)
     run = run_folder(recipe, common)
@@ -115,11 +114,6 @@ def most_drawn(drawings: Drawings, count: int) -> Drawings:
     ordered = sorted(Counter(drawings.subjects).items(), key=lambda item: (-item[1], item[0]))
     kept = {subject for subject, _ in ordered[:count]}
     return drawings[torch.tensor([subject in kept for subject in drawings.subjects])]
-
-
-def _shipped() -> Path:
-    """The folder of the miniature."""
-    return Path(str(files("duckrabbit").joinpath("assets/weights", DEFAULT)))
 
 
 def _as_begun(recipe: TextRecipe, run: Path) -> TextRecipe:

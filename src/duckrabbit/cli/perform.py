@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from duckrabbit.cli.options import Output
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic, only_writer
+from duckrabbit.files import only_writer, try_to_write
 from duckrabbit.registry import define
 from duckrabbit.report.asked import figure_of, planned
 from duckrabbit.report.write import runner, write_figure
@@ -110,9 +110,7 @@ def prepare_folder(out: Path | None, verb: str) -> Path:
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; give a folder.")
     folder = out or _next_folder(verb)
-    with Atomic(folder / ".writable"):
-        pass
-    (folder / ".writable").unlink(missing_ok=True)
+    try_to_write(folder)
     return folder
 
 

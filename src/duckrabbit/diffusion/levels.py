@@ -70,15 +70,12 @@ class Schedule(Protocol):
 
     def level(self, t: float) -> NoiseLevel:
         """The level at time t. Raises UserError where the schedule has no such time."""
-        ...
 
     def at(self, half_log_snr: float) -> NoiseLevel:
         """The level with this log(alpha / sigma), between its times too. Raises UserError where there is none."""
-        ...
 
     def times(self, steps: int, spacing: Spacing = "leading", offset: int = 0) -> tuple[float, ...]:
         """`steps` times from noise towards the picture, the clean end left out."""
-        ...
 
 
 @dataclass(frozen=True)

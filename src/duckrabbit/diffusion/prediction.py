@@ -44,15 +44,12 @@ class View(Protocol):
 
     def __call__(self, x: Tensor) -> Tensor:
         """V x, for x of shape (B, C, H, W)."""
-        ...
 
     def inverse(self, x: Tensor) -> Tensor:
         """V^-1 x."""
-        ...
 
     def inverse_var_interp(self, var_interp: Tensor) -> Tensor:
         """How a per-pixel variance comes back: it moves with its pixel, and has no sign."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)

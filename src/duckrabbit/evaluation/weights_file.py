@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import write_atomically
+from duckrabbit.models.weights import read_tensors
 
 
 def write_weights(module: nn.Module, path: Path, facts: Mapping[str, object]) -> None:
@@ -27,9 +28,8 @@ def read_weights(path: Path, what: str, remedy: str) -> tuple[dict[str, Tensor],
     Raises UserError, naming `what` was looked for and the `remedy`, where there are none.
     """
     try:
-        with safe_open(path, "pt") as file:
-            facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
+        tensors, header = read_tensors(path)
+        facts = json.loads(header.get("facts", "{}"))
     except (OSError, SafetensorError, ValueError) as error:
         raise UserError(f"{path} holds no {what} ({error}); {remedy}.") from None
     return {k: v.float() if v.is_floating_point() else v for k, v in tensors.items()}, facts

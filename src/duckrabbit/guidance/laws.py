@@ -17,7 +17,7 @@ from torch.nn.functional import interpolate
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View
 from duckrabbit.guidance.nodes import CFG
-from duckrabbit.guidance.tree import Guidance, lower
+from duckrabbit.guidance.tree import Guidance, answered, lower
 
 AT = NoiseLevel(500.0, 0.6, 0.8)
 """The level at which laws are checked; any with alpha and sigma above 0 would do."""
@@ -103,18 +103,7 @@ def partition(filters: Sequence[Callable[[Tensor], Tensor]], x: Tensor) -> Findi
 
 def _recursive(guidance: Guidance, network: Network) -> Denoiser:
     """The obvious way to run a guidance: every question is its own forward, nothing is shared."""
-
-    def denoise(x: Tensor, at: NoiseLevel) -> Prediction:
-        ask = guidance.ask(x, at)
-        try:
-            queries = next(ask)
-            while True:
-                queries = ask.send([network([q], at)[0] for q in queries])
-        except StopIteration as done:
-            result: Prediction = done.value
-            return result
-
-    return denoise
+    return lambda x, at: answered(guidance.ask(x, at), lambda queries: [network([q], at)[0] for q in queries])
 
 
 def _distance(a: Tensor, b: Tensor) -> float:

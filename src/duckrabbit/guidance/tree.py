@@ -13,7 +13,7 @@ which is what laws.py checks.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from torch import Tensor
 
@@ -53,6 +53,17 @@ def ask_all(asks: Sequence[Ask]) -> Generator[list[Query], list[Prediction], lis
     return [results[k] for k in range(len(asks))]
 
 
+def answered(ask: Ask, answer: Callable[[list[Query]], list[Prediction]]) -> Prediction:
+    """What a guidance at work comes to, each round of its questions answered by `answer`."""
+    try:
+        queries = next(ask)
+        while True:
+            queries = ask.send(answer(queries))
+    except StopIteration as done:
+        result: Prediction = done.value
+        return result
+
+
 def lower(guidance: Guidance, network: Network) -> Denoiser:
     """Bind a guidance to a network: the waist, (x, level) -> Prediction.
 
@@ -61,17 +72,14 @@ def lower(guidance: Guidance, network: Network) -> Denoiser:
     """
 
     def denoise(x: Tensor, at: NoiseLevel) -> Prediction:
-        answered: dict[tuple[object, ...], Prediction] = {}
-        ask = guidance.ask(x, at)
-        try:
-            queries = next(ask)
-            while True:
-                new = {q.key: q for q in queries if q.key not in answered}
-                if new:
-                    answered.update(zip(new, network(list(new.values()), at), strict=True))
-                queries = ask.send([answered[q.key] for q in queries])
-        except StopIteration as done:
-            result: Prediction = done.value
-            return result
+        known: dict[tuple[object, ...], Prediction] = {}
+
+        def answer(queries: list[Query]) -> list[Prediction]:
+            new = {q.key: q for q in queries if q.key not in known}
+            if new:
+                known.update(zip(new, network(list(new.values()), at), strict=True))
+            return [known[q.key] for q in queries]
+
+        return answered(guidance.ask(x, at), answer)
 
     return denoise

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from duckrabbit.errors import UserError
+from duckrabbit.folders import ASSETS
 from duckrabbit.models.model import Card
 
 DEFAULT = "miniature"
@@ -54,7 +55,7 @@ def package_folder(source: str) -> Path | None:
     """The folder that a card's "package:FOLDER" stands for; None for any other source."""
     if not source.startswith(_PACKAGE):
         return None
-    return Path(str(files("duckrabbit").joinpath("assets/weights", source.removeprefix(_PACKAGE))))
+    return ASSETS / "weights" / source.removeprefix(_PACKAGE)
 
 
 def _card(name: str, entry: dict[str, Any]) -> Card:

@@ -100,18 +100,14 @@ class Model(Protocol):
 
     def condition(self, text: str) -> Condition:
         """The condition that `text` names. Raises UserError where the model has none of that kind."""
-        ...
 
     def prepare(self, conditions: Iterable[Condition]) -> None:
         """Make conditions ready (encode prompts), before any stage is loaded."""
-        ...
 
     def network(
         self, stage: int, low_res: Tensor | None = None, noise_level: int = 0, micro_batch: int | None = None
     ) -> Network:
         """The network of a stage, its weights loaded; `low_res` (B, C, H, W) enlarged and noised."""
-        ...
 
     def weight_hash(self) -> Mapping[str, str]:
         """sha256 of every weight file, by its path."""
-        ...

@@ -10,13 +10,17 @@ from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _NAME = re.compile(r"(?:model|diffusion_pytorch_model)(?:\.(\w+))?(?:-\d+-of-\d+)?(?:\.(\w+))?\.safetensors")
+_SHARD = re.compile(r"-(\d+)-of-(\d+)")
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -47,8 +51,26 @@ def choose(names: list[str], variant: str, where: str) -> tuple[str, list[str]]:
     raise UserError(f"{where} holds no weights (.safetensors); copy or download the model again.")
 
 
+def is_complete(folder: Path, part: str, variant: str) -> bool:
+    """Whether a cached part can be loaded: its configuration, and every shard of its weights."""
+    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
+    if part == "tokenizer":
+        return "tokenizer_config.json" in names and len(names) > 1
+    if "config.json" not in names:
+        return False
+    try:
+        _, weights = choose(names, variant, str(folder))
+    except UserError:
+        return False
+    counts = [int(match[2]) for name in weights if (match := _SHARD.search(name))]
+    return not counts or len(weights) == counts[0]
+
+
 def read_header(path: Path) -> Mapping[str, Mapping[str, Any]]:
-    """The table of contents of a safetensors file. Raises UserError where the file is not whole."""
+    """The table of contents of a safetensors file, which is not mapped into memory as `safe_open` would.
+
+    Raises UserError where the file is not whole.
+    """
     broken = f"{path} is not a whole safetensors file"
     try:
         total = path.stat().st_size
@@ -71,6 +93,15 @@ def read_header(path: Path) -> Mapping[str, Mapping[str, Any]]:
 def count_parameters(path: Path) -> int:
     """How many numbers a safetensors file holds."""
     return sum(math.prod(entry["shape"]) for entry in read_header(path).values())
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors of a safetensors file, and the texts in its header. Raises OSError or SafetensorError."""
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        return tensors, file.metadata() or {}
 
 
 def file_hash(path: Path) -> str:
@@ -120,5 +151,5 @@ def _known_hashes() -> dict[str, str]:
 
 def _remember(hashes: Mapping[str, str]) -> None:
     """Keep the hashes, all or none; a cache that cannot be written is done without."""
-    with suppress(UserError), Atomic(cache_folder() / "hashes.json") as temporary:
-        temporary.write_text(json.dumps(dict(hashes)), encoding="utf-8")
+    with suppress(UserError):
+        write_text(cache_folder() / "hashes.json", json.dumps(dict(hashes)))

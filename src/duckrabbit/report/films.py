@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from duckrabbit.files import Atomic
+from duckrabbit.files import Atomic, write_atomically
 from duckrabbit.report.sheet import enlarge
 
 Kind = Literal["mp4", "gif"]
@@ -56,8 +56,7 @@ def write_mp4(frames: Sequence[np.ndarray], path: Path, rate: int = RATE) -> Non
             even = np.pad(frame, edge, constant_values=255)
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")))
         container.mux(stream.encode(None))
-    with Atomic(path) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+    write_atomically(path, buffer.getvalue())
 
 
 def write_transition(frames: Sequence[np.ndarray], path: Path) -> None:

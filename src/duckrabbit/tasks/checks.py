@@ -25,19 +25,11 @@ SIZE = 64
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Verdict(laws.Finding):
     """A finding about something; `note` says what went wrong where the law could not even be tried."""
 
-    subject: str
-    law: str
-    deviation: float
-    tolerance: float
+    subject: str = ""
     note: str = ""
-
-    @property
-    def holds(self) -> bool:
-        """Whether the law holds; NaN breaks every law."""
-        return self.deviation <= self.tolerance
 
 
 def check(thing: object) -> list[Verdict]:
@@ -144,8 +136,8 @@ def _row(subject: str, law: str, measure: Callable[..., laws.Finding], *of: obje
     try:
         found = measure(*of)
     except Exception as error:  # a view or a model of the user's may raise anything
-        return Verdict(subject, law, nan, 0.0, f"{type(error).__name__}: {error}")
-    return Verdict(subject, law, found.deviation, max(found.tolerance, loose))
+        return Verdict(law, nan, 0.0, subject, f"{type(error).__name__}: {error}")
+    return Verdict(law, found.deviation, max(found.tolerance, loose), subject)
 
 
 def _picture(size: int, seed: int) -> Tensor:

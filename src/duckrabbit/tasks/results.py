@@ -28,7 +28,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic, only_writer
+from duckrabbit.files import only_writer, write_atomically, write_text
 from duckrabbit.tasks.arguments import text
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.pictures import to_pixels, write_png
@@ -249,11 +249,9 @@ def _write(result: Result, folder: Path, stem: str) -> list[Path]:
     record = {**plain, "files": names}
     if tensors:
         record["tensors"] = f"{stem}.safetensors"
-        with Atomic(folder / f"{stem}.safetensors") as temporary:
-            temporary.write_bytes(save(tensors))
+        write_atomically(folder / f"{stem}.safetensors", save(tensors))
     written = json.dumps(record, ensure_ascii=False, indent=1)
-    with Atomic(folder / f"{stem}.json") as temporary:
-        temporary.write_text(written, encoding="utf-8")
+    write_text(folder / f"{stem}.json", written)
     for k, (stage, images) in enumerate(zip(result.job.stages[:-1], result.stage_images, strict=False)):
         facts = result.job.model.stages[stage.index]
         for base, pixels in zip(bases, to_pixels(images, facts.value_range), strict=True):

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.results import Result
@@ -35,8 +35,8 @@ def learn(result: Result) -> None:
         if pictures >= FEWEST:
             known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
     if known != before:
-        with suppress(ValueError), Atomic(_path()) as temporary:
-            temporary.write_text(json.dumps(known))
+        with suppress(ValueError):
+            write_text(_path(), json.dumps(known))
 
 
 def _key(model: Model, stage: int) -> str:

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import write_atomically
+from duckrabbit.models.weights import read_tensors
 
 FORMAT = "duckrabbit.checkpoint.1"
 
@@ -36,9 +37,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """What `save_tensors` wrote. Raises UserError for a file that is missing, damaged or foreign."""
     remedy = "remove it to start over, or put a whole copy in its place"
     try:
-        with safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a mapping)
+        tensors, header = read_tensors(path)
     except FileNotFoundError:
         raise UserError(f"There is no checkpoint {path}; train the model first.") from None
     except (SafetensorError, OSError, ValueError) as error:

@@ -196,16 +196,10 @@ def is_here(card: Card) -> bool:
 def _is_cached(repository: str, part: str, variant: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
-    from duckrabbit.models.weights import choose
+    from duckrabbit.models.weights import is_complete
 
     config = try_to_load_from_cache(repository, f"{part}/config.json")
-    if not isinstance(config, str):
-        return False
-    try:
-        choose([p.name for p in Path(config).parent.iterdir()], variant, config)
-    except UserError:
-        return False
-    return True
+    return isinstance(config, str) and is_complete(Path(config).parent, part, variant)
 
 
 def _stage_count(card: Card) -> int:

@@ -20,7 +20,7 @@ from typing import Any
 
 from duckrabbit.data.drawings.sources import Package
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_atomically
 
 WAIT = 1800
 """Seconds that npm may take for one package."""
@@ -60,8 +60,7 @@ def open_package(package: Package, folder: Path, *, fetch: bool, report: Callabl
         report(f"Fetching {package.name} ...")
         content = _npm_pack(package)
         _check(package, content, "What npm fetched")
-        with Atomic(path) as temporary:
-            temporary.write_bytes(content)
+        write_atomically(path, content)
         return Archive(content)
     content = path.read_bytes()
     _check(package, content, str(path))

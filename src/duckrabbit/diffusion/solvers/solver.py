@@ -42,7 +42,6 @@ class Solver(Protocol):
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Move x from `move.at` to `move.to`; `i` counts the moves of the run."""
-        ...
 
 
 def on_schedule(solver: Solver, schedule: Schedule) -> Solver:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -20,10 +19,11 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.distort import distort
 from duckrabbit.evaluation.judge_recipe import JudgeRecipe
 from duckrabbit.evaluation.weights_file import read_weights
+from duckrabbit.folders import ASSETS
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.objectives import Draws
 
-SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/digit-classifier.safetensors")))
+SHIPPED = ASSETS / "judges/digit-classifier.safetensors"
 """The classifier that comes with the project."""
 
 FEATURES = 128

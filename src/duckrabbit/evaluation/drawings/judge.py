@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from pathlib import Path
 
 import torch
@@ -26,9 +25,10 @@ from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings.lite import Trunk
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 from duckrabbit.evaluation.weights_file import read_weights, write_weights
+from duckrabbit.folders import ASSETS
 from duckrabbit.networks.loading import LOADING
 
-SHIPPED = Path(str(files("duckrabbit").joinpath("assets/judges/drawing-judge.safetensors")))
+SHIPPED = ASSETS / "judges/drawing-judge.safetensors"
 """The judge that comes with the project."""
 
 SIZE = 64

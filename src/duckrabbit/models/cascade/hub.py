@@ -18,11 +18,10 @@ from typing import Any
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
 from duckrabbit.models.cascade.refusals import sentences
-from duckrabbit.models.weights import choose, count_parameters, hash_bytes
+from duckrabbit.models.weights import choose, count_parameters, hash_bytes, is_complete
 
 _CONFIGS = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
 _NOISING = "image_noising_scheduler/scheduler_config.json"
-_SHARD = re.compile(r"-(\d+)-of-(\d+)")
 _UNKNOWN_SIZE = 1 << 40
 
 
@@ -67,13 +66,13 @@ class Repository:
     def folder(self, part: str) -> Path:
         """The folder of a part, its files downloaded where they are not cached."""
         folder = self._root / part
-        if not _is_complete(folder, part, self.variant):
+        if not is_complete(folder, part, self.variant):
             self._download(self._needed(part))
         return folder
 
     def bytes_missing(self, part: str) -> int:
         """What `folder(part)` would download, in bytes; 0 where the part is in the cache."""
-        if _is_complete(self._root / part, part, self.variant):
+        if is_complete(self._root / part, part, self.variant):
             return 0
         return sum(self._files[name].size or 0 for name in self._needed(part))
 
@@ -81,7 +80,7 @@ class Repository:
         """The numbers in a part's weights; a very large one where that cannot be known now."""
         folder = self._root / part
         try:
-            if _is_complete(folder, part, self.variant):
+            if is_complete(folder, part, self.variant):
                 _, names = choose([p.name for p in folder.iterdir()], self.variant, str(folder))
                 return sum(count_parameters(folder / name) for name in names)
             variant, names = choose(self._names(part), self.variant, f"{self.name}/{part}")
@@ -188,18 +187,3 @@ class Repository:
 
     def _sentences(self) -> AbstractContextManager[None]:
         return sentences(self.name, self.revision, self.hub.endpoint, self.hub.token)
-
-
-def _is_complete(folder: Path, part: str, variant: str) -> bool:
-    """Whether a cached part can be loaded: its configuration, and every shard of its weights."""
-    names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    if part == "tokenizer":
-        return "tokenizer_config.json" in names and len(names) > 1
-    if "config.json" not in names:
-        return False
-    try:
-        _, weights = choose(names, variant, str(folder))
-    except UserError:
-        return False
-    counts = [int(match[2]) for name in weights if (match := _SHARD.search(name))]
-    return not counts or len(weights) == counts[0]

@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, Protocol, get_args
 
-from duckrabbit.errors import UserError
+from duckrabbit.errors import UserError, lacks_memory
 
 Policy = Literal["auto", "resident", "parked", "strict"]
 """resident: parts stay on the device; parked: a U-Net not in use waits in main memory; strict: one
 part is in memory at a time; auto: resident below SMALL bytes in all, else strict."""
 
 SMALL = 1 << 30
-_LACKING = ("out of memory", "allocate memory", "not enough memory")
 
 
 class Part(Protocol):
@@ -30,34 +29,27 @@ class Part(Protocol):
     @property
     def name(self) -> str:
         """What to call it in a message; no other part of the model has this name."""
-        ...
 
     @property
     def can_park(self) -> bool:
         """Whether it is worth keeping in main memory."""
-        ...
 
     @property
     def is_held(self) -> bool:
         """Whether somebody else holds it, so that room is made by moving it away, not by letting go of it."""
-        ...
 
     @property
     def remedy(self) -> str:
         """What else can be done where it does not fit, as the end of a sentence; may be empty."""
-        ...
 
     def load(self) -> Any:
         """The thing itself, on the CPU, in the dtype it computes in."""
-        ...
 
     def size(self) -> int:
         """Its bytes in memory."""
-        ...
 
     def hashes(self) -> Mapping[str, str]:
         """The sha256 of its files, by path."""
-        ...
 
 
 @dataclass(eq=False)
@@ -141,11 +133,6 @@ class Residency:
         if self._here:
             self._here.clear()
             _collect(self.device)
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an error says that there is too little memory: Python, torch and the system each say it differently."""
-    return isinstance(error, MemoryError) or any(words in str(error).lower() for words in _LACKING)
 
 
 def free_memory() -> int:

@@ -11,9 +11,9 @@ from typing import Any, ClassVar, Protocol
 
 import torch
 
-from duckrabbit.errors import UserError
+from duckrabbit.errors import UserError, lacks_memory
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
-from duckrabbit.models.cascade.memory import free_memory, lacks_memory
+from duckrabbit.models.cascade.memory import free_memory
 from duckrabbit.models.cascade.text_encoder import TextEncoder
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
 from duckrabbit.networks.loading import quietly_loading
@@ -28,29 +28,23 @@ class Source(Protocol):
     @property
     def name(self) -> str:
         """What to call it in a message."""
-        ...
 
     @property
     def variant(self) -> str:
         """The variant of the weights that is preferred, "fp16" say."""
-        ...
 
     @property
     def sha256(self) -> Mapping[str, str]:
         """The hashes that the weight files must have, by path, as far as they are known."""
-        ...
 
     def config(self) -> StageConfig:
         """The stage's configurations."""
-        ...
 
     def folder(self, part: str) -> Path:
         """The folder of a part, "unet" say, with everything in it."""
-        ...
 
     def size(self, part: str) -> int:
         """The numbers that a part's weights hold, as far as that is known without downloading."""
-        ...
 
 
 @dataclass(frozen=True)

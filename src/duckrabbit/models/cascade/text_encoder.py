@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import write_atomically
+from duckrabbit.models.weights import read_tensors
 
 LAST = 40
 """So many letters of a prompt are shown in a sentence about it."""
@@ -101,8 +102,7 @@ class PromptTable:
         prompts = sorted(self.embeddings)
         tensors = {str(i): self.embeddings[p].contiguous() for i, p in enumerate(prompts)}
         metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
-        with Atomic(path) as temporary:
-            temporary.write_bytes(save(tensors, metadata))
+        write_atomically(path, save(tensors, metadata))
 
 
 def read_prompts(path: str | Path) -> PromptTable:
@@ -124,22 +124,18 @@ def read_prompts(path: str | Path) -> PromptTable:
 
 
 def _read_safetensors(path: Path) -> PromptTable:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with safe_open(path, framework="pt") as f:
-            metadata = f.metadata() or {}
-            if metadata.get("format") != _FORMAT:
-                raise UserError(
-                    f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`."
-                )
-            prompts = json.loads(metadata["prompts"])
-            embeddings = {normal(p): f.get_tensor(str(i)) for i, p in enumerate(prompts)}
+        tensors, header = read_tensors(path)
+        if header.get("format") != _FORMAT:
+            raise UserError(f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`.")
+        embeddings = {normal(p): tensors[str(i)] for i, p in enumerate(json.loads(header["prompts"]))}
+    except UserError:
+        raise
     except (SafetensorError, OSError, ValueError, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
         raise UserError(f"The prompt file {path} cannot be read ({error}); write it again.") from None
-    return PromptTable(embeddings, metadata.get("encoder", ""))
+    return PromptTable(embeddings, header.get("encoder", ""))
 
 
 def _read_pth(path: Path) -> PromptTable:

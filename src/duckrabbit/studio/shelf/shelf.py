@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import Atomic
+from duckrabbit.files import try_to_write, write_text
 from duckrabbit.studio.forms.kinds import INPUT, Form
 from duckrabbit.studio.forms.plain import read_form
 
@@ -56,9 +56,7 @@ class Shelf:
         self.needed: Callable[[], Iterable[str]] = tuple
         self.folder = folder.resolve()
         self.inputs = self.folder / "inputs"
-        with Atomic(self.inputs / ".writable"):
-            pass
-        (self.inputs / ".writable").unlink()
+        try_to_write(self.inputs)
         for left in self.folder.glob(".making-*"):  # by a studio that was killed
             shutil.rmtree(left, ignore_errors=True)
 
@@ -74,8 +72,7 @@ class Shelf:
         """Keep what was made, whole."""
         name = folder.name.removeprefix(".making-")
         facts = {**facts, "files": sorted(p.name for p in folder.iterdir() if FILE.fullmatch(p.name))}
-        with Atomic(folder / "item.json") as temporary:
-            temporary.write_text(json.dumps(facts, ensure_ascii=False, indent=1), encoding="utf-8")
+        write_text(folder / "item.json", json.dumps(facts, ensure_ascii=False, indent=1))
         folder.rename(self.folder / name)
         return Item(name, facts)
 
