@@ -84,10 +84,13 @@ def _stopped(folder: Path, kept: int) -> str:
 
 
 @contextmanager
-def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]:
-    """A bar over so many moves; call what it yields with a word after each. Only people are shown one."""
+def progress(total: int | None, quiet: bool = False) -> Iterator[Callable[..., None]]:
+    """A bar; what it yields is called with a word, how much is done with it (1), and of how much in all, if it is new.
+
+    Only people are shown one.
+    """
     if not console.is_terminal:
-        yield lambda word: None
+        yield lambda *_: None
         return
     columns = (
         TextColumn("{task.description}", markup=False),
@@ -99,8 +102,8 @@ def progress(total: int, quiet: bool = False) -> Iterator[Callable[[str], None]]
     with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=total)
 
-        def advance(word: str) -> None:
-            bar.update(task, advance=1, description=word[:40])
+        def advance(word: str, done: int = 1, of: int | None = total) -> None:
+            bar.update(task, advance=done, total=of, description=word[:40])
 
         yield advance
 

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 import duckrabbit
-from duckrabbit.cli.perform import STOPPED, console
+from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_text
 from duckrabbit.gallery.experiments import Experiment, experiments, part_b
@@ -43,7 +42,7 @@ def build(
         raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
     shown: list[Shown] = []
     try:
-        with only_writer(out), _bar(len(plan)) as bar, _among_pictures(out / "pictures"):
+        with only_writer(out), progress(len(plan)) as bar, _among_pictures(out / "pictures"):
             for experiment in plan:
                 bar(experiment.section, 0)
                 shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
@@ -100,11 +99,3 @@ def _among_pictures(folder: Path) -> Iterator[None]:
     write_pictures(folder)
     with contextlib.chdir(folder):
         yield
-
-
-@contextlib.contextmanager
-def _bar(total: int) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda word, done: progress.update(task, advance=done, description=word[:60])

@@ -75,10 +75,9 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
     rows = []
     for result in results:
         for k, images in enumerate(result.stage_images[:-1]):
-            stage = [Cell(_array(x, result), f"seed {s}") for x, s in zip(images.split(1), seeds, strict=True)]
-            rows.append(Row(tuple(stage), f"{result.job.title}: stage {k + 1}"))
-        cells = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
-        rows.append(Row(tuple(cells), result.job.title))
+            pictures = [_array(x, result) for x in images.split(1)]
+            rows.append(Row(_by_seed(pictures, seeds), f"{result.job.title}: stage {k + 1}"))
+        rows.append(Row(_by_seed(arrays(result), seeds), result.job.title))
     return Figure(Sheet(tuple(rows), title), tuple(results))
 
 
@@ -110,12 +109,11 @@ def before_and_after(
     given = [
         Cell(array(to_model_size(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before
     ]
-    made = [Cell(p, f"seed {s}") for p, s in zip(arrays(result), seeds, strict=True)]
-    rows = [Row((*given, *made))]
+    rows = [Row((*given, *_by_seed(arrays(result), seeds)))]
     for name in views:
         view = parse_view(name, job.model.stages[0].size)
-        cells = [Cell(_through(result, b, view), f"seed {s}") for b, s in enumerate(seeds)]
-        rows.append(Row(tuple(cells), f"through {name}"))
+        pictures = [_through(result, b, view) for b in range(len(seeds))]
+        rows.append(Row(_by_seed(pictures, seeds), f"through {name}"))
     return Figure(Sheet(tuple(rows), title), (result,))
 
 
@@ -246,6 +244,10 @@ def near_and_far(
             cells.append(Cell(_array(small, result), caption, exact=True))
         rows.append(Row(tuple(cells), f"seed {_seed_label(seed, words)}" if len(seeds) > 1 or words else ""))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
+
+
+def _by_seed(pictures: Sequence[np.ndarray], seeds: Sequence[int]) -> tuple[Cell, ...]:
+    return tuple(Cell(picture, f"seed {seed}") for picture, seed in zip(pictures, seeds, strict=True))
 
 
 def array(picture: Tensor) -> np.ndarray:

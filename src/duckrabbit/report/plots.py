@@ -86,8 +86,7 @@ def digit_grid(pictures: Tensor, title: str, columns: int | None = None) -> Figu
 
 def noise_levels(data: Pictures, count: int = 5, sigmas: Sequence[float] = SIGMAS) -> Figure:
     """The same pictures, x + sigma eps, with more and more noise (CS180 5B, section 1.2)."""
-    clean = to_range(data.images[:count], (0.0, 1.0))
-    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    clean, eps = _clean_and_noise(data[:count])
     cells = torch.stack([clean + s * eps for s in sigmas], 1)
     return _sheet(cells, "x + sigma eps", columns=[f"sigma {s:g}" for s in sigmas])
 
@@ -99,8 +98,7 @@ def denoising_results(
 
     sigma None: noise alone, without the pictures.
     """
-    clean = to_range(data.images, (0.0, 1.0))
-    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    clean, eps = _clean_and_noise(data)
     noisy = eps if sigma is None else clean + sigma * eps
     given = {"noise": noisy} if sigma is None else {"picture": clean, f"sigma {sigma:g}": noisy}
     with torch.no_grad():
@@ -112,13 +110,18 @@ def out_of_distribution(
     denoise: Callable[[Tensor], Tensor], data: Pictures, sigmas: Sequence[float] = SIGMAS
 ) -> Figure:
     """One picture at every noise level, above what a denoiser trained at 0.5 makes of it."""
-    clean = to_range(data.images[:1], (0.0, 1.0))
-    eps = torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
+    clean, eps = _clean_and_noise(data[:1])
     noisy = torch.cat([clean + s * eps for s in sigmas])
     with torch.no_grad():
         cells = torch.stack([noisy, denoise(noisy)])
     names = [f"sigma {s:g}" for s in sigmas]
     return _sheet(cells, "Levels it was not trained for", columns=names, rows=["noisy", "denoised"])
+
+
+def _clean_and_noise(data: Pictures) -> tuple[Tensor, Tensor]:
+    """The pictures from 0 to 1, and standard normal noise shaped like them, always the same."""
+    clean = to_range(data.images, (0.0, 1.0))
+    return clean, torch.randn(clean.shape, generator=torch.Generator().manual_seed(0))
 
 
 def sweep(pictures: Mapping[str, Tensor], title: str) -> Figure:

@@ -106,9 +106,9 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         steps_stage2,
         _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
         stages,
-        _named("schedule", options.get("spacing")),
-        _named("guidance", options.get("guidance")),
-        _named("constraint", options.get("constraint")),
+        named("schedule", options.get("spacing")),
+        named("guidance", options.get("guidance")),
+        named("constraint", options.get("constraint")),
         _interval(options.get("interval")),
         _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
@@ -199,7 +199,7 @@ def _solver(given: Any) -> str | Solver:
     return cast("str | Solver", given)
 
 
-def _named(kind: str, given: Any) -> Any:
+def named(kind: str, given: Any) -> Any:
     """Something of one's own, by its registered name or itself. Raises UserError where it is neither."""
     if isinstance(given, str):
         return find(kind, given)

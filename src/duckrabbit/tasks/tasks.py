@@ -17,12 +17,21 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.filters import Filter, LowPass
 from duckrabbit.guidance.nodes import Prompt
 from duckrabbit.models.model import Model, StageFacts
-from duckrabbit.registry import find
-from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, shown, whole
+from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, to_model_size, to_range
-from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, Settings, level_words, limited, plan_of, resolve, solver_of
+from duckrabbit.tasks.settings import (
+    NOT_ONE_STEP,
+    Options,
+    Settings,
+    level_words,
+    limited,
+    named,
+    plan_of,
+    resolve,
+    solver_of,
+)
 from duckrabbit.tasks.subjects import Subject, Trees, banded, refuse_beside, subject_trees
 
 COURSE_STEPS = 33
@@ -90,9 +99,7 @@ def _low_pass(kernel: int, sigma: float, filter: str | Filter | None) -> Filter:
         return LowPass(whole("kernel", kernel), number("sigma", sigma))
     if (kernel, sigma) != (33, 2.0):
         raise UserError("kernel and sigma would change nothing beside a filter of your own. Leave them out.")
-    found: Filter = find("filter", filter) if isinstance(filter, str) else filter
-    if not callable(found):
-        raise UserError(f"filter is a registered name or something to call, not {shown(filter)}.")
+    found: Filter = named("filter", filter)
     return found
 
 
@@ -125,8 +132,7 @@ def edit(
     else:
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
-    what = _null(model) if subject is None else subject
-    job = _from_noise(model, subject_trees(model, what, settings, options), settings, kept)
+    job = _from_noise(model, subject_trees(model, _or_null(model, subject), settings, options), settings, kept)
     picture, facts = read_picture(image), model.stages[0]
     first = replace(job.stages[0], plan=rest, start=_at(picture, facts) if len(rest) < len(plan) else None)
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
@@ -167,8 +173,7 @@ def inpaint(
             )
         return KnownPixels(_at(picture, facts), small, how)
 
-    what = _null(model) if subject is None else subject
-    trees = subject_trees(model, what, settings, options)
+    trees = subject_trees(model, _or_null(model, subject), settings, options)
     job = _from_noise(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(_last(job)), how="clean")
@@ -182,8 +187,7 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     if len(model.stages) < 2:
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
     refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
-    what = _null(model) if subject is None else subject
-    job = _from_noise(model, subject_trees(model, what, settings, options), settings, "enlarged")
+    job = _from_noise(model, subject_trees(model, _or_null(model, subject), settings, options), settings, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
     second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), _at(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
@@ -201,7 +205,7 @@ def noise(model: Model, image: Source, t: float) -> Job:
         raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
     plan = (Move(CLEAN, at),)
     picture = read_picture(image)
-    stage = Stage(0, Prompt(model.condition(_null(model))), plan, DDIM(), _at(picture, facts))
+    stage = Stage(0, Prompt(model.condition(model.card.null_prompt)), plan, DDIM(), _at(picture, facts))
     return Job(model, (stage,), f"t = {t:g}", notes=notes_on(picture, facts.size))
 
 
@@ -272,8 +276,9 @@ def _from_noise(
     return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
 
 
-def _null(model: Model) -> str:
-    return model.card.null_prompt
+def _or_null(model: Model, subject: Subject | None) -> Subject:
+    """The subject; of none, the model's null prompt."""
+    return model.card.null_prompt if subject is None else subject
 
 
 def _role(model: Model) -> str:

@@ -3,15 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+
+
+class Movable:
+    """A dataclass that is as a whole where its tensors are, and whatever else of it can be moved."""
+
+    def to(self, device: str | torch.device) -> Self:
+        """The same on a device."""
+        parts = {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
+        moved = {name: part.to(device) for name, part in parts.items() if hasattr(part, "to")}
+        return replace(self, **moved)  # type: ignore[type-var]
+
+
+class PictureSet(Movable):
+    """Pictures to train on, `images`; `digest` names the set."""
+
+    images: Tensor
+    digest: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def identity(self) -> Mapping[str, Any]:
+        """How many, and of which set."""
+        return {"pictures": len(self), "data": self.digest}
 
 
 class Plain:

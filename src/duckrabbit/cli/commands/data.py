@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -81,6 +79,7 @@ def build_drawings(
         duckrabbit data build drawings --families noto,twemoji --packages ~/Downloads
         duckrabbit data build drawings --families list
     """
+    from duckrabbit.cli.perform import progress
     from duckrabbit.data.drawings.build import Wanted, build
     from duckrabbit.data.drawings.names import read_subjects
     from duckrabbit.data.drawings.sources import choose_families
@@ -94,7 +93,7 @@ def build_drawings(
     chosen = read_subjects(subjects)
     wanted = Wanted(size, choose_families(names, share_alike), frozenset(chosen) if chosen is not None else None)
     folder = out or data_folder(f"drawings-{size}")
-    with _bar("drawings") as moved:
+    with progress(None) as advance:
         index = build(
             wanted,
             folder,
@@ -102,25 +101,9 @@ def build_drawings(
             fetch=packages is None,
             processes=processes,
             report=typer.echo,
-            on_drawing=moved,
+            on_drawing=lambda done, of: advance("drawings", of=of),
         )
     _tell_drawings(index, folder)
-
-
-@contextmanager
-def _bar(name: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, and what moves it: (done, of). Only people are shown one."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda done, of: None
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        line = bar.add_task(name, total=None)
-        yield lambda done, of: bar.update(line, completed=done, total=of)
 
 
 def _tell_families(families: Any) -> None:

@@ -79,19 +79,11 @@ def evaluate(
     if stage > len(loaded.stages):
         raise UserError(f"{loaded.card.name} has {len(loaded.stages)} stage(s); --stage {stage} does not exist.")
     own = f"{loaded.card.guidance_scale:g}", loaded.card.solver, str(loaded.stages[0].steps)
-    settings = tuple(_settings(*_choices(guidance_scale, solver, steps, own)))
+    settings = tuple(_settings(guidance_scale or own[0], solver or own[1], steps or own[2]))
     files = judge or SHIPPED, data or data_folder("drawings-64"), output
     options = ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files)
     with nullcontext() if dry_run else only_writer(output, BUSY):
         report(loaded, _lies(model), options)
-
-
-Choices = tuple[str, str, str]
-"""Guidance scales, solvers and steps, as typed."""
-
-
-def _choices(scales: str | None, solvers: str | None, steps: str | None, own: Choices) -> Choices:
-    return scales or own[0], solvers or own[1], steps or own[2]
 
 
 def _digits(
@@ -119,8 +111,9 @@ def _digits(
     if typed[0] and not classes:
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
     model = load(name, device=where[0], dtype=where[1])
-    usual = "1,2,5" if classes else "1", model.card.solver, str(model.stages[0].steps)
-    settings = _settings(*_choices(*typed, usual))
+    scales, solvers, steps = typed
+    usual = "1,2,5" if classes else "1"
+    settings = _settings(scales or usual, solvers or model.card.solver, steps or str(model.stages[0].steps))
     with only_writer(output, BUSY):
         diffusion_scores(model, settings, count, memory, output, classes=classes)
 

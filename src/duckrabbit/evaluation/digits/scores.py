@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -82,10 +83,7 @@ def evaluate(
     for each digit as often; without, for none.
     """
     prompts, labels = asked(count, classes)
-
-    def scored(pictures: Tensor) -> Mapping[str, Score | None]:
-        return score(pictures, labels, against, memory=memory)
-
+    scored = partial(score, labels=labels, against=against, memory=memory)
     return Sampler(model, BATCH).evaluate(prompts, settings, scored, on_move)
 
 

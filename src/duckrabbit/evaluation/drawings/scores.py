@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -132,10 +133,7 @@ def evaluate(
     on_move: OnMove = unheard,
 ) -> Iterator[Line]:
     """Draw a picture for every question in every setting, question k from seed k, and score them; a line a setting."""
-
-    def scored(pictures: Tensor) -> Mapping[str, Score | None]:
-        return score(pictures, asked, against, memory=memory)
-
+    scored = partial(score, asked=asked, against=against, memory=memory)
     return sampler.evaluate([q.prompt for q in asked], settings, scored, on_move)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def register(desk: Desks, kept: Shelf) -> None:
 
     def delete(item: str) -> str:
         """Throw something that was made away."""
-        return _in_words(lambda: kept.delete(item)) or f"{item} is deleted."
+        with _in_words():
+            kept.delete(item)
+        return f"{item} is deleted."
 
     for function in (shelf, delete):
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
@@ -64,10 +67,8 @@ def _maker(desk: Desks, kept: Shelf, kind: Kind) -> Any:
     """The endpoint of a form: waits its turn, and returns what was made."""
 
     async def make(askers: set[str], **values: Any) -> dict[str, Any]:
-        try:
+        with _in_words():
             ticket = desk.submit(form_of(kind.name, values), askers)
-        except UserError as error:
-            raise gr.Error(str(error), print_exception=False) from None
         try:
             while not ticket.finished:
                 await asyncio.sleep(0.05)
@@ -115,9 +116,10 @@ def _api_type(f: Field) -> Any:
     return (str if f.kind is Path else f.kind) | None
 
 
-def _in_words(action: Any) -> str:
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """What cannot be done, in the sentence that Gradio hands on."""
     try:
-        action()
+        yield
     except UserError as error:
         raise gr.Error(str(error), print_exception=False) from None
-    return ""

@@ -19,7 +19,7 @@ from duckrabbit.studio.page.fields import Builder, Fields, menu_of
 from duckrabbit.studio.page.making import Making
 from duckrabbit.studio.page.models import DigitChoice
 from duckrabbit.studio.page.starters import ASKED, StartValues, choices_for, digit_starter, starters
-from duckrabbit.studio.page.tabs import HINTS, INNER, LAYOUTS, TABS, TRAIN, VERBS
+from duckrabbit.studio.page.tabs import PANES, TABS, TRAIN
 from duckrabbit.studio.queue.desks import Desks
 from duckrabbit.studio.shelf.shelf import Shelf
 
@@ -73,10 +73,10 @@ class Page:
         else:
             with gr.Tabs(elem_id=f"{tab}-kinds", elem_classes=["inner"]) as self.places[tab]:
                 for kind in kinds:
-                    with gr.Tab(INNER[kind], id=kind) as inner:
+                    with gr.Tab(PANES[kind].inner, id=kind) as inner:
                         self._pane(kind, inner, model)
             within = [self.fields[kind] for kind in kinds if kind in self.fields]
-            groups = json.dumps([(made.kind, INNER[made.kind], made.names) for made in within])
+            groups = json.dumps([(made.kind, PANES[made.kind].inner, made.names) for made in within])
             js = f"(...values) => {{ window.duckrabbit.within('{tab}', {groups}, values); return []; }}"
             opened.select(None, [c for made in within for c in made.components], js=js)
 
@@ -91,14 +91,14 @@ class Page:
                 if chosen:
                     model = gr.Dropdown([(c.label, c.model) for c in chosen], value=chosen[0].model, label="Model")
                 build = Builder(kind, start, model)
-                LAYOUTS[kind](build, self.chalk if chosen else self.samples)
+                PANES[kind].layout(build, self.chalk if chosen else self.samples)
                 with gr.Row(elem_classes=["act"]):
-                    run = gr.Button(VERBS[kind], variant="primary", elem_id=f"{kind}-run")
+                    run = gr.Button(PANES[kind].verb, variant="primary", elem_id=f"{kind}-run")
                     stop = gr.Button("Cancel", elem_id=f"{kind}-stop", interactive=False, min_width=90)
                     if KINDS[kind].live:
                         live = gr.Button("Live", elem_id=f"live-{kind}-{KINDS[kind].live}", elem_classes=["tucked"])
             with gr.Column(scale=3, min_width=300, elem_classes=["shown"]):
-                view = gr.HTML(show.EMPTY.format(HINTS[kind]), elem_id=f"{kind}-view", elem_classes=["bare"])
+                view = gr.HTML(show.EMPTY.format(PANES[kind].hint), elem_id=f"{kind}-view", elem_classes=["bare"])
         self.fields[kind] = made = build.done()
         js = self._address(kind)
         opened.select(None, made.components, js=js)

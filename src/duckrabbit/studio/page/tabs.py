@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import gradio as gr
 
@@ -119,49 +120,49 @@ TABS: dict[str, tuple[str, str]] = {
     "digits": ("Digits", "Small models that were trained here from scratch, on handwritten digits."),
 }
 """Each tab's name and its one sentence."""
-VERBS = {
-    "generate": "Create",
-    "denoise": "Denoise",
-    "edit": "Edit",
-    "inpaint": "Inpaint",
-    "anagram": "Make the anagram",
-    "hybrid": "Make the hybrid",
-    "digits": "Sample",
-    "one_step": "Denoise",
-    "from_t": "Denoise",
-    "digit_anagram": "Make the anagram",
-    "curves": "Draw the curves",
+
+
+class Pane(NamedTuple):
+    """What is on the left of a kind of form, the words of its button, and what is told before anything is made.
+
+    `inner`: its name among the tabs within a tab.
+    """
+
+    layout: Callable[[Builder, Sequence[str]], None]
+    verb: str
+    hint: str
+    inner: str = ""
+
+
+PANES = {
+    "generate": Pane(create, "Create", "The picture will form here, step by step."),
+    "denoise": Pane(
+        denoise,
+        "Denoise",
+        "Choose a picture and press Denoise: noisy, blurred, in one step and step by step, side by side.",
+    ),
+    "edit": Pane(edit, "Edit", "Choose or draw a picture and press Edit: a filmstrip from little change to much."),
+    "inpaint": Pane(inpaint, "Inpaint", "Choose a picture, paint over a part of it, and press Inpaint."),
+    "anagram": Pane(anagram, "Make the anagram", "The picture will form here; click it to turn it.", "Anagram"),
+    "hybrid": Pane(
+        hybrid, "Make the hybrid", "The picture will form here; move the slider to walk away from it.", "Hybrid"
+    ),
+    "digits": Pane(digits, "Sample", "Digits will form here, out of noise.", "Sample"),
+    "one_step": Pane(
+        one_step,
+        "Denoise",
+        "Draw a digit and let go of the slider: noisy, blurred, and in one step of a network.",
+        "One step",
+    ),
+    "from_t": Pane(
+        from_t,
+        "Denoise",
+        "Draw a digit and let go of the slider: noisy, in one step, and step by step.",
+        "Step by step",
+    ),
+    "digit_anagram": Pane(digit_anagram, "Make the anagram", "A digit will form here; click it to turn it.", "Turned"),
+    "curves": Pane(curves, "Draw the curves", "How the loss fell, step by step.", "Training"),
 }
-"""What the button of each kind says."""
-HINTS = {
-    "generate": "The picture will form here, step by step.",
-    "denoise": "Choose a picture and press Denoise: noisy, blurred, in one step and step by step, side by side.",
-    "edit": "Choose or draw a picture and press Edit: a filmstrip from little change to much.",
-    "inpaint": "Choose a picture, paint over a part of it, and press Inpaint.",
-    "anagram": "The picture will form here; click it to turn it.",
-    "hybrid": "The picture will form here; move the slider to walk away from it.",
-    "digits": "Digits will form here, out of noise.",
-    "one_step": "Draw a digit and let go of the slider: noisy, blurred, and in one step of a network.",
-    "from_t": "Draw a digit and let go of the slider: noisy, in one step, and step by step.",
-    "digit_anagram": "A digit will form here; click it to turn it.",
-    "curves": "How the loss fell, step by step.",
-}
-"""What is told before anything is made."""
-INNER = {
-    "anagram": "Anagram",
-    "hybrid": "Hybrid",
-    "digits": "Sample",
-    "one_step": "One step",
-    "from_t": "Step by step",
-    "digit_anagram": "Turned",
-    "curves": "Training",
-}
-"""The names of tabs within a tab."""
+"""What is there for each kind of form."""
 TRAIN = {"none": "duckrabbit train denoiser", "time": "duckrabbit train time", "class": "duckrabbit train class"}
 """How a model of digits is made that is told so much."""
-LAYOUTS = {
-    "generate": create,
-    **{f.__name__: f for f in (denoise, edit, inpaint, anagram, hybrid)},
-    **{f.__name__: f for f in (digits, one_step, from_t, digit_anagram, curves)},
-}
-"""What is on the left, by the kind of form."""

@@ -106,11 +106,9 @@ class Guard:
                 {"www-authenticate": 'Basic realm="duckrabbit studio", charset="UTF-8"'},
             )
         path = unquote(unquote(scope["path"]))
-        if any(word in path for word in CLOSED) or "\\" in path or "/../" in path:
-            return _refuse(404, "There is nothing here.")
-        if b"deep_link" in unquote_to_bytes(scope.get("query_string", b"")):
-            return _refuse(404, "There is nothing here.")
-        return None
+        deep = b"deep_link" in unquote_to_bytes(scope.get("query_string", b""))
+        shut = deep or any(word in path for word in CLOSED) or "\\" in path or "/../" in path
+        return _refuse(404, "There is nothing here.") if shut else None
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[str, str]) -> Response | None:
         if not scope["path"]:

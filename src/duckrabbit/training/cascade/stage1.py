@@ -6,33 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import torch
 from torch import Tensor, nn
 
 from duckrabbit.networks.unet_if import TextToImage, first_stage
 from duckrabbit.training.cascade.recipe import CascadeRecipe, to_unit
 from duckrabbit.training.cascade.words import Wordings
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.values import PictureSet
 
 
 @dataclass(frozen=True, eq=False)
-class Captioned:
+class Captioned(PictureSet):
     """Pictures (N, S, S, 3) uint8 and wordings of each; `digest` names the set."""
 
     images: Tensor
     wordings: Wordings
     digest: str
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: str | torch.device) -> Captioned:
-        """The same on a device."""
-        return Captioned(self.images.to(device), self.wordings.to(device), self.digest)
-
-    def identity(self) -> Mapping[str, Any]:
-        """How many, and of which set."""
-        return {"pictures": len(self), "data": self.digest}
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -24,12 +24,13 @@ from duckrabbit.networks.unet_if import Upscaler, second_stage, text_states
 from duckrabbit.training.cascade.recipe import TIMES, CascadeRecipe, to_unit
 from duckrabbit.training.cascade.words import Wordings
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.values import PictureSet
 
 FACTOR = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Enlargements:
+class Enlargements(PictureSet):
     """Pictures (N, S, S, 3) and the same shrunk by area (N, S / 4, S / 4, 3), both uint8, and wordings of each.
 
     text_encoder: of the stage I that goes before; it learns nothing here. `digest` names the set.
@@ -40,18 +41,6 @@ class Enlargements:
     wordings: Wordings
     text_encoder: nn.Module
     digest: str
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def to(self, device: str | torch.device) -> Enlargements:
-        """The same on a device."""
-        images, low, wordings = self.images.to(device), self.low.to(device), self.wordings.to(device)
-        return Enlargements(images, low, wordings, self.text_encoder.to(device), self.digest)
-
-    def identity(self) -> Mapping[str, Any]:
-        """How many, and of which set."""
-        return {"pictures": len(self), "data": self.digest}
 
     @torch.no_grad()
     def states(self, tokens: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from duckrabbit.data.drawings.drawings import Drawings
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.training.objectives import Draws
+from duckrabbit.training.values import Movable
 
 TOKENIZER = "tokenizer"
 """The folder of a text encoder, of a text run and of a stage I, that holds the tokenizer."""
@@ -25,15 +26,11 @@ LENGTH = 77
 
 
 @dataclass(frozen=True, eq=False)
-class Wordings:
+class Wordings(Movable):
     """K wordings of each of N captions as tokens (N, K, L) int16, and those of "" (L,)."""
 
     tokens: Tensor
     null_tokens: Tensor
-
-    def to(self, device: str | torch.device) -> Wordings:
-        """The same on a device."""
-        return Wordings(self.tokens.to(device), self.null_tokens.to(device))
 
     def draw(self, rows: Tensor, withheld: float, draws: Draws, like: Tensor) -> Tensor:
         """The tokens (n, 77) of one wording of each of these rows, or of "", so often as `withheld` says."""

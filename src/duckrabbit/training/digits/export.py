@@ -14,6 +14,7 @@ from torch import Tensor
 
 from duckrabbit.data.mnist.read import Pictures, to_range
 from duckrabbit.files import write_atomically, write_text
+from duckrabbit.models.digits.model import DigitsConfig
 from duckrabbit.networks.loading import LOADING
 from duckrabbit.networks.unet_28 import build_unet, count_parameters
 from duckrabbit.training.digits.recipe import DigitRecipe
@@ -39,16 +40,11 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
     if recipe.ema:
         measure_norms(unet, _inputs(recipe, data))
     training = _training_facts(recipe, facts, data)
-    config = {
-        "network": recipe.network().to_json(),
-        "prediction_type": "sample" if recipe.goal == "picture" else recipe.goal,
-        "schedule": _schedule(recipe),
-        "value_range": list(recipe.value_range),
-        "training": training,
-    }
+    kind: Any = "sample" if recipe.goal == "picture" else recipe.goal
+    config = DigitsConfig(recipe.network(), kind, _schedule(recipe), recipe.value_range, training)
     halved = {k: _halved(v) for k, v in unet.state_dict().items()}
     write_atomically(into / "model.safetensors", save(halved, {"format": "pt"}))
-    write_text(into / "config.json", json.dumps(config, indent=2) + "\n")
+    write_text(into / "config.json", json.dumps(config.to_json(), indent=2) + "\n")
     write_text(into / "README.md", _card(into.name, recipe, training, count_parameters(unet), licence))
     if (run / METRICS).exists():
         write_text(into / METRICS, _short_log(read_metrics(run / METRICS)))
