@@ -152,6 +152,12 @@ def transition_variance(move: Move) -> float:
     return at.sigma**2 - (at.alpha / to.alpha * to.sigma) ** 2
 
 
+def diffuse(x: Tensor, move: Move, eps: Tensor) -> Tensor:
+    """An upward move: x_to = r x + sqrt(sigma_to^2 - r^2 sigma_at^2) eps, r = alpha_to / alpha_at."""
+    at, to = move
+    return to.alpha / at.alpha * x + math.sqrt(transition_variance(Move(to, at))) * eps
+
+
 def posterior_variance(move: Move) -> float:
     """Var[x_s | x_t, x_0] = transition_variance sigma_s^2 / sigma_t^2 (Ho et al. 2020, eq. 7)."""
     return transition_variance(move) * (move.to.sigma / move.at.sigma) ** 2

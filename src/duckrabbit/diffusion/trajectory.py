@@ -6,15 +6,14 @@ consume it; none of them is inside it.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from torch import Tensor
 
 from duckrabbit.diffusion.levels import NoiseLevel
-from duckrabbit.diffusion.plans import Move, Plan
-from duckrabbit.diffusion.prediction import Denoiser, Prediction
+from duckrabbit.diffusion.plans import Plan
+from duckrabbit.diffusion.prediction import Denoiser, Prediction, diffuse
 from duckrabbit.diffusion.solvers import Memory, NoiseSource, Solver
 
 Constraint = Callable[[Tensor, NoiseLevel, NoiseSource, int], Tensor]
@@ -59,10 +58,3 @@ def trajectory(
         if constrain is not None:
             x = constrain(x, move.to, noise, i)
         yield State(i, move.to, x, prediction)
-
-
-def diffuse(x: Tensor, move: Move, eps: Tensor) -> Tensor:
-    """An upward move: x_to = r x + sqrt(sigma_to^2 - r^2 sigma_at^2) eps, r = alpha_to / alpha_at."""
-    at, to = move
-    r = to.alpha / at.alpha
-    return r * x + math.sqrt(to.sigma**2 - (r * at.sigma) ** 2) * eps

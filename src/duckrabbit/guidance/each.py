@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction, View
 from duckrabbit.errors import UserError
+from duckrabbit.guidance.nodes import combine
 from duckrabbit.guidance.tree import Ask, Guidance, ask_all
 
 
@@ -40,9 +42,11 @@ class Each(Guidance):
             _about(rows, child.ask(x[list(rows)], at, views)) for rows, child in zip(shares, self.children, strict=True)
         ]
         ps = yield from ask_all(asks)
-        vs = [p.var_interp for p in ps if p.var_interp is not None]
-        var = torch.cat(vs) if len(vs) == len(ps) else None
-        return Prediction(torch.cat([p.x0 for p in ps]), torch.cat([p.eps for p in ps]), var)
+        return combine(ps, _joined, _joined)
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    return torch.cat(list(parts))
 
 
 def _about(rows: tuple[int, ...], ask: Ask) -> Ask:

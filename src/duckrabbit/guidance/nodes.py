@@ -20,6 +20,9 @@ from duckrabbit.diffusion.prediction import Condition, Prediction, Query, View, 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Ask, Guidance, ask_all
 
+Join = Callable[[Sequence[Tensor]], Tensor]
+"""What makes one tensor of the answers of several children."""
+
 
 @dataclass(frozen=True)
 class Prompt(Guidance):
@@ -96,7 +99,7 @@ class Weighted(Guidance):
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """All children's questions in one round."""
         ps = yield from ask_all([child.ask(x, at, views) for child in self.children])
-        return _combine(ps, lambda xs: sum((w * x for w, x in zip(self.weights, xs, strict=True)), torch.zeros(())))
+        return combine(ps, lambda xs: sum((w * x for w, x in zip(self.weights, xs, strict=True)), torch.zeros(())))
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Mean(Guidance):
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """All children's questions in one round."""
         ps = yield from ask_all([child.ask(x, at, views) for child in self.children])
-        return _combine(ps, _mean)
+        return combine(ps, _mean)
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ class Bands(Guidance):
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """All children's questions in one round."""
         ps = yield from ask_all([child.ask(x, at, views) for child in self.children])
-        return _combine(ps, self._join)
+        return combine(ps, self._join)
 
     def _join(self, parts: Sequence[Tensor]) -> Tensor:
         *bands, rest = parts
@@ -200,10 +203,10 @@ def _mean(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).mean(0)
 
 
-def _combine(ps: Sequence[Prediction], join: Callable[[Sequence[Tensor]], Tensor]) -> Prediction:
-    """Join x0 and eps alike; average the variances, where all have one."""
+def combine(ps: Sequence[Prediction], join: Join, join_variances: Join = _mean) -> Prediction:
+    """Join x0 and eps alike, and the variances, where all have one: they are averaged if nothing else is said."""
     vs = [p.var_interp for p in ps if p.var_interp is not None]
-    var = _mean(vs) if len(vs) == len(ps) else None
+    var = join_variances(vs) if len(vs) == len(ps) else None
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 

@@ -107,7 +107,7 @@ class Result:
         pixels = to_pixels(self.images[index][None], value_range(self.job))[0]
         return ResultPicture(pixels, self.prompts[index], self.seeds[index])
 
-    @property
+    @cached_property
     def prompts(self) -> tuple[str, ...]:
         """What each picture was to be, in a few words."""
         of_each = self.job.subjects or (self.job.title,)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import NoiseLevel, Schedule
+from duckrabbit.diffusion.levels import NoiseLevel, Schedule, add_noise
 from duckrabbit.diffusion.plans import Move
-from duckrabbit.diffusion.prediction import Denoiser
+from duckrabbit.diffusion.prediction import Denoiser, Prediction, from_x0
 from duckrabbit.diffusion.solvers.ancestral import check_eta, ddim_move
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step, level_between
 
@@ -40,13 +40,12 @@ class DPMSolverPP2M:
         if to.sigma == 0:
             return Step(p.x0, p, None)
         h = to.half_log_snr - at.half_log_snr
-        d, eps = p.x0, p.eps
+        d = p
         if memory:
             before, x0_before = memory[0]
             r = (at.half_log_snr - before.half_log_snr) / h
-            d = p.x0 + (p.x0 - x0_before) / (2 * r)
-            eps = (x - at.alpha * d) / at.sigma
-        return Step(ddim_move(d, eps, move, self.eta, lambda: noise(x, "step", i)), p, ((at, p.x0),))
+            d = from_x0(x, at, p.x0 + (p.x0 - x0_before) / (2 * r))
+        return Step(ddim_move(d.x0, d.eps, move, self.eta, lambda: noise(x, "step", i)), p, ((at, p.x0),))
 
 
 @dataclass(frozen=True)
@@ -66,15 +65,15 @@ class DPMSolverPP2S:
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Raises UserError where it was not told the schedule."""
-        p = denoise(x, move.at)
-        if move.to.sigma == 0:
+        at, to = move
+        p = denoise(x, at)
+        if to.sigma == 0:
             return Step(p.x0, p, None)
-        if move.at.alpha == 0:
-            return Step(move.to.alpha * p.x0 + move.to.sigma * p.eps, p, ((move.at, p.x0),))
+        if at.alpha == 0:
+            return Step(add_noise(p.x0, to, p.eps), p, None)
         half = level_between(self.schedule, move, 0.5)
-        q = denoise(half.alpha * p.x0 + half.sigma * p.eps, half)
-        eps = (x - move.at.alpha * q.x0) / move.at.sigma
-        return Step(move.to.alpha * q.x0 + move.to.sigma * eps, p, ((move.at, p.x0),))
+        d = from_x0(x, at, denoise(add_noise(p.x0, half, p.eps), half).x0)
+        return Step(add_noise(d.x0, to, d.eps), p, None)
 
 
 @dataclass(frozen=True)
@@ -104,26 +103,29 @@ class DPMSolverPP3M:
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Raises UserError where it was not told the schedule and needs it."""
-        at, to = move
-        if not memory or _leaps(move, memory[0][0]):
-            made = DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, memory)
-            return made if made.memory is None else made._replace(memory=(*made.memory, *(memory or ())[:1]))
-        if len(memory) == 1 or to.sigma == 0:
-            made = DPMSolverPP2M().step(denoise, x, move, noise, i, memory)
-            return made._replace(memory=((at, made.prediction.x0), memory[0]))
-        p = denoise(x, at)
-        h = to.half_log_snr - at.half_log_snr
-        (level1, d1), (level2, d2) = memory
-        r0 = (at.half_log_snr - level1.half_log_snr) / h
-        r1 = (level1.half_log_snr - level2.half_log_snr) / h
-        slope0, slope1 = (p.x0 - d1) / r0, (d1 - d2) / r1
-        first = slope0 + r0 * (slope0 - slope1) / (r0 + r1)
-        second = 2 * (slope0 - slope1) / (r0 + r1)
-        shrunk = math.expm1(-h)
-        x = to.sigma / at.sigma * x - to.alpha * (
-            shrunk * p.x0 - (shrunk / h + 1) * first + ((shrunk + h) / h**2 - 0.5) * second
-        )
-        return Step(x, p, ((at, p.x0), memory[0]))
+        known = memory or ()
+        if not known or _leaps(move, known[0][0]):
+            made = DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, None)
+        elif len(known) == 1 or move.to.sigma == 0:
+            made = DPMSolverPP2M().step(denoise, x, move, noise, i, known)
+        else:
+            made = _by_parabola(denoise(x, move.at), x, move, known)
+        return made._replace(memory=((move.at, made.prediction.x0), *known[:1]))
+
+
+def _by_parabola(p: Prediction, x: Tensor, move: Move, known: tuple[tuple[NoiseLevel, Tensor], ...]) -> Step:
+    """A move of order 3 from the estimate at its beginning and the two before."""
+    at, to = move
+    (level1, d1), (level2, d2) = known
+    h = to.half_log_snr - at.half_log_snr
+    r0 = (at.half_log_snr - level1.half_log_snr) / h
+    r1 = (level1.half_log_snr - level2.half_log_snr) / h
+    slope0, slope1 = (p.x0 - d1) / r0, (d1 - d2) / r1
+    first = slope0 + r0 * (slope0 - slope1) / (r0 + r1)
+    second = 2 * (slope0 - slope1) / (r0 + r1)
+    shrunk = math.expm1(-h)
+    bent = shrunk * p.x0 - (shrunk / h + 1) * first + ((shrunk + h) / h**2 - 0.5) * second
+    return Step(to.sigma / at.sigma * x - to.alpha * bent, p, None)
 
 
 def _leaps(move: Move, before: NoiseLevel) -> bool:

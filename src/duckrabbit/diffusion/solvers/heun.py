@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import NoiseLevel, Schedule
+from duckrabbit.diffusion.levels import NoiseLevel, Schedule, add_noise
 from duckrabbit.diffusion.plans import Move
-from duckrabbit.diffusion.prediction import Denoiser
-from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step
+from duckrabbit.diffusion.prediction import Denoiser, diffuse
+from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step, required
 from duckrabbit.errors import UserError
 
 
@@ -45,9 +45,9 @@ class Heun:
         """Euler's guess first, then the mean of both ends' slopes. Raises UserError where churn lacks the schedule."""
         at, to = self._noisier(move.at), move.to
         if at != move.at:
-            x = at.alpha / move.at.alpha * x + self.spread * _added(move.at, at) * noise(x, "churn", i)
+            x = diffuse(x, Move(move.at, at), self.spread * noise(x, "churn", i))
         p = denoise(x, at)
-        guess = to.alpha * p.x0 + to.sigma * p.eps
+        guess = add_noise(p.x0, to, p.eps)
         if to.sigma == 0:
             return Step(guess, p, None)
         q = denoise(guess, to)
@@ -59,14 +59,8 @@ class Heun:
         low, high = self.churned
         if not self.churn or not low <= at.noise_to_signal <= high or math.isinf(at.noise_to_signal):
             return at
-        if self.schedule is None:
-            raise UserError("Heun's churn asks between two levels; tell it where they are: solver.on(facts.schedule).")
+        schedule = required(self.schedule)
         try:
-            return self.schedule.at(at.half_log_snr - math.log1p(self.churn))
+            return schedule.at(at.half_log_snr - math.log1p(self.churn))
         except UserError:
             return at
-
-
-def _added(at: NoiseLevel, to: NoiseLevel) -> float:
-    """The standard deviation of the noise that leads from one level up to another."""
-    return math.sqrt(to.sigma**2 - (to.alpha / at.alpha * at.sigma) ** 2)

@@ -56,7 +56,12 @@ def level_between(schedule: Schedule | None, move: Move, share: float) -> NoiseL
 
     Raises UserError without a schedule.
     """
+    a, b = move.at.half_log_snr, move.to.half_log_snr
+    return required(schedule).at(a + share * (b - a))
+
+
+def required(schedule: Schedule | None) -> Schedule:
+    """The schedule of a solver that asks between levels. Raises UserError where it was not told it."""
     if schedule is None:
         raise UserError("This solver asks between two levels; tell it where they are: solver.on(facts.schedule).")
-    a, b = move.at.half_log_snr, move.to.half_log_snr
-    return schedule.at(a + share * (b - a))
+    return schedule
