@@ -2,6 +2,7 @@
 
 import pytest
 
+from duckrabbit.diffusion.solvers import SOLVERS, find_solver
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.requests import REQUESTS
 from duckrabbit.tasks.spelling import fields_of, value_of
@@ -74,3 +75,12 @@ def test_what_is_known_by_its_place_comes_first_and_panels_stay_together(verb):
         "noise_level", "--noise-level"
     ) == "--noise-level"
     assert all(f.flag == "" for f in fields if f.option.metavar)
+
+
+def test_the_help_names_every_solver_that_there_is():
+    """The words are written out, since a help that imported the solvers would be slow."""
+    option = next(f.option for f in fields_of("generate") if f.name == "solver")
+    names = option.help.removesuffix(" or FILE.py:NAME.").split(", ")
+    assert {name.partition(":")[0] for name in names} == set(SOLVERS)
+    for name in names:
+        find_solver(name)

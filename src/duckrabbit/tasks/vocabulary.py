@@ -128,7 +128,8 @@ class Sampled(Made):
     solver: Annotated[
         str | None,
         Option(
-            "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, heun, dpm++, sde-dpm++ or FILE.py:NAME.",
+            "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, euler-a, heun:churn=0.1, dpm++, sde-dpm++, dpm++-2s, "
+            "dpm++-3m or FILE.py:NAME.",
             SAMPLING,
             label="Solver",
             names="solver",
