@@ -83,9 +83,9 @@ def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
 
 
 def test_a_run_goes_on_though_another_model_is_shipped_by_now(run, tmp_path, monkeypatch):
-    from duckrabbit.cli import cascade_training
+    from duckrabbit.models import cards
 
-    monkeypatch.setattr(cascade_training, "files", lambda package: tmp_path)
+    monkeypatch.setattr(cards, "ASSETS", tmp_path / "assets")
     shipped = tmp_path / "assets" / "weights" / "miniature"
     shutil.copytree(tmp_path / "words", shipped)
     words = (

@@ -90,7 +90,7 @@ def progress(total: int | None, quiet: bool = False) -> Iterator[Callable[..., N
     Only people are shown one.
     """
     if not console.is_terminal:
-        yield lambda *_: None
+        yield lambda word, done=1, of=None: None
         return
     columns = (
         TextColumn("{task.description}", markup=False),
