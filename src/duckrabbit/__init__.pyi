@@ -1,15 +1,8 @@
 from .diffusion.constraints import KnownBand, KnownPixels
-from .diffusion.levels import (
-    CLEAN,
-    DiscreteSchedule,
-    FlowSchedule,
-    NoiseLevel,
-    Schedule,
-    add_noise,
-    squaredcos_cap_v2,
-)
+from .diffusion.levels import CLEAN, NoiseLevel, Schedule, add_noise
 from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
 from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
+from .diffusion.schedules import DiscreteSchedule, FlowSchedule, squaredcos_cap_v2
 from .diffusion.solvers import (
     DDIM,
     DDPM,

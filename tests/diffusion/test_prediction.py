@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise, squaredcos_cap_v2
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
 from duckrabbit.diffusion.plans import Move, course_times, plan_through
 from duckrabbit.diffusion.prediction import (
     clip,
@@ -20,6 +20,7 @@ from duckrabbit.diffusion.prediction import (
     read_output,
     transition_variance,
 )
+from duckrabbit.diffusion.schedules import squaredcos_cap_v2
 from duckrabbit.errors import UserError
 
 PURE = NoiseLevel(1.0, 0.0, 1.0)

@@ -6,9 +6,10 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
 
-from duckrabbit.diffusion.levels import CLEAN, FlowSchedule, NoiseLevel, linear, squaredcos_cap_v2
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel
 from duckrabbit.diffusion.plans import Move, plan_through
 from duckrabbit.diffusion.prediction import Prediction, read_output
+from duckrabbit.diffusion.schedules import FlowSchedule, linear, squaredcos_cap_v2
 from duckrabbit.diffusion.solvers import (
     DDIM,
     DDPM,

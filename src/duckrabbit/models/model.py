@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:  # a card can be read without torch
     from torch import Tensor
 
-    from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
+    from duckrabbit.diffusion.levels import Schedule
     from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
+    from duckrabbit.diffusion.schedules import DiscreteSchedule
+    from duckrabbit.diffusion.spacings import Spacing
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,8 @@ from duckrabbit.tasks.vocabulary import (
     Steps,
     Times,
     Views,
+    WalkSigmas,
+    WalkTimes,
 )
 
 
@@ -72,6 +74,8 @@ class Denoise(Sampled):
     views: Views = ()
     guidance_scale: Scale = None
     steps: Steps = None
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     preset: Preset = None
 
 
@@ -111,6 +115,8 @@ class Generate(Staged):
     steps: Annotated[
         tuple[Annotated[int, Ge(1)], ...], Option("Steps of stage I; `5,20,100` compares three.", SAMPLING)
     ] = ()
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     stage: Stage = None
     preset: Preset = None
 
@@ -123,6 +129,7 @@ class Edit(FromNoise):
 
         duckrabbit edit photo.jpg --start 1,3,5,7,10,20
         duckrabbit edit drawing.png --strength 0.6 --prompt "a glossy emoji of a rocket" --count 4
+        duckrabbit edit photo.jpg --t 500,700,900 --spacing karras
     """
 
     verb = "edit"
@@ -134,6 +141,9 @@ class Edit(FromNoise):
     strength: Annotated[
         tuple[Annotated[float, Gt(0), Le(1)], ...],
         Option("Instead of --start: parts of the plan to run, in (0, 1]; 1 keeps nothing."),
+    ] = ()
+    t: Annotated[
+        Several[float], Option("Instead of --start: times of the model's schedule, as in 250,500,750.", flag="--t")
     ] = ()
     prompts: Prompts = ()
     views: Views = ()

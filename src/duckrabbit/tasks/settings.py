@@ -10,9 +10,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, OneStepSchedule, Schedule, Spacing
+from duckrabbit.diffusion.levels import CLEAN, Schedule
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
 from duckrabbit.diffusion.solvers import DDPM, DPM_SOLVERS, SOLVERS, Solver, find_solver
+from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import Clip, Threshold
@@ -29,7 +30,7 @@ Guide = Callable[[Guidance, Guidance, float], Guidance]
 T = TypeVar("T")
 
 
-NOT_ONE_STEP = ("steps", "solver", "spacing")
+NOT_ONE_STEP = ("steps", "solver", "spacing", "times", "sigmas")
 """The options that have no effect where noise is taken away in one step."""
 
 
@@ -43,7 +44,8 @@ class Options(TypedDict, total=False):
     steps are spread, or a function of one's own (schedule, steps) -> times. guidance: instead of
     classifier-free guidance, a function (conditional, unconditional, scale) -> a guidance tree, or its
     registered name. constraint: a rule (x, at, noise, i) -> x for every state,
-    or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
+    or its name. times, sigmas: instead of steps and spacing, the levels that the first stage stops at, by time or by
+    sigma / alpha, from noise to picture. interval: guide only while low < sigma / alpha <= high. noise_level: the time
     that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
     """
 
@@ -57,6 +59,8 @@ class Options(TypedDict, total=False):
     spacing: Spacing | Times | None
     guidance: str | Guide | None
     constraint: str | Constraint | None
+    times: Sequence[float] | None
+    sigmas: Sequence[float] | None
     interval: tuple[float, float] | None
     noise_level: int | None
     preset: Preset | None
@@ -76,6 +80,8 @@ class Settings:
     spacing: str | Times | None
     guidance: Guide | None
     constraint: Constraint | None
+    times: tuple[float, ...]
+    sigmas: tuple[float, ...]
     interval: tuple[float, float]
     noise_level: int | None
     preset: Preset | None
@@ -109,6 +115,8 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         named("schedule", options.get("spacing")),
         named("guidance", options.get("guidance")),
         named("constraint", options.get("constraint")),
+        _row("times", options.get("times")),
+        _row("sigmas", options.get("sigmas")),
         _interval(options.get("interval")),
         _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
@@ -126,8 +134,10 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         refuse_idle(options, ("negative_prompt", "interval", "guidance"), "a guidance scale of 1 is no guidance")
     if settings.guidance is not None:
         refuse_idle(options, ("interval",), "a guidance of your own says itself when it guides")
-    if all(isinstance(model.stages[k].schedule, FlowSchedule) for k in range(first, settings.stages)):
-        refuse_idle(options, ("spacing",), "a flow's steps are spaced in one way only")
+    if settings.times or settings.sigmas:
+        idle = ("steps", "spacing") if settings.stages == 1 else ("steps",)
+        named_by = "times" if settings.times else "sigmas"
+        refuse_idle(options, (*idle, *(["sigmas"] if settings.times else [])), f"{named_by} says where the steps are")
     if settings.preset is not None and settings.stages == 1:
         refuse_idle(options, ("spacing",), f"the preset {settings.preset} has its own levels")
 
@@ -141,18 +151,19 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
     """The full plan of a stage: the course's strided times under its preset, else spaced steps."""
     steps = settings.steps if stage == 0 else settings.steps_stage2
     spacing = settings.spacing or facts.spacing
-    schedule: Schedule = facts.schedule
-    if settings.preset == "cs180" and stage == 0 and isinstance(schedule, DiscreteSchedule):
-        total = len(schedule.alphas_cumprod)
+    schedule, total = facts.schedule, facts.schedule.length
+    if stage == 0 and (settings.times or settings.sigmas):
+        named_levels = [CLEAN if s == 0 else schedule.at_sigma(s) for s in settings.sigmas]
+        return plan_through(schedule, settings.times or [at.t for at in named_levels])
+    if settings.preset == "cs180" and stage == 0 and total is not None:
         times = course_times(max(1, 30 * total // 1000), total)
         if steps is not None:
             times = schedule.times(steps + 1, "leading")
         return plan_through(schedule, times, to_clean=False)
-    if isinstance(_found(settings.solver), DPM_SOLVERS) and isinstance(schedule, DiscreteSchedule):
-        schedule = _from_lambda(schedule, facts.lambda_min)
     if callable(spacing):
         return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
-    return plan_through(schedule, schedule.times(steps or facts.steps, cast("Spacing", spacing), facts.offset))
+    lambda_min = facts.lambda_min if isinstance(_found(settings.solver), DPM_SOLVERS) else -math.inf
+    return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset, lambda_min))
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
@@ -174,18 +185,12 @@ def limited(guidance: Guidance, facts: StageFacts, settings: Settings) -> Guidan
 
 def level_words(facts: StageFacts, t: float) -> str:
     """A time of a stage's schedule, as people are told of it."""
-    return f"{'sigma' if isinstance(facts.schedule, OneStepSchedule) else 't'} = {t:g}"
+    return f"{'sigma' if facts.schedule.one_step else 't'} = {t:g}"
 
 
 def options_for(method: str, options: Mapping[str, Any]) -> Any:
     """The options of a denoising that a method has a use for: one step has none for the number of steps."""
     return {k: v for k, v in options.items() if method != "one-step" or k not in NOT_ONE_STEP}
-
-
-def _from_lambda(schedule: DiscreteSchedule, lambda_min: float) -> DiscreteSchedule:
-    """The part of a schedule with half log SNR >= lambda_min, where DPM-Solver++ is exact enough."""
-    usable = [t for t in range(len(schedule.alphas_cumprod)) if schedule.level(t).half_log_snr >= lambda_min]
-    return DiscreteSchedule(schedule.alphas_cumprod[: len(usable)])
 
 
 def _solver(given: Any) -> str | Solver:
@@ -214,6 +219,19 @@ def _found(solver: str | Solver) -> Solver:
 
 def _number(name: str, value: object, default: float) -> float:
     return default if value is None else number(name, value)
+
+
+def _row(name: str, value: Any) -> tuple[float, ...]:
+    """Several numbers, none for None. Raises UserError for what is no row of numbers."""
+    if value is None:
+        return ()
+    try:
+        row = tuple(value)
+    except TypeError:
+        raise UserError(f"{name} is a row of numbers, from noise to picture, not {shown(value)}.") from None
+    if not row:
+        raise UserError(f"{name} names no level; give one or more, from noise to picture.")
+    return tuple(number(f"Each of {name}", each) for each in row)
 
 
 def _interval(value: Any) -> tuple[float, float]:

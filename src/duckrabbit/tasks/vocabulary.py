@@ -60,6 +60,14 @@ Views = Annotated[
 Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
 Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
 Steps = Annotated[int | None, Ge(1), Option("Steps of stage I.", SAMPLING)]
+WalkTimes = Annotated[
+    Several[float],
+    Option("Instead of --steps and --spacing: the times of stage I, as in 999,700,400,100.", SAMPLING, flag="--times"),
+]
+WalkSigmas = Annotated[
+    Several[float],
+    Option("The same by noise, as sigma / alpha: 80,10,2,0.5.", SAMPLING, flag="--sigmas"),
+]
 Stage = Annotated[int | None, Ge(1), Option("Stop after this stage; all by default.", SAMPLING)]
 Preset = Annotated[
     Literal["cs180"] | None, Option("cs180: the course's levels, scale and seed; no clipping.", SAMPLING)
@@ -137,7 +145,12 @@ class Sampled(Made):
     ] = None
     spacing: Annotated[
         str | None,
-        Option("How the steps are spread: leading, trailing, linspace, or FILE.py:NAME.", SAMPLING, names="schedule"),
+        Option(
+            "How the steps are spread: leading, trailing, linspace, leading-open, linspace-open, karras, exponential, "
+            "log-snr, diffusers (flows) or FILE.py:NAME.",
+            SAMPLING,
+            names="schedule",
+        ),
     ] = None
     guidance: Annotated[
         str | None,
@@ -168,6 +181,8 @@ class FromNoise(Staged):
 
     guidance_scale: Scale = None
     steps: Steps = None
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     stage: Stage = None
     preset: Preset = None
 

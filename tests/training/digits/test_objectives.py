@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, NoiseLevel, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import read_output
+from duckrabbit.diffusion.schedules import DiscreteSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import NO_CLASS
 from duckrabbit.training.digits.recipe import RECIPES, find_recipe

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from duckrabbit.diffusion.levels import DiscreteSchedule
+from duckrabbit.diffusion.schedules import DiscreteSchedule
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.scheduler import SchedulerFacts, Variance, read_scheduler
 from duckrabbit.models.model import Card, StageFacts

@@ -110,6 +110,7 @@ class Cascade:
             learned_variance=facts.learned_variance,
             low_res=low_res,
             micro_batch=micro_batch,
+            schedule=facts.schedule,
         )
 
     def weight_hash(self) -> Mapping[str, str]:

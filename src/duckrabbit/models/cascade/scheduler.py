@@ -9,18 +9,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
-from duckrabbit.diffusion.levels import (
+from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.schedules import (
     DiscreteSchedule,
-    Spacing,
     from_betas,
     linear,
     rescale_zero_terminal_snr,
     scaled_linear,
     squaredcos_cap_v2,
 )
-from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Limiter
 
@@ -67,6 +67,8 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "DDIMScheduler": _COMMON,
     "DPMSolverMultistepScheduler": {**_COMMON, "timestep_spacing": "linspace"},
 }
+_OPEN = ("DPMSolverMultistepScheduler",)
+"""The classes that space one time more than they use."""
 _MULTISTEP = {"dpmsolver++": "dpm++", "sde-dpmsolver++": "sde-dpm++"}
 
 _ONLY: dict[str, tuple[Any, ...]] = {
@@ -118,7 +120,7 @@ def read_scheduler(config: Mapping[str, Any]) -> SchedulerFacts:
         prediction_type=cast(Parameterisation, _one_of(full, "prediction_type", ("epsilon", "sample", "v_prediction"))),
         variance=_variance(full),
         limiter=_limiter(full, clips=kind != "DPMSolverMultistepScheduler"),
-        spacing=cast(Spacing, _one_of(full, "timestep_spacing", get_args(Spacing))),
+        spacing=_spacing(kind, full),
         offset=int(full["steps_offset"]),
         lambda_min=float(full["lambda_min_clipped"]),
         solver=_solver(kind, full["variance_type"], config.get("algorithm_type", "dpmsolver++")),
@@ -130,6 +132,12 @@ def _one_of(config: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> s
     if value not in allowed:
         raise UserError(f"The scheduler's {name} = {value!r} is not supported; supported are {', '.join(allowed)}.")
     return str(value)
+
+
+def _spacing(kind: str, config: Mapping[str, Any]) -> Spacing:
+    """The name, in diffusion.spacings, of what the scheduler class does under the name in its configuration."""
+    name = _one_of(config, "timestep_spacing", ("leading", "trailing", "linspace"))
+    return cast(Spacing, f"{name}-open" if kind in _OPEN and name != "trailing" else name)
 
 
 def _variance(config: Mapping[str, Any]) -> Variance | None:

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from duckrabbit.data.mnist.read import Pictures, to_range
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.schedules import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import Edition, UNetConfig, build_unet
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
