@@ -12,8 +12,10 @@ from .diffusion.solvers import (
     DPMSolverPP3M,
     Heun,
     Memory,
+    Past,
     Solver,
     Step,
+    UniPC,
     level_between,
 )
 from .diffusion.streams import Noise
@@ -81,6 +83,7 @@ __all__ = [
     "Noise",
     "NoiseLevel",
     "NoiseSource",
+    "Past",
     "PixelView",
     "Plan",
     "Prediction",
@@ -94,6 +97,7 @@ __all__ = [
     "State",
     "Step",
     "Threshold",
+    "UniPC",
     "UserError",
     "View",
     "Viewed",

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
 from duckrabbit.diffusion.levels import CLEAN, Schedule
 from duckrabbit.diffusion.plans import Plan, course_times, plan_through
-from duckrabbit.diffusion.solvers import DDPM, DPM_SOLVERS, SOLVERS, Solver, find_solver
+from duckrabbit.diffusion.solvers import BY_ESTIMATES, DDPM, SOLVERS, Solver, find_solver
 from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
@@ -162,7 +162,7 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
         return plan_through(schedule, times, to_clean=False)
     if callable(spacing):
         return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
-    lambda_min = facts.lambda_min if isinstance(_found(settings.solver), DPM_SOLVERS) else -math.inf
+    lambda_min = facts.lambda_min if isinstance(_found(settings.solver), BY_ESTIMATES) else -math.inf
     return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset, lambda_min))
 
 

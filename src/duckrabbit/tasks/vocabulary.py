@@ -137,7 +137,7 @@ class Sampled(Made):
         str | None,
         Option(
             "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, euler-a, heun:churn=0.1, dpm++, sde-dpm++, dpm++-2s, "
-            "dpm++-3m or FILE.py:NAME.",
+            "dpm++-3m, unipc:order=3 or FILE.py:NAME.",
             SAMPLING,
             label="Solver",
             names="solver",

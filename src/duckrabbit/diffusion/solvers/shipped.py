@@ -9,6 +9,7 @@ from duckrabbit.diffusion.solvers.ancestral import DDIM, DDPM
 from duckrabbit.diffusion.solvers.dpm import DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M
 from duckrabbit.diffusion.solvers.heun import Heun
 from duckrabbit.diffusion.solvers.solver import Solver
+from duckrabbit.diffusion.solvers.unipc import UniPC
 from duckrabbit.errors import UserError
 from duckrabbit.registry import find, table
 
@@ -23,9 +24,14 @@ SOLVERS |= {
     "sde-dpm++": DPMSolverPP2M(eta=1.0),
     "dpm++-2s": DPMSolverPP2S(),
     "dpm++-3m": DPMSolverPP3M(),
+    "unipc": UniPC(),
     "euler-a": DDIM(eta=1.0),
 }
 """The solvers by the names that commands and records use."""
+
+
+BY_ESTIMATES = (DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M, UniPC)
+"""They begin where a stage's `lambda_min` says: before, an estimate of x0 says too little to lean on."""
 
 
 def find_solver(spec: str) -> Solver:
