@@ -119,7 +119,7 @@ def test_other_parameterisations_start_from_pure_noise(kind):
 
 def test_an_unknown_prediction_type_is_named():
     x = noise(0, 1, 1, 2, 2)
-    with pytest.raises(UserError, match=r"'score'.*epsilon, sample, v_prediction and flow"):
+    with pytest.raises(UserError, match=r"'score'.*epsilon, sample, v_prediction, flow, flow_prediction"):
         read_output("score", x, PURE, x)
 
 

@@ -120,7 +120,7 @@ def test_schedules_refuse_what_they_do_not_have():
     for steps in (0, 11):
         with pytest.raises(UserError, match="1 to 10"):
             schedule.times(steps)
-    for other, spacing in ((schedule, "diffusers"), (schedule, "quadratic"), (FlowSchedule(), "leading")):
+    for other, spacing in ((schedule, "flow-euler"), (schedule, "quadratic"), (FlowSchedule(), "leading")):
         with pytest.raises(UserError, match=f"no spacing '{spacing}'; choose trailing, .*log-snr"):
             other.times(5, spacing)
     for bad in [(), (0.5, 0.6), (0.5, 0.5), (1.5, 0.5), (0.5, math.nan)]:

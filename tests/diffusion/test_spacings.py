@@ -64,7 +64,7 @@ def test_spacings_by_sigma_are_those_of_euler(spacing, option, steps):
 def test_times_of_a_flow_are_those_of_flow_match_euler(shift, steps):
     theirs = FlowMatchEulerDiscreteScheduler(shift=shift)
     theirs.set_timesteps(steps)
-    ours = FlowSchedule(shift=shift).times(steps, "diffusers")
+    ours = FlowSchedule(shift=shift).times(steps, "flow-euler")
     np.testing.assert_allclose(ours, theirs.sigmas[:-1].double().numpy(), atol=2e-6)
 
 

@@ -3,9 +3,9 @@
 On a chain of T times, as the scheduler classes of diffusers have them (Lin et al. 2024, arXiv 2305.08891,
 table 2): "leading", "trailing" and "linspace" are those of DDPM and DDIM; "leading-open" and "linspace-open",
 of the multistep schedulers (DPM-Solver++, UniPC), space n + 1 times and leave out the cleanest. A flow has
-"trailing", even times, and "diffusers", those of FlowMatchEuler. On either, by sigma = sigma / alpha of a
-level: "karras" (Karras et al. 2022, arXiv 2206.00364, eq. 5, rho = 7) and "exponential", evenly in
-log sigma, which is evenly in log SNR.
+"trailing", even times, and those of its schedulers in diffusers, "flow-euler", "flow-dpm" and "flow-unipc".
+On either, by sigma = sigma / alpha of a level: "karras" (Karras et al. 2022, arXiv 2206.00364, eq. 5, rho = 7)
+and "exponential", evenly in log sigma, which is evenly in log SNR ("log-snr").
 """
 
 from __future__ import annotations
@@ -19,7 +19,17 @@ from duckrabbit.errors import UserError
 from duckrabbit.registry import table
 
 Spacing = Literal[
-    "leading", "trailing", "linspace", "leading-open", "linspace-open", "diffusers", "karras", "exponential", "log-snr"
+    "leading",
+    "trailing",
+    "linspace",
+    "leading-open",
+    "linspace-open",
+    "flow-euler",
+    "flow-dpm",
+    "flow-unipc",
+    "karras",
+    "exponential",
+    "log-snr",
 ]
 table("schedule").update({name: name for name in get_args(Spacing)})  # each stands for itself: a schedule knows them
 
@@ -59,20 +69,25 @@ def grid_times(spacing: str, steps: int, total: int, usable: int, offset: int) -
 def flow_times(spacing: str, steps: int, shift: float) -> tuple[float, ...]:
     """Times of a flow in falling order, moved towards the noise by `shift`.
 
-    "diffusers": the ends of the training times are shifted, n times spread evenly between them, and shifted again.
+    "flow-euler": the ends of the training times are shifted, n times spread evenly between them, and shifted again.
+    The others shift once the first n of n + 1 times: "flow-dpm" from the last but one training time to 0,
+    "flow-unipc" from the last to the first.
     """
 
     def shifted(b: float) -> float:
         return shift * b / (1 + (shift - 1) * b)
 
-    if spacing == "trailing":
-        even = [1 - i / steps for i in range(steps)]
-    elif spacing == "diffusers":
-        end = shifted(1 / FLOW_TIMES)
-        even = [1 - i * (1 - end) / max(steps - 1, 1) for i in range(steps)]
-    else:
-        raise UserError(f"A flow has no spacing '{spacing}'; choose trailing, diffusers, {', '.join(_BY_SIGMA)}.")
-    return tuple(shifted(b) for b in even)
+    one = 1 / FLOW_TIMES
+    ends = {
+        "trailing": (1.0, 0.0, steps),
+        "flow-euler": (1.0, shifted(one), max(steps - 1, 1)),
+        "flow-dpm": (1 - one, 0.0, steps),
+        "flow-unipc": (1.0, one, steps),
+    }
+    if spacing not in ends:
+        raise UserError(f"A flow has no spacing '{spacing}'; choose {', '.join([*ends, *_BY_SIGMA])}.")
+    first, last, gaps = ends[spacing]
+    return tuple(shifted(first - i * (first - last) / gaps) for i in range(steps))
 
 
 def is_by_sigma(spacing: str) -> bool:

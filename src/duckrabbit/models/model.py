@@ -28,6 +28,15 @@ class Limiter:
     max_value: float
 
 
+Told = Literal["t", "1-t", "1000t"]
+"""How a network is told a time of its schedule."""
+
+
+def told(how: Told, t: float) -> float:
+    """The number that a network is told for the time t."""
+    return {"t": t, "1-t": 1 - t, "1000t": 1000 * t}[how]
+
+
 @dataclass(frozen=True)
 class StageFacts:
     """What a run has to know about one stage before its weights are there.
@@ -35,7 +44,8 @@ class StageFacts:
     size: width and height in pixels. `limiter` is what the stage's scheduler configuration asks
     for, None for nothing. `noising`: the schedule that noises the low resolution picture, None for
     a stage that takes none. `lambda_min`: where DPM-Solver++ starts, a half log SNR (-inf: anywhere).
-    `gflop`: multiply-adds x 2 of one forward on one picture, in 1e9; None where unknown.
+    `told`: how the network is told the time. `gflop`: multiply-adds x 2 of one forward on one picture, in
+    1e9; None where unknown.
     """
 
     size: int
@@ -53,6 +63,7 @@ class StageFacts:
     lambda_min: float = float("-inf")
     gflop: float | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
+    told: Told = "t"
 
 
 @dataclass(frozen=True)

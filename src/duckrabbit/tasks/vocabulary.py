@@ -147,7 +147,7 @@ class Sampled(Made):
         str | None,
         Option(
             "How the steps are spread: leading, trailing, linspace, leading-open, linspace-open, karras, exponential, "
-            "log-snr, diffusers (flows) or FILE.py:NAME.",
+            "log-snr, flow-euler, flow-dpm, flow-unipc or FILE.py:NAME.",
             SAMPLING,
             names="schedule",
         ),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import add_noise
+from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Past, Step
@@ -42,8 +42,6 @@ class UniPC:
         p = denoise(x, at)
         if to.sigma == 0:
             return Step(p.x0, p, None)
-        if at.alpha == 0:
-            return Step(add_noise(p.x0, to, p.eps), p, None)
         if memory:
             start = memory[0]
             x = _moved(start, Move(start.at, at), [*memory[1:], Past(at, p.x0, x)])
@@ -55,13 +53,18 @@ class UniPC:
 def _moved(start: Past, move: Move, known: Sequence[Past]) -> Tensor:
     """x at the end of a move that begins at `start`, with what is known at other levels besides."""
     at, to = move
-    h = to.half_log_snr - at.half_log_snr
+    h = _lambda(to) - _lambda(at)
     shrunk = math.expm1(-h)
     x = to.sigma / at.sigma * start.x - to.alpha * shrunk * start.x0
-    ratios = [(other.at.half_log_snr - at.half_log_snr) / h for other in known]
+    ratios = [(_lambda(other.at) - _lambda(at)) / h for other in known]
     for rho, r, other in zip(_weights(ratios, h), ratios, known, strict=True):
         x = x - to.alpha * shrunk * rho / r * (other.x0 - start.x0)
     return x
+
+
+def _lambda(at: NoiseLevel) -> float:
+    """log(alpha / sigma); of pure noise, as diffusers has it, that of a millionth of a picture."""
+    return max(at.half_log_snr, math.log(1e-6))
 
 
 def _weights(ratios: Sequence[float], h: float) -> list[float]:

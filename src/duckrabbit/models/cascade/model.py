@@ -16,7 +16,7 @@ from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.memory import Part, Policy, Residency
 from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, normal
-from duckrabbit.models.model import Card, StageFacts
+from duckrabbit.models.model import Card, StageFacts, told
 from duckrabbit.networks.batching import batched
 
 
@@ -91,7 +91,7 @@ class Cascade:
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], low: Tensor | None) -> Tensor:
             embeddings = self._embeddings(conditions)
-            time = torch.tensor(at.t, dtype=torch.float32, device=self.device)
+            time = torch.tensor(told(facts.told, at.t), dtype=torch.float32, device=self.device)
             labels = None if low is None else torch.full((len(x),), noise_level, device=self.device)
             sample = x if low is None else torch.cat([x, low.to(x)], dim=1)
             with self.turn():
