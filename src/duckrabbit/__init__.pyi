@@ -2,6 +2,7 @@ from .diffusion.constraints import KnownBand, KnownPixels
 from .diffusion.levels import CLEAN, NoiseLevel, Schedule, add_noise
 from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
 from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
+from .diffusion.probability_flow import invert, log_likelihood
 from .diffusion.schedules import DiscreteSchedule, FlowSchedule, squaredcos_cap_v2
 from .diffusion.solvers import (
     DDIM,
@@ -119,8 +120,10 @@ __all__ = [
     "generate",
     "hybrid",
     "inpaint",
+    "invert",
     "level_between",
     "load",
+    "log_likelihood",
     "lower",
     "noise",
     "parse_view",
