@@ -23,11 +23,16 @@ from .diffusion.streams import Noise
 from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
+from .evaluation.digits.steering import DigitLoss
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .guidance.curve import Curve
 from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
+from .guidance.gradient import Gradient
 from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from .guidance.projected import Projected
+from .guidance.rescaled import Rescaled
 from .guidance.tree import Ask, Guidance, ask_all, lower
 from .guidance.views.shipped import VIEWS, PixelView, parse_view
 from .models.load import load
@@ -58,14 +63,17 @@ __all__ = [
     "Colour",
     "Condition",
     "Constraint",
+    "Curve",
     "DPMSolverPP2M",
     "DPMSolverPP2S",
     "DPMSolverPP3M",
     "Denoiser",
+    "DigitLoss",
     "DiscreteSchedule",
     "Each",
     "Filter",
     "FlowSchedule",
+    "Gradient",
     "Grey",
     "Guidance",
     "Heun",
@@ -88,8 +96,10 @@ __all__ = [
     "PixelView",
     "Plan",
     "Prediction",
+    "Projected",
     "Prompt",
     "Query",
+    "Rescaled",
     "Result",
     "Schedule",
     "Solver",

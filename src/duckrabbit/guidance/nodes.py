@@ -22,6 +22,8 @@ from duckrabbit.guidance.tree import Ask, Guidance, ask_all
 
 Join = Callable[[Sequence[Tensor]], Tensor]
 """What makes one tensor of the answers of several children."""
+ScaleAt = Callable[[NoiseLevel], float]
+"""A guidance scale for each level."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,18 @@ class CFG(Guidance):
     """Classifier-free guidance, u + scale (c - u) (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
 
     scale = 1 means no guidance, and asks `conditional` alone; the paper's w is scale - 1, the
-    course's gamma is scale. `interval` (low, high) guides only while low < sigma / alpha <= high
-    (Kynkaanniemi et al. 2024, arXiv 2404.07724). The variance is the conditional branch's.
+    course's gamma is scale. It may be a function of the level, as a Curve is. `interval` (low, high) guides only
+    while low < sigma / alpha <= high (Kynkaanniemi et al. 2024, arXiv 2404.07724). The variance is the
+    conditional branch's. Guidances that join the two in another way override `join`.
     """
 
     conditional: Guidance
     unconditional: Guidance
-    scale: float = 7.0
+    scale: float | ScaleAt = 7.0
     interval: tuple[float, float] = (0.0, math.inf)
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.scale):
+        if not callable(self.scale) and not math.isfinite(self.scale):
             raise UserError(f"A guidance scale is a finite number, not {self.scale}; 1 means no guidance.")
         if not 0 <= self.interval[0] < self.interval[1]:
             raise UserError(f"A guidance interval is (low, high) in sigma / alpha, not {self.interval}.")
@@ -59,11 +62,15 @@ class CFG(Guidance):
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """Two questions, or one where the guidance is off."""
         low, high = self.interval
-        if self.scale == 1 or not low < at.noise_to_signal <= high:
+        scale = self.scale(at) if callable(self.scale) else self.scale
+        if scale == 1 or not low < at.noise_to_signal <= high:
             return (yield from self.conditional.ask(x, at, views))
         c, u = yield from ask_all([self.conditional.ask(x, at, views), self.unconditional.ask(x, at, views)])
-        s = self.scale
-        return Prediction(u.x0 + s * (c.x0 - u.x0), u.eps + s * (c.eps - u.eps), c.var_interp)
+        return self.join(c, u, scale, x, at)
+
+    def join(self, c: Prediction, u: Prediction, scale: float, x: Tensor, at: NoiseLevel) -> Prediction:
+        """The two answers about x at a level, at this level's scale."""
+        return Prediction(u.x0 + scale * (c.x0 - u.x0), u.eps + scale * (c.eps - u.eps), c.var_interp)
 
 
 @dataclass(frozen=True)

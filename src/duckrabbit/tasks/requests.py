@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from duckrabbit.tasks.vocabulary import (
     SAMPLING,
     FromNoise,
+    GuidanceCurve,
     Illusion,
     Made,
     Option,
@@ -73,6 +74,7 @@ class Denoise(Sampled):
     ] = ()
     views: Views = ()
     guidance_scale: Scale = None
+    guidance_curve: GuidanceCurve = None
     steps: Steps = None
     times: WalkTimes = ()
     sigmas: WalkSigmas = ()
@@ -112,6 +114,7 @@ class Generate(Staged):
         Option("What to make; each is a row. A model of digits needs none.", metavar="PROMPT", label="What is it"),
     ] = ()
     guidance_scale: Annotated[Several[float], Option("1 means none; `1,7` compares two.", SAMPLING)] = ()
+    guidance_curve: GuidanceCurve = None
     steps: Annotated[
         tuple[Annotated[int, Ge(1)], ...], Option("Steps of stage I; `5,20,100` compares three.", SAMPLING)
     ] = ()

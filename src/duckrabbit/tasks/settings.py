@@ -16,7 +16,9 @@ from duckrabbit.diffusion.solvers import BY_ESTIMATES, DDPM, SOLVERS, Solver, fi
 from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.nodes import Clip, Threshold
+from duckrabbit.guidance.curve import Curve
+from duckrabbit.guidance.nodes import Clip, ScaleAt, Threshold
+from duckrabbit.guidance.shipped import find_guidance, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
@@ -25,7 +27,7 @@ from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle,
 Preset = Literal["cs180"]
 Times = Callable[[Schedule, int], Sequence[float]]
 """Times of one's own: (schedule, steps) -> so many times from noise towards the picture."""
-Guide = Callable[[Guidance, Guidance, float], Guidance]
+Guide = Callable[[Guidance, Guidance, Any], Guidance]
 """A guidance of one's own: (conditional, unconditional, scale) -> a tree."""
 T = TypeVar("T")
 
@@ -38,14 +40,15 @@ class Options(TypedDict, total=False):
     """The options that all tasks share.
 
     guidance_scale: 1 means none; it holds for the first stage, `guidance_scale_stage2` for later
-    ones. negative_prompt: what to be guided away from; the model's null prompt by default.
+    ones. guidance_curve: instead of it, "7@0.8,1@0.2" (guidance/curve.py) or a function of the level.
+    negative_prompt: what to be guided away from; the model's null prompt by default.
     steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5",
     or a solver, as in DDIM(eta=0.5). stage: how many stages to run; all by default. spacing: how the
-    steps are spread, or a function of one's own (schedule, steps) -> times. guidance: instead of
-    classifier-free guidance, a function (conditional, unconditional, scale) -> a guidance tree, or its
-    registered name. constraint: a rule (x, at, noise, i) -> x for every state,
-    or its name. times, sigmas: instead of steps and spacing, the levels that the first stage stops at, by time or by
-    sigma / alpha, from noise to picture. interval: guide only while low < sigma / alpha <= high. noise_level: the time
+    steps are spread, or a function of one's own (schedule, steps) -> times. times, sigmas: instead of steps and
+    spacing, the levels that the first stage stops at, by time or by sigma / alpha, from noise to picture.
+    guidance: instead of classifier-free guidance, a registered name, as in "apg:eta=0.2", or a function
+    (conditional, unconditional, scale) -> a guidance tree. constraint: a rule (x, at, noise, i) -> x for every
+    state, or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
     that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
     """
 
@@ -58,6 +61,7 @@ class Options(TypedDict, total=False):
     stage: int | None
     spacing: Spacing | Times | None
     guidance: str | Guide | None
+    guidance_curve: str | ScaleAt | None
     constraint: str | Constraint | None
     times: Sequence[float] | None
     sigmas: Sequence[float] | None
@@ -79,6 +83,7 @@ class Settings:
     stages: int
     spacing: str | Times | None
     guidance: Guide | None
+    curve: ScaleAt | None
     constraint: Constraint | None
     times: tuple[float, ...]
     sigmas: tuple[float, ...]
@@ -113,7 +118,8 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
         stages,
         named("schedule", options.get("spacing")),
-        named("guidance", options.get("guidance")),
+        _guide(options.get("guidance")),
+        _curve(options.get("guidance_curve")),
         named("constraint", options.get("constraint")),
         _row("times", options.get("times")),
         _row("sigmas", options.get("sigmas")),
@@ -132,7 +138,9 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         refuse_idle(options, ("steps_stage2", "guidance_scale_stage2", "noise_level"), why)
     if all(scale_at(settings, k) == 1 for k in range(first, settings.stages)):
         refuse_idle(options, ("negative_prompt", "interval", "guidance"), "a guidance scale of 1 is no guidance")
-    if settings.guidance is not None:
+    if settings.curve is not None:
+        refuse_idle(options, ("guidance_scale",), "guidance_curve says how strongly to guide at each level")
+    if settings.guidance is not None and not takes_interval(settings.guidance):
         refuse_idle(options, ("interval",), "a guidance of your own says itself when it guides")
     if settings.times or settings.sigmas:
         idle = ("steps", "spacing") if settings.stages == 1 else ("steps",)
@@ -142,9 +150,11 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         refuse_idle(options, ("spacing",), f"the preset {settings.preset} has its own levels")
 
 
-def scale_at(settings: Settings, stage: int) -> float:
-    """The guidance scale of a stage."""
-    return settings.guidance_scale if stage == 0 else settings.guidance_scale_stage2
+def scale_at(settings: Settings, stage: int) -> float | ScaleAt:
+    """The guidance scale of a stage, or how it varies with the level."""
+    if stage > 0:
+        return settings.guidance_scale_stage2
+    return settings.guidance_scale if settings.curve is None else settings.curve
 
 
 def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
@@ -211,6 +221,18 @@ def named(kind: str, given: Any) -> Any:
     if given is not None and not callable(given):
         raise UserError(f"{kind} is a registered name or something to call, not {shown(given)}.")
     return given
+
+
+def _guide(given: Any) -> Any:
+    """The guidance that was asked for, by name or itself. Raises UserError where there is none."""
+    return find_guidance(given) if isinstance(given, str) else named("guidance", given)
+
+
+def _curve(given: Any) -> ScaleAt | None:
+    """The scale by the level, as text or a function. Raises UserError for what is neither."""
+    if given is None or callable(given):
+        return cast("ScaleAt | None", given)
+    return Curve.parse(text("guidance_curve", given))
 
 
 def _found(solver: str | Solver) -> Solver:

@@ -8,7 +8,7 @@ anagram inside an inpainted region needs no code of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.each import Each
 from duckrabbit.guidance.filters import Filter
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
+from duckrabbit.guidance.shipped import takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.digits.model import DigitsModel
@@ -106,7 +107,7 @@ def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str,
 def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> None:
     """Raises UserError for an option that a guidance tree makes idle, also as one of a list."""
     if any(isinstance(one, Guidance) for one in _listed(subject) or [subject]):
-        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval", "guidance")
+        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval", "guidance", "guidance_curve")
         refuse_idle(options, names, "a guidance tree says itself how it guides")
 
 
@@ -143,7 +144,12 @@ def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidan
     condition = Prompt(model.condition(prompt))
     null = Prompt(model.condition(settings.negative_prompt))
     if settings.guidance is not None and scale_at(settings, stage) != 1:
-        return settings.guidance(condition, null, scale_at(settings, stage))
+        tree = settings.guidance(condition, null, scale_at(settings, stage))
+        return (
+            replace(tree, interval=settings.interval)
+            if isinstance(tree, CFG) and takes_interval(settings.guidance)
+            else tree
+        )
     return CFG(condition, null, scale_at(settings, stage), settings.interval)
 
 

@@ -196,7 +196,8 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     settings = resolve(model, options, first=1)
     if len(model.stages) < 2:
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
-    refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
+    of_first = ("stage", "steps", "guidance_scale", "guidance_curve", "times", "sigmas", "preset")
+    refuse_idle(options, of_first, "stage II runs alone")
     job = from_noise(model, subject_trees(model, or_null(model, subject), settings, options), settings, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
     second = replace(job.stages[1], low_res=LowRes(noise_level_of(model.stages[1], settings), seen_by(picture, facts)))
@@ -236,7 +237,7 @@ def denoise(
     if one_of("method", method, ("iterative", "one-step")) == "one-step":
         refuse_idle(asked, NOT_ONE_STEP, "there is one step")
     refuse_beside(subject, asked)
-    if options.get("guidance_scale") is None:
+    if options.get("guidance_scale") is None and options.get("guidance_curve") is None:
         options["guidance_scale"] = 1.0
     settings = resolve(model, {**options, "stage": 1}, ("method",))
     facts, t = model.stages[0], number("t", t, finite=False)

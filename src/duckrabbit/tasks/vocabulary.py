@@ -59,6 +59,10 @@ Views = Annotated[
 ]
 Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
 Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
+GuidanceCurve = Annotated[
+    str | None,
+    Option("Instead of --guidance-scale: SCALE@SHARE,... by the share of noise, 1 to 0, as in 7@0.8,1@0.2.", SAMPLING),
+]
 Steps = Annotated[int | None, Ge(1), Option("Steps of stage I.", SAMPLING)]
 WalkTimes = Annotated[
     Several[float],
@@ -154,7 +158,11 @@ class Sampled(Made):
     ] = None
     guidance: Annotated[
         str | None,
-        Option("A guidance of your own instead of classifier-free guidance: FILE.py:NAME.", SAMPLING, names="guidance"),
+        Option(
+            "Another way to guide than cfg: rescaled:phi=0.7, apg:eta=0.2,radius=15 or FILE.py:NAME.",
+            SAMPLING,
+            names="guidance",
+        ),
     ] = None
     constraint: Annotated[
         str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING, names="constraint")
@@ -180,6 +188,7 @@ class FromNoise(Staged):
     """What all requests hold that walk through every stage, in one way."""
 
     guidance_scale: Scale = None
+    guidance_curve: GuidanceCurve = None
     steps: Steps = None
     times: WalkTimes = ()
     sigmas: WalkSigmas = ()

@@ -11,7 +11,7 @@ from duckrabbit.diffusion.solvers.heun import Heun
 from duckrabbit.diffusion.solvers.solver import Solver
 from duckrabbit.diffusion.solvers.unipc import UniPC
 from duckrabbit.errors import UserError
-from duckrabbit.registry import find, table
+from duckrabbit.registry import find, numbered, table
 
 SOLVERS: dict[str, Solver] = table("solver")
 SOLVERS |= {
@@ -39,10 +39,13 @@ def find_solver(spec: str) -> Solver:
 
     Raises UserError for a name or a number that there is not.
     """
-    name, _, numbers = (spec, "", "") if spec in SOLVERS else spec.partition(":")
+    name, numbers = numbered(spec, SOLVERS)
     solver: Any = find("solver", name)
+    if numbers is None:
+        return solver  # type: ignore[no-any-return]
     try:
-        given = {key.strip(): float(value) for key, value in (part.split("=") for part in numbers.split(",") if part)}
-        return replace(solver, **given) if given else solver  # type: ignore[no-any-return]
+        if numbers:
+            return replace(solver, **numbers)  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        raise UserError(f"The solver {name} cannot be set to '{numbers}'; as an example, ddim:eta=0.5.") from None
+        pass
+    raise UserError(f"The solver {name} cannot be set to '{spec.partition(':')[2]}'; as an example, ddim:eta=0.5.")
