@@ -30,7 +30,7 @@ from .guidance.curve import Curve
 from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
 from .guidance.gradient import Gradient
-from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Through, Viewed, Weighted
 from .guidance.projected import Projected
 from .guidance.rescaled import Rescaled
 from .guidance.tree import Ask, Guidance, ask_all, lower
@@ -108,6 +108,7 @@ __all__ = [
     "State",
     "Step",
     "Threshold",
+    "Through",
     "UniPC",
     "UserError",
     "View",

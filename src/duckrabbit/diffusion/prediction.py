@@ -60,7 +60,7 @@ class Query:
     resolution picture of a second stage) has to go through the same. `rows` are the pictures of the
     loop's batch that x shows, None for all. Two questions of one round with the same `key` are taken
     to be the same: whoever asks about an x that it changed in any other way gives the query a fresh
-    `token` (any hashable object).
+    `token` (any hashable object). `network` names the model that is asked, None for the run's own.
     """
 
     x: Tensor
@@ -68,11 +68,12 @@ class Query:
     views: tuple[View, ...] = ()
     token: object = None
     rows: tuple[int, ...] | None = None
+    network: str | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal keys mean equal questions."""
-        return (self.condition, self.views, self.token, self.rows)
+        return (self.network, self.condition, self.views, self.token, self.rows)
 
 
 Network = Callable[[list[Query], NoiseLevel], list[Prediction]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction, View
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.tree import Ask, Guidance
+from duckrabbit.guidance.tree import Ask, Guidance, asked_as
 
 Loss = Callable[[Tensor], Tensor]
 """loss(x0): (B, C, H, W) in the model's range to (B,), differentiable; minus a log probability, as an example."""
@@ -38,14 +38,8 @@ class Gradient(Guidance):
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """The child's questions about an x with a gradient, shared with no other branch."""
         asked = x.detach().requires_grad_()
-        steps = self.child.ask(asked, at, views)
-        queries, p = next(steps), None
-        while p is None:
-            answers = yield [replace(q, token=(q.token, id(self))) for q in queries]
-            try:
-                queries = steps.send(answers)
-            except StopIteration as done:
-                p = done.value
+        own = asked_as(self.child.ask(asked, at, views), lambda q: replace(q, token=(q.token, id(self))))
+        p = yield from own
         if not p.x0.requires_grad:
             raise UserError(
                 "No gradient comes back from the network, so that no loss can steer it: its model has to pass it on, "

@@ -8,8 +8,8 @@ branch's (Nichol and Dhariwal 2021; DeepFloyd IF; Geng et al. 2024, visual anagr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from torch.nn.functional import interpolate
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Prediction, Query, View, clip, dynamic_threshold
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.tree import Ask, Guidance, ask_all
+from duckrabbit.guidance.tree import Ask, Guidance, ask_all, asked_as
 
 Join = Callable[[Sequence[Tensor]], Tensor]
 """What makes one tensor of the answers of several children."""
@@ -36,6 +36,24 @@ class Prompt(Guidance):
         """One question."""
         (answer,) = yield [Query(x, self.condition, views)]
         return answer
+
+
+@dataclass(frozen=True)
+class Through(Guidance):
+    """What another model says: `model` is what `load` takes by name, `child` asks it in its own conditions.
+
+    As CFG(Prompt(c), Through("a weaker model", Prompt(c)), 2) it is autoguidance (Karras et al. 2024, arXiv
+    2406.02507, eq. 4); as one of a Mean, two models share a canvas. The model has to make pictures of the run's
+    size and range; on another schedule it is asked at the level of the same signal-to-noise ratio.
+    """
+
+    model: str
+    child: Guidance
+
+    def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
+        """The child's questions, to that model; where one lies inside, it asks its own."""
+        named = asked_as(self.child.ask(x, at, views), lambda q: replace(q, network=q.network or self.model))
+        return (yield from named)
 
 
 @dataclass(frozen=True)
@@ -217,13 +235,30 @@ def combine(ps: Sequence[Prediction], join: Join, join_variances: Join = _mean) 
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 
-def conditions_of(guidance: object) -> set[Condition]:
-    """Every condition that a tree's prompts name, found by walking its fields."""
+def prompts_of(guidance: object, model: str | None = None) -> Iterator[tuple[str | None, Condition]]:
+    """The conditions that a tree's prompts name, found by walking its fields, each with the model that is asked.
+
+    None is the run's own model.
+    """
     if isinstance(guidance, Prompt):
-        return {guidance.condition}
+        yield model, guidance.condition
+        return
+    if isinstance(guidance, Through):
+        model = guidance.model
     parts: Sequence[object] = ()
     if isinstance(guidance, tuple):
         parts = guidance
     elif is_dataclass(guidance):
         parts = [getattr(guidance, f.name) for f in fields(guidance)]
-    return {condition for part in parts for condition in conditions_of(part)}
+    for part in parts:
+        yield from prompts_of(part, model)
+
+
+def conditions_of(guidance: object, model: str | None = None) -> set[Condition]:
+    """Every condition that a tree asks a model about; None is the run's own."""
+    return {condition for asked, condition in prompts_of(guidance) if asked == model}
+
+
+def models_of(guidance: object) -> set[str]:
+    """The models that a tree asks besides the run's own."""
+    return {model for model, _ in prompts_of(guidance) if model is not None}

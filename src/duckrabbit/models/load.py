@@ -23,6 +23,7 @@ from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, rea
 from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts
 from duckrabbit.models.oracle import Oracle
+from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.registry import known
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
@@ -45,7 +46,8 @@ def load(
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
-    source: a name (`duckrabbit models list`) or that of a training run, a folder in the diffusers format
+    source: a name (`duckrabbit models list`) or that of a training run, "NAME@flow" for that model on a flow's
+    schedule (models/recast.py), a folder in the diffusers format
     or of a trained model of digits, a hub id, a diffusers pipeline, or an object with the members of
     `Model`, which comes back as it is. stage2: the second
     stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
@@ -67,13 +69,15 @@ def load(
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):
-        lacks = [member for member in _MEMBERS if not hasattr(source, member)]
-        raise UserError(
-            f"A {type(source).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
-            f"object it lacks {', '.join(lacks)}."
-        )
+        raise UserError(_no_model(source))
     if (own := known("model").get(str(source))) is not None:
         return load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
+    plain, recast_to = split_recast(str(source))
+    if recast_to is not None:
+        inner = load(
+            plain, device=device, dtype=dtype, stage2=stage2, prompts=prompts, memory=memory, revision=revision, hub=hub
+        )
+        return Recast(inner, recast_to)
     name = find_model(str(source))
     if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
@@ -89,6 +93,14 @@ def load(
     card, first, second = find_sources(name, stage2, revision, hub or Hub())
     where = pick_device(device)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def _no_model(thing: object) -> str:
+    lacks = [member for member in _MEMBERS if not hasattr(thing, member)]
+    return (
+        f"A {type(thing).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
+        f"object it lacks {', '.join(lacks)}."
+    )
 
 
 def digits_folder(name: str) -> Path | None:

@@ -12,6 +12,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
+from duckrabbit.models.recast import split_recast
 from duckrabbit.records.read import read_job, read_record
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result
@@ -64,11 +65,12 @@ def replay(
 def _name(recorded: dict[str, Any]) -> str:
     """What to load the record's model by. Raises UserError where only the user knows where it is."""
     name, source = str(recorded.get("name")), str(recorded.get("source"))
-    if name in cards():
+    plain, schedule = split_recast(name)
+    if plain in cards():
         return name
     if source in (LOCAL, "pipeline", "None"):
         raise UserError(f"The record's model '{name}' lay in a folder of its own; say where it is: --model FOLDER.")
-    return source
+    return source if schedule is None else f"{source}@{schedule}"
 
 
 def _difference(result: Result, folder: Path, record: dict[str, Any]) -> int | None:

@@ -120,6 +120,6 @@ def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
 
     blank = torch.zeros((batch, facts.channels, facts.size, facts.size), dtype=torch.float32)
     solver = on_schedule(stage.solver, facts.schedule)
-    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, solver, silent):
+    for _ in trajectory(lower(stage.guidance, counting, lambda name: counting), blank, stage.plan, solver, silent):
         pass
     return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

@@ -31,6 +31,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_atomically, write_text
 from duckrabbit.tasks.arguments import text
 from duckrabbit.tasks.job import Job, cost, value_range
+from duckrabbit.tasks.others import Others
 from duckrabbit.tasks.pictures import to_pixels, write_png
 from duckrabbit.tasks.plain import to_plain
 
@@ -197,7 +198,8 @@ def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
     description, weights = described(job, tensors), {}
     try:
-        weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
+        asking = tuple(stage.guidance for stage in job.stages if stage.asks)
+        weights = {**job.model.weight_hash(), **Others(job.model, asking).hashes()} if asking else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"
     return {
