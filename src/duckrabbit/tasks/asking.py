@@ -12,6 +12,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks import tasks
 from duckrabbit.tasks.arguments import refuse_empty, refuse_idle
+from duckrabbit.tasks.courses import COURSES
 from duckrabbit.tasks.job import Job
 from duckrabbit.tasks.masks import as_mask, box_mask
 from duckrabbit.tasks.pictures import Picture, read_picture
@@ -32,9 +33,6 @@ from duckrabbit.tasks.requests import (
 from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, options_for
 from duckrabbit.tasks.spelling import to_plain
 from duckrabbit.tasks.subjects import Subject
-
-COURSE_STARTS = (1, 3, 5, 7, 10, 20)
-"""Where an edit starts, unless it says so: the indices of the course."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,9 +121,15 @@ def _edit(request: Edit, model: Model) -> Asked:
     picture, options = read_picture(request.image), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
     places = places or [{"t": t} for t in request.t]
-    places = places or [{"start": i} for i in request.start or COURSE_STARTS]
+    places = places or [{"start": i} for i in request.start] or _default_places(request)
     jobs = [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
     return Asked(jobs, picture)
+
+
+def _default_places(request: Edit) -> list[dict[str, Any]]:
+    """Where an edit starts unless it says so: where the course does, by index or by time."""
+    course = COURSES[request.preset or "cs180"]
+    return [{"start": int(i)} if course.step is None else {"t": i} for i in course.starts]
 
 
 def _inpaint(request: Inpaint, model: Model) -> Asked:

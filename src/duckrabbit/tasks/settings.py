@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
-from duckrabbit.diffusion.levels import CLEAN, Schedule
-from duckrabbit.diffusion.plans import Plan, course_times, plan_through
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, Schedule
+from duckrabbit.diffusion.plans import Plan, plan_through, start_at_level
 from duckrabbit.diffusion.solvers import BY_ESTIMATES, DDPM, SOLVERS, Solver, find_solver
 from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.diffusion.trajectory import Constraint
@@ -23,8 +23,9 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, refuse_unknown, shown, text, whole
+from duckrabbit.tasks.courses import COURSES, Course, course_of
 
-Preset = Literal["cs180"]
+Preset = Literal["cs180", "cs180-2024", "cs180-2025", "cs180-2026"]
 Times = Callable[[Schedule, int], Sequence[float]]
 """Times of one's own: (schedule, steps) -> so many times from noise towards the picture."""
 Guide = Callable[[Guidance, Guidance, Any], Guidance]
@@ -49,7 +50,7 @@ class Options(TypedDict, total=False):
     guidance: instead of classifier-free guidance, a registered name, as in "apg:eta=0.2", or a function
     (conditional, unconditional, scale) -> a guidance tree. constraint: a rule (x, at, noise, i) -> x for every
     state, or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
-    that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
+    that a low resolution picture is noised to. preset: a course's numbers (courses.py).
     """
 
     guidance_scale: float | None
@@ -91,6 +92,11 @@ class Settings:
     noise_level: int | None
     preset: Preset | None
 
+    @property
+    def course(self) -> Course | None:
+        """What the preset stands for."""
+        return None if self.preset is None else COURSES[self.preset]
+
 
 def resolve(model: Model, options: Options, own: Collection[str] = (), first: int = 0) -> Settings:
     """Fill the gaps, for the stages from `first` on (counted from 0). `own`: further keywords of the task.
@@ -102,6 +108,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
     preset = options.get("preset")
     if preset is not None:
         one_of("preset", preset, get_args(Preset))
+    course = course_of(preset, model)
     steps, steps_stage2 = (
         None if (given := options.get(key)) is None else whole(key, given, 1) for key in ("steps", "steps_stage2")
     )
@@ -110,12 +117,12 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
     noise_level = options.get("noise_level")
     settings = Settings(
-        _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
+        _number("guidance_scale", options.get("guidance_scale"), course.scale if course else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
         text("negative_prompt", _given(options.get("negative_prompt"), model.card.null_prompt)),
         steps,
         steps_stage2,
-        _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
+        _solver(_given(options.get("solver"), course.solver if course else model.card.solver)),
         stages,
         named("schedule", options.get("spacing")),
         _guide(options.get("guidance")),
@@ -161,19 +168,24 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
     """The full plan of a stage: the course's strided times under its preset, else spaced steps."""
     steps = settings.steps if stage == 0 else settings.steps_stage2
     spacing = settings.spacing or facts.spacing
-    schedule, total = facts.schedule, facts.schedule.length
+    schedule, course = facts.schedule, settings.course
     if stage == 0 and (settings.times or settings.sigmas):
         named_levels = [CLEAN if s == 0 else schedule.at_sigma(s) for s in settings.sigmas]
         return plan_through(schedule, settings.times or [at.t for at in named_levels])
-    if settings.preset == "cs180" and stage == 0 and total is not None:
-        times = course_times(max(1, 30 * total // 1000), total)
-        if steps is not None:
-            times = schedule.times(steps + 1, "leading")
-        return plan_through(schedule, times, to_clean=False)
+    if course is not None and stage == 0 and course.suits(schedule):
+        return course.plan(schedule, steps)
     if callable(spacing):
         return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
     lambda_min = facts.lambda_min if isinstance(_found(settings.solver), BY_ESTIMATES) else -math.inf
     return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset, lambda_min))
+
+
+def plan_from(facts: StageFacts, settings: Settings, at: NoiseLevel) -> Plan:
+    """What there is to walk of the first stage's plan from a level on."""
+    course = settings.course
+    if course is not None and course.step is not None and not (settings.times or settings.sigmas):
+        return course.plan_from(facts.schedule, at.t, settings.steps)
+    return start_at_level(plan_of(facts, settings, 0), at)
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
@@ -186,7 +198,7 @@ def solver_of(facts: StageFacts, settings: Settings) -> Solver:
 
 def limited(guidance: Guidance, facts: StageFacts, settings: Settings) -> Guidance:
     """The guidance with x0 held in range at its root, as the stage asks; the course leaves it out."""
-    if settings.preset == "cs180" or facts.limiter is None:
+    if settings.preset is not None or facts.limiter is None:
         return guidance
     if facts.limiter.ratio is None:
         return Clip(guidance, facts.limiter.max_value)

@@ -8,7 +8,7 @@ from typing import Literal, Unpack
 
 from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
 from duckrabbit.diffusion.levels import CLEAN
-from duckrabbit.diffusion.plans import Move, Plan, start_at, start_at_level, start_by_strength, time_travel
+from duckrabbit.diffusion.plans import Move, Plan, start_at, start_by_strength, time_travel
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
@@ -24,6 +24,7 @@ from duckrabbit.tasks.settings import (
     Options,
     level_words,
     named,
+    plan_from,
     plan_of,
     resolve,
 )
@@ -138,7 +139,7 @@ def edit(
         rest, kept = start_at(plan, start), f"start {start}"
     elif t is not None:
         at = noisy(model.stages[0], number("t", t, finite=False))
-        rest, kept = start_at_level(plan, at), f"t = {t:g}"
+        rest, kept = plan_from(model.stages[0], settings, at), f"t = {t:g}"
     else:
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
@@ -249,7 +250,7 @@ def denoise(
     trees = subject_trees(model, what, settings, asked)
     job = from_noise(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
-        plan = start_at_level(plan_of(facts, settings, 0), at)
+        plan = plan_from(facts, settings, at)
     picture = read_picture(image)
     first = replace(job.stages[0], plan=plan, start=seen_by(picture, facts))
     if method == "one-step":

@@ -74,7 +74,8 @@ WalkSigmas = Annotated[
 ]
 Stage = Annotated[int | None, Ge(1), Option("Stop after this stage; all by default.", SAMPLING)]
 Preset = Annotated[
-    Literal["cs180"] | None, Option("cs180: the course's levels, scale and seed; no clipping.", SAMPLING)
+    Literal["cs180", "cs180-2024", "cs180-2025", "cs180-2026"] | None,
+    Option("A course's levels, scale and solver, without clipping: cs180-2024 (or cs180), -2025, -2026.", SAMPLING),
 ]
 Judged = Annotated[
     int | None, Ge(1), Le(MOST), Option("Try so many seeds, and keep the --count that the judge reads best.")
