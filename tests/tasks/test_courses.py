@@ -79,7 +79,7 @@ def test_denoising_half_way_takes_25_updates(flow):
 
 
 def test_a_chain_does_not_walk_the_course_of_2026():
-    with pytest.raises(UserError, match="walks a flow, and miniature does not: .*miniature@flow"):
+    with pytest.raises(UserError, match=r"walks a flow, and miniature does not: .*miniature@flow"):
         dr.generate(dr.load("miniature"), "", preset="cs180-2026")
     with pytest.raises(UserError, match="preset"):
         dr.generate(dr.load("oracle"), "", preset="cs180-2023")
