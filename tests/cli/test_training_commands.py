@@ -122,6 +122,17 @@ def test_the_schedule_is_repaired_when_asked(training, tmp_path):
         training("train", "time", "--preset", "cs180-flow", "--zero-snr")
 
 
+def test_a_course_without_its_schedule_of_the_rate_and_with_an_average(training, tmp_path):
+    words = ("--precision", "no", "--no-pictures", "--epochs", "2", "--run", "steady")
+    training("train", "class", "--preset", "cs180-2025", "--decay", "constant", "--ema", "0.5", *words)
+    recipe = json.loads((tmp_path / "runs/steady/recipe.json").read_text())["recipe"]
+    assert (recipe["goal"], recipe["decay"], recipe["ema"]) == ("flow", "constant", 0.5)
+    rates = [json.loads(row)["rate"] for row in (tmp_path / "runs/steady/metrics.jsonl").read_text().splitlines()]
+    assert set(rates) == {0.01}
+    with pytest.raises(UserError, match="constant, exponential or cosine"):
+        training("train", "class", "--decay", "linear")
+
+
 def test_tensorboard_has_every_step(training, tmp_path):
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     training("train", "class", "--precision", "no", "--no-pictures", "--tensorboard")

@@ -225,6 +225,17 @@ def test_the_course_presets_are_the_pages_numbers():
     assert (flow.batch, flow.epochs, flow.rate, flow.edition) == (64, 10, 1e-2, "flow")
 
 
+@pytest.mark.parametrize(("year", "goal", "epochs"), [(2024, "epsilon", 20), (2025, "flow", 10), (2026, "flow", 10)])
+def test_the_course_by_its_year(year, goal, epochs):
+    for task in ("time", "class"):
+        recipe = find_recipe(f"cs180-{year}-{task}")
+        assert (recipe.task, recipe.goal, recipe.epochs) == (task, goal, epochs)
+        assert {1, 5, 10} <= set(recipe.snapshots) | ({1} if year == 2024 else set())
+    assert find_recipe(f"cs180-{year}-denoiser") == find_recipe("cs180-denoiser")
+    with pytest.raises(UserError, match="no recipe 'cs180-2023-class'"):
+        find_recipe("cs180-2023-class")
+
+
 def test_a_cosine_rises_falls_and_ends_at_nothing():
     recipe = replace(find_recipe("fast-class"), epochs=1, warmup=0.1, rate=1.0)
     rates = [recipe.learning_rate(i, 100) for i in range(100)]

@@ -206,7 +206,7 @@ def _recipe(common: DigitTraining, **own: object) -> DigitRecipe:
     repaired = bool(own.get("zero_terminal_snr"))
     if repaired and recipe.goal == "flow":
         raise UserError("A flow ends in pure noise as it is; leave out --zero-snr.")
-    asked: dict[str, Any] = {"epochs": common.epochs, "seed": common.seed, "data": common.data, **own}
+    asked: dict[str, Any] = {name: getattr(common, name) for name in ("epochs", "seed", "data", "decay", "ema")} | own
     silent: dict[str, Any] = {"goal": "v_prediction"} if repaired else {}
     if common.epochs not in (None, recipe.epochs):
         silent["snapshots"] = tuple(range(1, (common.epochs or 0) + 1))
