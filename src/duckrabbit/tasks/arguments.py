@@ -36,11 +36,11 @@ def refuse_unknown(options: Mapping[str, object], known: Collection[str]) -> Non
             raise UserError(f"There is no option {name}; {instead}")
 
 
-def refuse_idle(options: Mapping[str, object], names: Iterable[str], why: str) -> None:
+def refuse_idle(options: Mapping[str, object], names: Iterable[str], why: str, remedy: str = "Leave it out.") -> None:
     """Raises UserError where one of `names` was given though it would change nothing, saying why."""
     for name in names:
         if options.get(name) is not None:
-            raise UserError(f"{name} would change nothing: {why}. Leave it out.")
+            raise UserError(f"{name} would change nothing: {why}. {remedy}")
 
 
 def whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
