@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-import typer
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from duckrabbit.cli.saying import say
 from duckrabbit.cli.training_options import Training
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_maker
@@ -56,7 +56,7 @@ def train(
         if not accelerator.is_main_process:
             return None
         if step < steps:
-            typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
+            say(f"Stopped after step {step} of {steps}; the same command goes on from there.")
             return None
         into = options.output or folder / "model"
         with only_maker(into, "give the command again when it is done, and what was trained is written", EXPORT_WAIT):

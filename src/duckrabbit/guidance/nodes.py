@@ -8,7 +8,7 @@ branch's (Nichol and Dhariwal 2021; DeepFloyd IF; Geng et al. 2024, visual anagr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 
 import torch
@@ -217,13 +217,19 @@ def combine(ps: Sequence[Prediction], join: Join, join_variances: Join = _mean) 
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 
-def conditions_of(guidance: object) -> set[Condition]:
-    """Every condition that a tree's prompts name, found by walking its fields."""
-    if isinstance(guidance, Prompt):
-        return {guidance.condition}
+def nodes_of(tree: object) -> Iterator[Guidance]:
+    """A guidance and all that are in it, found by walking its fields."""
+    if isinstance(tree, Guidance):
+        yield tree
     parts: Sequence[object] = ()
-    if isinstance(guidance, tuple):
-        parts = guidance
-    elif is_dataclass(guidance):
-        parts = [getattr(guidance, f.name) for f in fields(guidance)]
-    return {condition for part in parts for condition in conditions_of(part)}
+    if isinstance(tree, tuple):
+        parts = tree
+    elif is_dataclass(tree) and not isinstance(tree, type):
+        parts = [getattr(tree, f.name) for f in fields(tree)]
+    for part in parts:
+        yield from nodes_of(part)
+
+
+def conditions_of(tree: object) -> set[Condition]:
+    """Every condition that a tree's prompts name."""
+    return {node.condition for node in nodes_of(tree) if isinstance(node, Prompt)}

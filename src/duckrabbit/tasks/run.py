@@ -133,7 +133,7 @@ def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None) -> Iterat
     """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
     previous = None
     for position, stage in enumerate(job.stages):
-        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage, job.model.dtype):
             yield position, state
         previous = state.x
 
