@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from duckrabbit.cli import perform
-from duckrabbit.cli.perform import notes_of
 from duckrabbit.cli.saying import say, sentence
+from duckrabbit.report.asked import notes_of
 
 ODD = "a\ncat\x1b[31m\x07\x9b x\r\u202e"
 SPELLED = "cat\\x1b[31m\\x07\\x9b x"

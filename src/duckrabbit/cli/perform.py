@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from duckrabbit.cli.saying import say
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, try_to_write
 from duckrabbit.registry import define
-from duckrabbit.report.asked import figure_of, planned
+from duckrabbit.report.asked import figure_of, notes_of, planned
 from duckrabbit.report.lettering import one_line
 from duckrabbit.report.write import runner, write_figure
 from duckrabbit.tasks import timing
@@ -24,7 +24,6 @@ from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
 from duckrabbit.tasks.requests import Request
-from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.spelling import own_names
 
 console = Console(stderr=True, highlight=False)
@@ -144,11 +143,6 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
         say(note)
     about = "unknown; it is learned from the first run" if seconds is None else f"about {seconds:.0f} s"
     say(f"estimated time: {about}")
-
-
-def notes_of(jobs: Iterable[Job | Result]) -> list[str]:
-    """What there is to know of jobs and results, each sentence once and in one line."""
-    return list(dict.fromkeys(one_line(note) for job in jobs for note in job.notes.values()))
 
 
 def _next_folder(verb: str) -> Path:

@@ -146,6 +146,8 @@ def encode_prompts(
     null = loaded.card.null_prompt
     table = encode(dict.fromkeys([*prompts_, null, str(loaded.card.roles.get("null", null))]))
     table.save(output)
+    for note in table.notes.values():
+        say(note, err=True)
     say(f"{len(table.embeddings)} prompts in {output}")
 
 
@@ -163,6 +165,8 @@ def show_prompts(
     table = read_prompts(file)
     for prompt, embedding in sorted(table.embeddings.items()):
         say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
+    for note in table.notes.values():
+        say(note)
     say(f"text encoder: {table.encoder[:16] + '...' if table.encoder else 'not told'}")
 
 

@@ -80,10 +80,14 @@ class TextEncoder:
 
 @dataclass(frozen=True, eq=False)
 class PromptTable:
-    """Embeddings (L, D) by prompt; `encoder` is the hash of the text encoder's files, "" if unknown."""
+    """Embeddings (L, D) by prompt; `encoder` is the hash of the text encoder's files, "" if unknown.
+
+    `notes` are the encoder's sentences on prompts of which it has not understood all, by prompt.
+    """
 
     embeddings: Mapping[str, Tensor]
     encoder: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {tuple(e.shape) for e in self.embeddings.values()}
@@ -102,6 +106,8 @@ class PromptTable:
         prompts = sorted(self.embeddings)
         tensors = {str(i): self.embeddings[p].contiguous() for i, p in enumerate(prompts)}
         metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
+        if self.notes:
+            metadata["notes"] = json.dumps(dict(self.notes))
         write_atomically(path, save(tensors, metadata))
 
 
@@ -131,11 +137,12 @@ def _read_safetensors(path: Path) -> PromptTable:
         if header.get("format") != _FORMAT:
             raise UserError(f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`.")
         embeddings = {normal(p): tensors[str(i)] for i, p in enumerate(json.loads(header["prompts"]))}
+        notes = {normal(p): str(note) for p, note in json.loads(header.get("notes", "{}")).items()}
     except UserError:
         raise
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"The prompt file {path} cannot be read ({error}); write it again.") from None
-    return PromptTable(embeddings, header.get("encoder", ""))
+    return PromptTable(embeddings, header.get("encoder", ""), notes)
 
 
 def _read_pth(path: Path) -> PromptTable:
