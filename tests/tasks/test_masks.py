@@ -42,6 +42,8 @@ def scaled(path):
     large.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(path)
 
 
+SOFT_BRUSH = layers((220, 40, 90), DISC)
+SOFT_BRUSH[..., 3] = np.asarray(Image.fromarray(grey()).filter(ImageFilter.GaussianBlur(1)))
 GOOD = {
     "black and white": grey(),
     "nearly black and white": grey(230, 20),
@@ -52,6 +54,11 @@ GOOD = {
     "16 bits": grey().astype(np.uint16) * 257,
     "white on a clear layer": layers((255, 255, 255), DISC),
     "white on a clear layer with black below": np.dstack([grey()] * 3 + [grey()]),
+    "red on a clear layer": layers((255, 0, 0), DISC),
+    "dark blue on a clear layer": layers((0, 0, 128), DISC),
+    "grey on a clear layer": layers((128, 128, 128), DISC),
+    "paint that compression has changed a little": layers(pixels(SIDE) // 16 + np.uint8([120, 200, 40]), DISC),
+    "a brush with soft edges": lambda path: Image.fromarray(SOFT_BRUSH).save(path),
     "a clear hole in a picture": layers(pixels(SIDE), ~DISC),
     "a clear hole in a grey picture": layers(pixels(SIDE)[..., :1], ~DISC),
     "opaque with an alpha channel": layers(grey()[..., None], np.ones_like(DISC)),
@@ -91,6 +98,7 @@ BAD = {
     "a third level": (THIRD, "neither black nor white"),
     "red on black": (np.dstack([grey(), 0 * grey(), 0 * grey()]), "has colours"),
     "black on a clear layer": (layers((0, 0, 0), DISC), "black on a clear layer"),
+    "nearly black on a clear layer": (layers((20, 30, 60), DISC), "black on a clear layer"),
     "black and white on a clear layer": (layers(255 * RIM[..., None], DISC), "black and white on a clear layer"),
     "clear all over": (layers(grey()[..., None], 0 * DISC), "clear all over"),
     "half clear": (np.dstack([grey(255, 255)] * 3 + [THIRD]), "neither clear nor opaque"),

@@ -123,9 +123,15 @@ def _edit(request: Edit, model: Model) -> Asked:
     picture, options = read_picture(request.image), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
     places = places or [{"t": t} for t in request.t]
-    places = places or [{"start": i} for i in request.start or COURSE_STARTS]
+    places = places or [{"start": i} for i in request.start or _usual_starts(request, model, picture)]
     jobs = [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
     return Asked(jobs, picture)
+
+
+def _usual_starts(request: Edit, model: Model, picture: Picture) -> Sequence[int]:
+    """The course's starts that lie within the plan; 0 where none does."""
+    whole = tasks.edit(model, picture, subject_of(request), start=0, **options_of(request)).stages[0].plan
+    return [start for start in COURSE_STARTS if start < len(whole)] or [0]
 
 
 def _inpaint(request: Inpaint, model: Model) -> Asked:
