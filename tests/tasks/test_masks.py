@@ -51,6 +51,7 @@ GOOD = {
     "JPEG noise": jpeg_noise,
     "soft edges": soft,
     "scaled": scaled,
+    "0 and 1 in bytes": DISC.astype(np.uint8),
     "16 bits": grey().astype(np.uint16) * 257,
     "white on a clear layer": layers((255, 255, 255), DISC),
     "white on a clear layer with black below": np.dstack([grey()] * 3 + [grey()]),
@@ -117,6 +118,11 @@ def test_what_is_no_mask_is_refused_with_the_reason(what, tmp_path, studio, refu
         with pytest.raises(dr.UserError, match=words) as error:
             dr.as_mask(source)
         assert "White is where the picture is made anew, black is kept" in str(error.value)
+
+
+def test_ones_in_an_array_of_bytes_are_white_and_in_a_picture_nearly_black():
+    assert (dr.as_mask(DISC.astype(np.uint8))[0, 0].numpy() == DISC).all()
+    assert dr.as_picture(DISC.astype(np.uint8)).max() == pytest.approx(1 / 255)
 
 
 def test_a_large_mask_is_judged_as_a_small_one(tmp_path):

@@ -17,6 +17,7 @@ from duckrabbit.evaluation.scorecard import Scorecard
 from duckrabbit.folders import data_folder
 from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model
+from duckrabbit.tasks.arguments import check_model
 
 
 def evaluate(
@@ -42,6 +43,7 @@ def evaluate(
     memory: look for repeated training pictures, too. Raises UserError where there is no such data, and for a model
     that takes noise away in one step, which draws nothing.
     """
+    check_model(model)
     facts = model.stages[0]
     own = ((model.card.guidance_scale,), (model.card.solver,), (facts.steps,))
     chosen = (scales or own[0], solvers or own[1], steps or own[2])

@@ -19,6 +19,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Prediction, Query, View, clip, dynamic_threshold
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Ask, Guidance, ask_all
+from duckrabbit.values import number
 
 Join = Callable[[Sequence[Tensor]], Tensor]
 """What makes one tensor of the answers of several children."""
@@ -54,9 +55,10 @@ class CFG(Guidance):
     interval: tuple[float, float] = (0.0, math.inf)
 
     def __post_init__(self) -> None:
-        if not callable(self.scale) and not math.isfinite(self.scale):
-            raise UserError(f"A guidance scale is a finite number, not {self.scale}; 1 means no guidance.")
-        if not 0 <= self.interval[0] < self.interval[1]:
+        super().__post_init__()
+        if not callable(self.scale):
+            number("A guidance scale (1 means no guidance)", self.scale)
+        if not _is_interval(self.interval):
             raise UserError(f"A guidance interval is (low, high) in sigma / alpha, not {self.interval}.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -98,9 +100,10 @@ class Weighted(Guidance):
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children or len(self.children) != len(self.weights):
             raise UserError(f"{len(self.children)} guidances need as many weights, not {len(self.weights)}.")
-        if not math.isclose(sum(self.weights), 1, abs_tol=1e-6):
+        if not math.isclose(sum(number("A weight", w) for w in self.weights), 1, abs_tol=1e-6):
             raise UserError(f"The weights of a guidance sum to 1, not {sum(self.weights):g}; scale them.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -119,6 +122,7 @@ class Mean(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children:
             raise UserError("A mean needs at least one guidance.")
 
@@ -140,6 +144,7 @@ class Bands(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.filters or len(self.filters) + 1 != len(self.children):
             raise UserError(
                 f"{len(self.children)} bands need {len(self.children) - 1} filters, not {len(self.filters)}: "
@@ -204,6 +209,14 @@ class Threshold(Guidance):
         """The child's questions."""
         p = yield from self.child.ask(x, at, views)
         return dynamic_threshold(p, x, at, self.ratio, self.max_value)
+
+
+def _is_interval(ends: object) -> bool:
+    """Whether these are two numbers, 0 or more and rising."""
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        return False
+    low, high = (number("An end of a guidance interval", end, finite=False) for end in ends)
+    return 0 <= low < high
 
 
 def _mean(parts: Sequence[Tensor]) -> Tensor:

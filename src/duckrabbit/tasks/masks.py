@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
         cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
         if not cut_before:
             check_alike(read.size, picture.size)
-    white = _white(read)
+    white = _white(_stretched(read))
     if white.min() == white.max():
         where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"
         new = bool(white.min()) != invert
@@ -105,6 +106,12 @@ def _white(read: Picture) -> Tensor:
         f"The mask is {what} on a clear layer, which does not say whether the clear part is made anew. {MEANING}: "
         "fill the clear part with one of the two."
     )
+
+
+def _stretched(read: Picture) -> Picture:
+    """A mask of 0 and 1 in bytes, as programs write them, with 255 for its 1; any other as it is."""
+    ones = read.alpha is None and abs(255 * read.colours.max().item() - 1) < 1e-3
+    return replace(read, colours=read.colours * 255) if ones else read
 
 
 def _is_paint(painted: Tensor) -> bool:

@@ -74,6 +74,8 @@ def run_all(
     jobs: Sequence[Job], seeds: int | Iterable[int] = (180,), *, on_state: OnState | None = None
 ) -> list[Result]:
     """Run a comparison, a list of jobs, on the same seeds."""
+    if isinstance(jobs, Job) or not isinstance(jobs, Iterable):
+        raise UserError(f"A comparison is a list of jobs, not {shown(jobs)}; one job: dr.run.")
     seeds = seeds_of(seeds)
     return [run(job, seeds, on_state=on_state) for job in jobs]
 

@@ -19,6 +19,7 @@ from torch import Tensor
 from duckrabbit.errors import UserError
 from duckrabbit.files import write_atomically
 from duckrabbit.models.weights import read_tensors
+from duckrabbit.values import as_path
 
 LAST = 40
 """So many letters of a prompt are shown in a sentence about it."""
@@ -117,7 +118,7 @@ def read_prompts(path: str | Path) -> PromptTable:
     A .pth is read as plain tensors (`weights_only`), so that it cannot run code. Raises UserError
     where the file is missing, is of another kind, or holds NaN.
     """
-    path = Path(path)
+    path = as_path("A prompt file", path)
     if not path.is_file():
         raise UserError(f"There is no prompt file {path}; make one with `duckrabbit prompts encode`, or name another.")
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
