@@ -13,7 +13,7 @@ from duckrabbit.evaluation.metrics import Score
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.report import plots as figures
-from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.checkpoint import load_tensors, save_tensors
 from duckrabbit.training.run import read_metrics
 
 
@@ -53,6 +53,16 @@ def test_train_class_then_evaluate_it(training, tmp_path):
     assert "| dpm++ | 2 | 2 |" in table
     assert "| scale | 0 | 1 |" in table  # and how often each digit was right
     assert (out / "scores.png").stat().st_size > 1000
+
+
+def test_a_run_that_goes_on_with_other_processes_says_so(training, tmp_path):
+    training("train", "class", "--precision", "no")
+    checkpoint = tmp_path / "runs" / "fast-class" / "checkpoint.safetensors"
+    tensors, facts = load_tensors(checkpoint)
+    save_tensors(checkpoint, tensors, {**facts, "processes": 2})
+    said = training("train", "class").splitlines()
+    assert sum("this run had 2 process(es), and now it has 1" in line for line in said) == 1
+    assert not any("trainer.py" in line or "UserWarning" in line for line in said)
 
 
 def test_train_the_classifier_and_go_on(training, tmp_path):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,7 +48,8 @@ def train(
     into a folder. Raises UserError for a precision that does not exist, and where another process trains there.
     """
     folder = run_folder(recipe, options)
-    with running(recipe, data, folder, options.precision, options.checkpoint_seconds, start) as trainer:
+    told = partial(say, err=True)
+    with running(recipe, data, folder, options.precision, options.checkpoint_seconds, start, told) as trainer:
         watch(trainer, show if options.pictures else None, options)
         step, steps, accelerator = trainer.step, trainer.steps, trainer.accelerator
         del trainer  # what binds the processes goes before the group does
