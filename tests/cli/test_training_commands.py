@@ -105,6 +105,9 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| sde-dpm++ | 2 | 1 | 20 | ")
     with pytest.raises(UserError, match="leave out --guidance-scale"):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
+    with pytest.raises(UserError, match="leave out scales"):
+        dr.evaluate(dr.load(model), scales=[1, 5], steps=[2], samples=20)
+    assert dr.evaluate(dr.load(model), steps=[2], samples=20).to_json()[0]["scale"] == 1
 
 
 def test_noise_alone_is_what_a_network_is_shown_and_its_card_says_so(training, tmp_path, monkeypatch):

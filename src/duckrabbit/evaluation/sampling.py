@@ -68,8 +68,6 @@ class Sampler:
     def job(self, prompts: str | Sequence[str], setting: Setting) -> Job:
         """The job that draws a prompt, or several in one batch, in a setting, as `generate` makes it."""
         options: Options = {**setting.options, "stage": self.stages}
-        if not any([prompts] if isinstance(prompts, str) else prompts):
-            del options["guidance_scale"]  # nothing is asked for, so there is nothing to be guided to
         return generate(self.model, prompts, **options)
 
     def draw(self, prompts: Sequence[str], setting: Setting, on_move: OnMove = unheard, first_seed: int = 0) -> Tensor:
