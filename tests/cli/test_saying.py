@@ -1,10 +1,12 @@
 """Nothing that is typed commands the terminal: notes, bars, plans and sentences spell it out."""
 
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+import duckrabbit
 from duckrabbit.cli import perform
 from duckrabbit.cli.saying import say, sentence
 from duckrabbit.report.asked import notes_of
@@ -56,3 +58,9 @@ def test_notes_and_lines_are_spelled_out(capsys):
     say(ODD)
     assert SPELLED in capsys.readouterr().out
     assert sentence("one\ntwo") == "one two"
+
+
+def test_every_command_speaks_by_it():
+    """So that whatever a later one tells is spelled out too."""
+    sources = {path: path.read_text() for path in Path(duckrabbit.__file__).parent.rglob("*.py")}
+    assert [path.name for path, source in sources.items() if "typer.echo" in source] == ["saying.py"]
