@@ -13,7 +13,7 @@ from duckrabbit.evaluation.metrics import Score
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.report import plots as figures
-from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.checkpoint import load_tensors, save_tensors
 from duckrabbit.training.run import read_metrics
 
 
@@ -53,6 +53,16 @@ def test_train_class_then_evaluate_it(training, tmp_path):
     assert "| dpm++ | 2 | 2 |" in table
     assert "| scale | 0 | 1 |" in table  # and how often each digit was right
     assert (out / "scores.png").stat().st_size > 1000
+
+
+def test_a_run_that_goes_on_with_other_processes_says_so(training, tmp_path):
+    training("train", "class", "--precision", "no")
+    checkpoint = tmp_path / "runs" / "fast-class" / "checkpoint.safetensors"
+    tensors, facts = load_tensors(checkpoint)
+    save_tensors(checkpoint, tensors, {**facts, "processes": 2})
+    said = training("train", "class").splitlines()
+    assert sum("this run had 2 process(es), and now it has 1" in line for line in said) == 1
+    assert not any("trainer.py" in line or "UserWarning" in line for line in said)
 
 
 def test_train_the_classifier_and_go_on(training, tmp_path):
@@ -95,6 +105,9 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| sde-dpm++ | 2 | 1 | 20 | ")
     with pytest.raises(UserError, match="leave out --guidance-scale"):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
+    with pytest.raises(UserError, match="leave out scales"):
+        dr.evaluate(dr.load(model), scales=[1, 5], steps=[2], samples=20)
+    assert dr.evaluate(dr.load(model), steps=[2], samples=20).to_json()[0]["scale"] == 1
 
 
 def test_noise_alone_is_what_a_network_is_shown_and_its_card_says_so(training, tmp_path, monkeypatch):

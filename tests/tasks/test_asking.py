@@ -80,6 +80,11 @@ def test_the_last_model_of_a_device_stays():
 def test_an_edit_starts_where_it_says_or_where_the_course_does(photo):
     edit = lambda **values: ask(Edit(image=photo, model="oracle", device="cpu", prompts=(CROSS,), **values)).jobs
     assert [job.title for job in edit()] == [f"start {k}" for k in (1, 3, 5, 7, 10, 20)]
+    assert [job.title for job in edit(steps=8)] == [f"start {k}" for k in (1, 3, 5, 7)]
+    assert [job.title for job in edit(times=(900, 500, 100))] == ["start 1"]
+    assert [job.title for job in edit(steps=1)] == ["start 0"]
+    with pytest.raises(UserError, match="Start index 10 is outside this plan"):
+        edit(steps=8, start=(1, 10))
     assert [job.title for job in edit(start=(2, 0))] == ["start 2", "start 0"]
     assert [job.title for job in edit(strength=(0.5, 1.0))] == ["strength 0.5", "strength 1"]
     assert [job.title for job in edit(t=(250.0, 500.5))] == ["t = 250", "t = 500.5"]

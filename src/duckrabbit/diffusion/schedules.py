@@ -17,6 +17,7 @@ from operator import mul
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, Schedule
 from duckrabbit.diffusion.spacings import FLOW_TIMES, flow_times, grid_times, is_by_sigma, sigma_times
 from duckrabbit.errors import UserError
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,8 @@ class FlowSchedule(Schedule):
     shift: float = 1.0
 
     def __post_init__(self) -> None:
+        for name in ("noise_scale", "shift"):
+            number(f"A flow's {name}", getattr(self, name), finite=False)
         if not (0 < self.noise_scale < math.inf and 0 < self.shift < math.inf):
             raise UserError(f"A flow's noise scale and shift are above 0, not {self.noise_scale:g} and {self.shift:g}.")
 

@@ -13,6 +13,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction, View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Ask, Guidance, asked_as
+from duckrabbit.values import number
 
 Loss = Callable[[Tensor], Tensor]
 """loss(x0): (B, C, H, W) in the model's range to (B,), differentiable; minus a log probability, as an example."""
@@ -32,7 +33,8 @@ class Gradient(Guidance):
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        if not callable(self.loss) or not math.isfinite(self.scale):
+        super().__post_init__()
+        if not callable(self.loss) or not math.isfinite(number("A gradient's scale", self.scale, finite=False)):
             raise UserError("A gradient guidance takes a loss to call, of x0, and a finite scale.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:

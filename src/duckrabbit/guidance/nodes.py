@@ -19,6 +19,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Prediction, Query, View, clip, dynamic_threshold
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Ask, Guidance, ask_all, asked_as
+from duckrabbit.values import number
 
 Join = Callable[[Sequence[Tensor]], Tensor]
 """What makes one tensor of the answers of several children."""
@@ -72,9 +73,10 @@ class CFG(Guidance):
     interval: tuple[float, float] = (0.0, math.inf)
 
     def __post_init__(self) -> None:
-        if not callable(self.scale) and not math.isfinite(self.scale):
-            raise UserError(f"A guidance scale is a finite number, not {self.scale}; 1 means no guidance.")
-        if not 0 <= self.interval[0] < self.interval[1]:
+        super().__post_init__()
+        if not callable(self.scale):
+            number("A guidance scale (1 means no guidance)", self.scale)
+        if not _is_interval(self.interval):
             raise UserError(f"A guidance interval is (low, high) in sigma / alpha, not {self.interval}.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -116,9 +118,10 @@ class Weighted(Guidance):
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children or len(self.children) != len(self.weights):
             raise UserError(f"{len(self.children)} guidances need as many weights, not {len(self.weights)}.")
-        if not math.isclose(sum(self.weights), 1, abs_tol=1e-6):
+        if not math.isclose(sum(number("A weight", w) for w in self.weights), 1, abs_tol=1e-6):
             raise UserError(f"The weights of a guidance sum to 1, not {sum(self.weights):g}; scale them.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -137,6 +140,7 @@ class Mean(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children:
             raise UserError("A mean needs at least one guidance.")
 
@@ -158,6 +162,7 @@ class Bands(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.filters or len(self.filters) + 1 != len(self.children):
             raise UserError(
                 f"{len(self.children)} bands need {len(self.children) - 1} filters, not {len(self.filters)}: "
@@ -224,6 +229,14 @@ class Threshold(Guidance):
         return dynamic_threshold(p, x, at, self.ratio, self.max_value)
 
 
+def _is_interval(ends: object) -> bool:
+    """Whether these are two numbers, 0 or more and rising."""
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        return False
+    low, high = (number("An end of a guidance interval", end, finite=False) for end in ends)
+    return 0 <= low < high
+
+
 def _mean(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).mean(0)
 
@@ -235,30 +248,29 @@ def combine(ps: Sequence[Prediction], join: Join, join_variances: Join = _mean) 
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 
-def prompts_of(guidance: object, model: str | None = None) -> Iterator[tuple[str | None, Condition]]:
-    """The conditions that a tree's prompts name, found by walking its fields, each with the model that is asked.
+def nodes_of(tree: object, model: str | None = None) -> Iterator[tuple[str | None, Guidance]]:
+    """A guidance and all that are in it, found by walking its fields, each with the model that it asks.
 
     None is the run's own model.
     """
-    if isinstance(guidance, Prompt):
-        yield model, guidance.condition
-        return
-    if isinstance(guidance, Through):
-        model = guidance.model
+    if isinstance(tree, Guidance):
+        yield model, tree
+    if isinstance(tree, Through):
+        model = tree.model
     parts: Sequence[object] = ()
-    if isinstance(guidance, tuple):
-        parts = guidance
-    elif is_dataclass(guidance):
-        parts = [getattr(guidance, f.name) for f in fields(guidance)]
+    if isinstance(tree, tuple):
+        parts = tree
+    elif is_dataclass(tree) and not isinstance(tree, type):
+        parts = [getattr(tree, f.name) for f in fields(tree)]
     for part in parts:
-        yield from prompts_of(part, model)
+        yield from nodes_of(part, model)
 
 
-def conditions_of(guidance: object, model: str | None = None) -> set[Condition]:
+def conditions_of(tree: object, model: str | None = None) -> set[Condition]:
     """Every condition that a tree asks a model about; None is the run's own."""
-    return {condition for asked, condition in prompts_of(guidance) if asked == model}
+    return {node.condition for asked, node in nodes_of(tree) if asked == model and isinstance(node, Prompt)}
 
 
-def models_of(guidance: object) -> set[str]:
+def models_of(tree: object) -> set[str]:
     """The models that a tree asks besides the run's own."""
-    return {model for model, _ in prompts_of(guidance) if model is not None}
+    return {node.model for _, node in nodes_of(tree) if isinstance(node, Through)}

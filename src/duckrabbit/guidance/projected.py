@@ -11,6 +11,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction, from_x0
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Projected(CFG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("eta", "radius"):
+            number(f"A projected guidance's {name}", getattr(self, name), finite=False)
         if not (math.isfinite(self.eta) and self.radius > 0):
             raise UserError(
                 f"A projected guidance takes a finite eta and a radius above 0, not {self.eta:g} and {self.radius:g}."

@@ -10,6 +10,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Prediction, from_x0
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Rescaled(CFG):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.phi <= 1:
+        if not 0 <= number("A rescaled guidance's phi", self.phi, finite=False) <= 1:
             raise UserError(f"A rescaled guidance takes phi from 0 to 1, not {self.phi:g}.")
 
     def join(self, c: Prediction, u: Prediction, scale: float, x: Tensor, at: NoiseLevel) -> Prediction:

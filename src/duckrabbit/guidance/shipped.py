@@ -38,5 +38,10 @@ def takes_interval(guide: Any) -> bool:
     return _is_cfg(guide.func if isinstance(guide, partial) else guide)
 
 
+def is_shipped(guide: Any) -> bool:
+    """Whether a guidance is one of duckrabbit's own, which all leave alone what is guided nowhere."""
+    return (guide.func if isinstance(guide, partial) else guide) in (CFG, Rescaled, Projected)
+
+
 def _is_cfg(guide: Any) -> bool:
     return isinstance(guide, type) and issubclass(guide, CFG)

@@ -14,19 +14,38 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 from torch import Tensor
 
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View
 from duckrabbit.errors import UserError
+from duckrabbit.values import shown
 
 Ask = Generator[list[Query], list[Prediction], Prediction]
 """A guidance at work: yields rounds of questions, is sent the answers, returns a prediction."""
 
 
 class Guidance(ABC):
-    """A rule for which estimates to ask for, and how to combine them. Subclasses are final."""
+    """A rule for which estimates to ask for, and how to combine them. Subclasses are final.
+
+    Raises UserError for a field that is to hold guidances, by its annotation, and holds something else.
+    """
+
+    def __post_init__(self) -> None:
+        named: Any = fields(self) if is_dataclass(self) else ()
+        for f in named:
+            value, kind = getattr(self, f.name), str(f.type).replace(" ", "")
+            if kind == "tuple[Guidance,...]" and not isinstance(value, tuple | list):
+                raise UserError(f"{type(self).__name__}'s {f.name} are a tuple of guidances, not {shown(value)}.")
+            parts = value if kind == "tuple[Guidance,...]" else (value,) if kind == "Guidance" else ()
+            for part in parts:
+                if isinstance(part, type) or not callable(getattr(part, "ask", None)):
+                    raise UserError(
+                        f"{type(self).__name__} is made of guidances, as Prompt('a cat') is one, not of {shown(part)}."
+                    )
 
     @abstractmethod
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:

@@ -61,10 +61,11 @@ def load(
     if not isinstance(source, str | Path) and all(hasattr(source, member) for member in _MEMBERS):
         if any(option is not None for option in (device, dtype, stage2, prompts, revision)):
             raise UserError(
-                "A model given as an object is taken as it is; leave out device, dtype, stage2 and prompts."
+                "A model given as an object is taken as it is; leave out device, dtype, stage2, prompts and revision."
             )
         return cast(Model, source)
     if _is_pipeline(source):
+        _refuse_revision(revision, "a pipeline")
         return _from_pipeline(source, stage2, device, dtype, memory, prompts)
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
@@ -82,11 +83,13 @@ def load(
     if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
             raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
+        _refuse_revision(revision, name)
         where = pick_device(device)
         return load_digits(digits, card=cards().get(name), device=where, dtype=pick_dtype(dtype or "float32", where))
     if name == "oracle":
         if stage2 or prompts:
             raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+        _refuse_revision(revision, name)
         if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
             raise UserError("The oracle computes in float32; leave out the dtype.")
         return Oracle(cards()[name], pick_device(device))
@@ -161,12 +164,20 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
     if (shipped := package_folder(where)) is not None:
+        _refuse_revision(revision, card.name)
         return Folder(shipped, card.variant, hashes)
     if Path(where).expanduser().is_dir():
+        _refuse_revision(revision, where)
         return Folder(Path(where).expanduser(), card.variant, hashes)
     if is_repository(where):
         return Repository(where, revision, card.variant, hashes, hub)
     raise UserError(f"There is no folder {where}; give the folder of a second stage, or its hub id.")
+
+
+def _refuse_revision(revision: str | None, name: str) -> None:
+    """Raises UserError for a revision of what does not lie on the hub."""
+    if revision is not None:
+        raise UserError(f"revision would change nothing: {name} does not lie on the hub. Leave it out.")
 
 
 def _subfolder(path: Path) -> Path | None:

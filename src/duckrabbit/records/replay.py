@@ -17,6 +17,7 @@ from duckrabbit.records.read import read_job, read_record
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result
 from duckrabbit.tasks.run import OnState, run
+from duckrabbit.values import as_path
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def replay(
     `model` (a model, or what `load` takes) says where a model is that lay in a folder; `prompts` is
     a prompt file to use instead of its text encoder. On another `device` the dtype is what suits it.
     """
-    record, folder = read_record(path), Path(path).parent
+    record, folder = read_record(path), as_path("A record", path).parent
     recorded = record["model"]
     if model is None or isinstance(model, str | Path):
         kept = record["dtype"] if device in (None, record["device"]) else None

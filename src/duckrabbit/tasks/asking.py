@@ -121,15 +121,18 @@ def _edit(request: Edit, model: Model) -> Asked:
     picture, options = read_picture(request.image), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
     places = places or [{"t": t} for t in request.t]
-    places = places or [{"start": i} for i in request.start] or _default_places(request)
+    places = places or [{"start": i} for i in request.start] or _default_places(request, model, picture)
     jobs = [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
     return Asked(jobs, picture)
 
 
-def _default_places(request: Edit) -> list[dict[str, Any]]:
-    """Where an edit starts unless it says so: where the course does, by index or by time."""
+def _default_places(request: Edit, model: Model, picture: Picture) -> list[dict[str, Any]]:
+    """Where an edit starts unless it says so: where the course does, by time, or by the indices that its plan has."""
     course = COURSES[request.preset or "cs180"]
-    return [{"start": int(i)} if course.step is None else {"t": i} for i in course.starts]
+    if course.step is not None:
+        return [{"t": t} for t in course.starts]
+    whole = tasks.edit(model, picture, subject_of(request), start=0, **options_of(request)).stages[0].plan
+    return [{"start": int(i)} for i in course.starts if i < len(whole)] or [{"start": 0}]
 
 
 def _inpaint(request: Inpaint, model: Model) -> Asked:

@@ -75,6 +75,8 @@ def run_all(
     jobs: Sequence[Job], seeds: int | Iterable[int] = (180,), *, on_state: OnState | None = None
 ) -> list[Result]:
     """Run a comparison, a list of jobs, on the same seeds."""
+    if isinstance(jobs, Job) or not isinstance(jobs, Iterable):
+        raise UserError(f"A comparison is a list of jobs, not {shown(jobs)}; one job: dr.run.")
     seeds = seeds_of(seeds)
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
@@ -138,7 +140,8 @@ def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None, others: O
     """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
     previous = None
     for position, stage in enumerate(job.stages):
-        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch, others), stage):
+        walked = walk_stage(job.model, stage, seeds, previous, micro_batch, others)
+        for state in finite(walked, stage, job.model.dtype):
             yield position, state
         previous = state.x
 

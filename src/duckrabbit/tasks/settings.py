@@ -124,7 +124,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         steps_stage2,
         _solver(_given(options.get("solver"), course.solver if course else model.card.solver)),
         stages,
-        named("schedule", options.get("spacing")),
+        named("schedule", options.get("spacing"), "spacing"),
         _guide(options.get("guidance")),
         _curve(options.get("guidance_curve")),
         named("constraint", options.get("constraint")),
@@ -226,12 +226,12 @@ def _solver(given: Any) -> str | Solver:
     return cast("str | Solver", given)
 
 
-def named(kind: str, given: Any) -> Any:
-    """Something of one's own, by its registered name or itself. Raises UserError where it is neither."""
+def named(kind: str, given: Any, option: str = "") -> Any:
+    """Something of one's own, by its registered name or itself. Raises UserError, naming the `option`, for neither."""
     if isinstance(given, str):
         return find(kind, given)
     if given is not None and not callable(given):
-        raise UserError(f"{kind} is a registered name or something to call, not {shown(given)}.")
+        raise UserError(f"{option or kind} is a registered name or something to call, not {shown(given)}.")
     return given
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.pictures import Picture, to_model_size, to_range
 from duckrabbit.tasks.settings import Settings, level_words, limited, plan_of, solver_of
-from duckrabbit.tasks.subjects import Subject, Trees
+from duckrabbit.tasks.subjects import Subject, Trees, refuse_aimless
 
 Constrain = Callable[[StageFacts], KnownPixels | KnownBand]
 """Makes the rule that keeps what is known, for a stage."""
@@ -25,11 +25,16 @@ def from_noise(
     model: Model,
     trees: Trees,
     settings: Settings,
+    options: Mapping[str, object],
     title: str,
     constrain: Constrain | None = None,
     plan: Plan | None = None,
 ) -> Job:
-    """All stages from pure noise, each on its own plan (or all on `plan`), the later ones on the result before."""
+    """All stages from pure noise, each on its own plan (or all on `plan`), the later ones on the result before.
+
+    Raises UserError for one of the `options` that guides where nothing is to be guided to.
+    """
+    refuse_aimless(trees, options)
     if constrain is not None and settings.constraint is not None:
         raise UserError("This task keeps what is known by a constraint of its own; leave out yours.")
     stages = []

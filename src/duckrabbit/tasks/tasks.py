@@ -49,7 +49,7 @@ def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     """A picture from pure noise, through every stage (CS180 5A, 1.5 and 1.6)."""
     settings = resolve(model, options)
     trees = subject_trees(model, subject, settings, options)
-    return from_noise(model, trees, settings, trees.title)
+    return from_noise(model, trees, settings, options, trees.title)
 
 
 def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
@@ -88,13 +88,13 @@ def hybrid(
     if image is None:
         assert low is not None
         trees = banded(band, subject_trees(model, low, settings, options), near)
-        return from_noise(model, trees, settings, trees.title)
+        return from_noise(model, trees, settings, options, trees.title)
     picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
         return KnownBand(seen_by(picture, facts), band)
 
-    job = from_noise(model, near, settings, f"{near.title} | picture", constrain=keep)
+    job = from_noise(model, near, settings, options, f"{near.title} | picture", constrain=keep)
     return replace(job, notes=notes_on(picture, last_stage(job).size))
 
 
@@ -143,7 +143,8 @@ def edit(
     else:
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
-    job = from_noise(model, subject_trees(model, or_null(model, subject), settings, options), settings, kept)
+    trees = subject_trees(model, or_null(model, subject), settings, options)
+    job = from_noise(model, trees, settings, options, kept)
     picture, facts = read_picture(image), model.stages[0]
     first = replace(job.stages[0], plan=rest, start=None if t is None and rest == plan else seen_by(picture, facts))
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
@@ -185,7 +186,7 @@ def inpaint(
         return KnownPixels(seen_by(picture, facts), small, how)
 
     trees = subject_trees(model, or_null(model, subject), settings, options)
-    job = from_noise(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
+    job = from_noise(model, trees, settings, options, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
     last = replace(keep(last_stage(job)), how="clean")
     notes = {**notes_on(picture, last_stage(job).size), "mask": share_anew(white)}
@@ -199,7 +200,8 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
     of_first = ("stage", "steps", "guidance_scale", "guidance_curve", "times", "sigmas", "preset")
     refuse_idle(options, of_first, "stage II runs alone")
-    job = from_noise(model, subject_trees(model, or_null(model, subject), settings, options), settings, "enlarged")
+    trees = subject_trees(model, or_null(model, subject), settings, options)
+    job = from_noise(model, trees, settings, options, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
     second = replace(job.stages[1], low_res=LowRes(noise_level_of(model.stages[1], settings), seen_by(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
@@ -248,7 +250,7 @@ def denoise(
     plan: Plan = (Move(at, CLEAN),)
     what = any_picture(model) if subject is None else subject
     trees = subject_trees(model, what, settings, asked)
-    job = from_noise(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
+    job = from_noise(model, trees, settings, asked, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
         plan = plan_from(facts, settings, at)
     picture = read_picture(image)

@@ -14,6 +14,7 @@ from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Past, Step
 from duckrabbit.errors import UserError
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class UniPC:
     order: int = 2
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2, 3):
+        if number("UniPC's order", self.order, finite=False) not in (1, 2, 3):
             raise UserError(f"UniPC's order is 1, 2 or 3, not {self.order:g}.")
 
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:

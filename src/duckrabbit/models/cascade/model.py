@@ -123,7 +123,8 @@ class Cascade:
         wanted = [str(self.condition(p)) for p in prompts]
         self.prepare(wanted)
         encoder = encoder_hash(self.text.hashes()) if self.text else self.table.encoder
-        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder)
+        notes = {p: self._notes[p] for p in wanted if p in self._notes}
+        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder, notes)
 
     def free(self) -> None:
         """Free the weights; they are loaded again when they are needed."""
@@ -131,6 +132,7 @@ class Cascade:
 
     def _encode(self, prompts: list[str]) -> None:
         encoded = {p: self.table.embeddings[p] for p in prompts if p in self.table.embeddings}
+        self._notes |= {p: self.table.notes[p] for p in encoded if p in self.table.notes}
         unknown = [p for p in prompts if p not in encoded]
         if unknown and self.text is not None:
             encoder: TextEncoder = self.memory.use(self.text)
