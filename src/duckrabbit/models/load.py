@@ -21,16 +21,12 @@ from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, 
 from duckrabbit.models.cascade.scheduler import read_scheduler
 from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
 from duckrabbit.models.digits.model import is_digits, load_digits
-from duckrabbit.models.model import Card, Model, StageFacts
+from duckrabbit.models.model import Card, Model, StageFacts, lacks, no_model
 from duckrabbit.models.oracle import Oracle
 from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.registry import known
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
-
-
-_MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")
-"""What every Model has (model.py)."""
 
 
 def load(
@@ -58,7 +54,7 @@ def load(
 
     Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
     """
-    if not isinstance(source, str | Path) and all(hasattr(source, member) for member in _MEMBERS):
+    if not isinstance(source, str | Path) and not lacks(source):
         if any(option is not None for option in (device, dtype, stage2, prompts, revision)):
             raise UserError(
                 "A model given as an object is taken as it is; leave out device, dtype, stage2, prompts and revision."
@@ -70,7 +66,7 @@ def load(
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):
-        raise UserError(_no_model(source))
+        raise UserError(no_model(source))
     if (own := known("model").get(str(source))) is not None:
         return load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
     plain, recast_to = split_recast(str(source))
@@ -96,14 +92,6 @@ def load(
     card, first, second = find_sources(name, stage2, revision, hub or Hub())
     where = pick_device(device)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
-
-
-def _no_model(thing: object) -> str:
-    lacks = [member for member in _MEMBERS if not hasattr(thing, member)]
-    return (
-        f"A {type(thing).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
-        f"object it lacks {', '.join(lacks)}."
-    )
 
 
 def digits_folder(name: str) -> Path | None:

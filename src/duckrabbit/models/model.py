@@ -124,3 +124,19 @@ class Model(Protocol):
 
     def weight_hash(self) -> Mapping[str, str]:
         """sha256 of every weight file, by its path."""
+
+
+_MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")
+
+
+def lacks(thing: object) -> list[str]:
+    """The members of a Model that something has not; of a model, none."""
+    return [member for member in _MEMBERS if not hasattr(thing, member)]
+
+
+def no_model(thing: object) -> str:
+    """Why something is no model, in a sentence."""
+    return (
+        f"A {type(thing).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
+        f"object it lacks {', '.join(lacks(thing))}."
+    )
