@@ -24,7 +24,7 @@ class FakeHub:
     paths: list[str] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
     mood: str = ""
-    """A status, or "portal", "cut", "silent", "trickle": how everything under `sour` is answered."""
+    """A status, or "portal", "cut", "silent", "trickle", "drip": how everything under `sour` is answered."""
     sour: str = "/"
     over: threading.Event = field(default_factory=threading.Event)
     endpoint: str = ""
@@ -48,6 +48,16 @@ def serve(repositories, **options):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def drip(file, over):
+    """The head of an answer, a byte at a time, that never ends."""
+    file.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while not over.wait(0.05):
+        try:
+            file.write(b"x")
+        except OSError:
+            return
 
 
 def _handler(hub: FakeHub):
@@ -84,6 +94,8 @@ def _handler(hub: FakeHub):
                 return self.send(b"<html><body>Welcome! Please log in.</body></html>")
             if hub.mood == "silent":
                 return hub.over.wait(30)
+            if hub.mood == "drip":
+                return drip(self.wfile, hub.over)
             self.send_response(200)
             for key, value in {"X-Repo-Commit": COMMIT, "ETag": '"a"', "Content-Length": "1000000"}.items():
                 self.send_header(key, value)

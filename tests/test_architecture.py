@@ -46,7 +46,7 @@ WITHIN = {
     "studio": ("forms", "shelf", "queue", "page", "server"),
 }
 """Folders inside folders: the later may import the earlier; those in one word stand beside each other."""
-FOR_ALL = {"errors", "files", "folders", "registry"}
+FOR_ALL = {"errors", "files", "folders", "registry", "values"}
 GATHERS = {"cli/main.py": {"gallery", "studio"}}
 """The program gathers the commands of all three: the one file that imports what stands below it."""
 ALLOWED = {

@@ -90,4 +90,7 @@ def test_what_is_introduced_is_found_by_the_name_it_got(tmp_path):
 
 
 def test_the_names_of_spacings_are_known_with_ones_own():
-    assert [*known("schedule")] == ["leading", "trailing", "linspace"]
+    assert [*known("schedule")] == [
+        "leading", "trailing", "linspace", "leading-open", "linspace-open",
+        "flow-euler", "flow-dpm", "flow-unipc", "karras", "exponential", "log-snr",
+    ]  # fmt: skip

@@ -1,15 +1,9 @@
 from .diffusion.constraints import KnownBand, KnownPixels
-from .diffusion.levels import (
-    CLEAN,
-    DiscreteSchedule,
-    FlowSchedule,
-    NoiseLevel,
-    Schedule,
-    add_noise,
-    squaredcos_cap_v2,
-)
+from .diffusion.levels import CLEAN, NoiseLevel, Schedule, add_noise
 from .diffusion.plans import Move, Plan, course_times, plan_through, start_at, time_travel
 from .diffusion.prediction import Condition, Denoiser, Network, Prediction, Query, View
+from .diffusion.probability_flow import invert, log_likelihood
+from .diffusion.schedules import DiscreteSchedule, FlowSchedule, squaredcos_cap_v2
 from .diffusion.solvers import (
     DDIM,
     DDPM,
@@ -19,19 +13,26 @@ from .diffusion.solvers import (
     DPMSolverPP3M,
     Heun,
     Memory,
+    Past,
     Solver,
     Step,
+    UniPC,
     level_between,
 )
 from .diffusion.streams import Noise
 from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
+from .evaluation.digits.steering import DigitLoss
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .guidance.curve import Curve
 from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
-from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Viewed, Weighted
+from .guidance.gradient import Gradient
+from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Through, Viewed, Weighted
+from .guidance.projected import Projected
+from .guidance.rescaled import Rescaled
 from .guidance.tree import Ask, Guidance, ask_all, lower
 from .guidance.views.shipped import VIEWS, PixelView, parse_view
 from .models.load import load
@@ -62,14 +63,17 @@ __all__ = [
     "Colour",
     "Condition",
     "Constraint",
+    "Curve",
     "DPMSolverPP2M",
     "DPMSolverPP2S",
     "DPMSolverPP3M",
     "Denoiser",
+    "DigitLoss",
     "DiscreteSchedule",
     "Each",
     "Filter",
     "FlowSchedule",
+    "Gradient",
     "Grey",
     "Guidance",
     "Heun",
@@ -88,11 +92,14 @@ __all__ = [
     "Noise",
     "NoiseLevel",
     "NoiseSource",
+    "Past",
     "PixelView",
     "Plan",
     "Prediction",
+    "Projected",
     "Prompt",
     "Query",
+    "Rescaled",
     "Result",
     "Schedule",
     "Solver",
@@ -101,6 +108,8 @@ __all__ = [
     "State",
     "Step",
     "Threshold",
+    "Through",
+    "UniPC",
     "UserError",
     "View",
     "Viewed",
@@ -122,8 +131,10 @@ __all__ = [
     "generate",
     "hybrid",
     "inpaint",
+    "invert",
     "level_between",
     "load",
+    "log_likelihood",
     "lower",
     "noise",
     "parse_view",

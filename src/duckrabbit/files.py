@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from duckrabbit.errors import UserError
+
+T = TypeVar("T")
 
 UNFINISHED = ".unfinished"
 LOCK = ".lock"
@@ -193,6 +197,35 @@ def unless_too_slow(parts: Iterable[bytes]) -> Iterator[bytes]:
                 )
             spent, count = 0.0, 0
         yield part
+
+
+def begun_in_time(begin: Callable[[], T], wait: float) -> T:
+    """What `begin` returns, which asks for an answer: its head has to be there, whole, PATIENCE and `wait` s later.
+
+    It runs in a thread of its own, since a time-out is for the next bytes alone, and one byte a second is within it.
+    Raises UserError where it takes longer; the thread is left, and ends with the program.
+    """
+    from queue import Empty, SimpleQueue
+
+    ended: SimpleQueue[tuple[Any, BaseException | None]] = SimpleQueue()
+
+    def work() -> None:
+        try:
+            ended.put((begin(), None))
+        except BaseException as error:  # whatever it is, it is raised where it is waited for
+            ended.put((None, error))
+
+    threading.Thread(target=work, daemon=True).start()
+    try:
+        made, error = ended.get(timeout=PATIENCE + wait)
+    except Empty:
+        raise UserError(
+            f"An answer had not begun after {PATIENCE + wait:g} s; it is given up. Try another network, or try again "
+            "later."
+        ) from None
+    if error is not None:
+        raise error
+    return cast(T, made)
 
 
 def clear_unfinished(folder: Path) -> None:

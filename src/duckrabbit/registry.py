@@ -12,7 +12,8 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import is_dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -156,6 +157,20 @@ def find(kind: str, name: str) -> Any:
     return entries[name]
 
 
+def numbered(spec: str, entries: Mapping[str, Any]) -> tuple[str, dict[str, float] | None]:
+    """The name in "NAME:key=0.5,other=2" and its numbers; None without a colon, empty for what are no numbers.
+
+    A name of `entries` that holds a colon, as FILE.py:NAME, is one.
+    """
+    name, colon, words = (spec, "", "") if spec in entries else spec.partition(":")
+    if not colon:
+        return name, None
+    try:
+        return name, {key.strip(): float(value) for key, value in (part.split("=") for part in words.split(","))}
+    except ValueError:
+        return name, {}
+
+
 def known(kind: str) -> dict[str, Any]:
     """Everything that is named of a kind, by name: the package's, then that of installed packages and one's own."""
     load_entry_points()
@@ -184,7 +199,14 @@ def origin(cls: type) -> dict[str, str] | None:
 
 
 def recall(qualname: str, source: Any) -> type:
-    """The class that a record names, of those that this process has. Raises UserError where it has none."""
+    """The class that a record names: one of the package's public names, or of those that this process has.
+
+    Raises UserError where it has none.
+    """
+    package: Any = sys.modules["duckrabbit"]
+    if source is None and qualname in package.__all__ and is_dataclass(getattr(package, qualname)):
+        public: type = getattr(package, qualname)
+        return public
     source = source if isinstance(source, dict) else {}
     known = _OWN.get((qualname, str(source.get("sha256"))))
     if known is not None:

@@ -79,6 +79,19 @@ def test_models_that_are_none(refused, files, words):
     assert refused("models", *words)
 
 
+def test_what_is_cut_of_a_prompt_is_told_when_it_is_encoded_and_when_it_is_used(cli, tmp_path, cascade_folder):
+    long = "red " * 100
+    encoded = cli("prompts", "encode", long, "a house", "--model", cascade_folder, "-o", "p.safetensors")
+    (told,) = (line for line in encoded.err.splitlines() if "longer than 77 tokens" in line)
+    assert told in cli("prompts", "show", "p.safetensors").out
+    made = cli(
+        "generate", long, "--model", cascade_folder, "--prompts", "p.safetensors", "--stage", "1", "--steps", "2",
+        "--out", "made",
+    )  # fmt: skip
+    assert made.err.splitlines().count(told) == 1
+    assert told in json.loads((tmp_path / "made" / "01.json").read_text())["notes"].values()
+
+
 def test_prompts_are_encoded_and_used_without_the_encoder(cli, tmp_path, cascade_folder, monkeypatch):
     from duckrabbit.models.cascade.text_encoder import TextEncoder
 

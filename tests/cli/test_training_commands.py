@@ -13,7 +13,7 @@ from duckrabbit.evaluation.metrics import Score
 from duckrabbit.evaluation.sampling import Setting
 from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.report import plots as figures
-from duckrabbit.training.checkpoint import load_tensors
+from duckrabbit.training.checkpoint import load_tensors, save_tensors
 from duckrabbit.training.run import read_metrics
 
 
@@ -53,6 +53,16 @@ def test_train_class_then_evaluate_it(training, tmp_path):
     assert "| dpm++ | 2 | 2 |" in table
     assert "| scale | 0 | 1 |" in table  # and how often each digit was right
     assert (out / "scores.png").stat().st_size > 1000
+
+
+def test_a_run_that_goes_on_with_other_processes_says_so(training, tmp_path):
+    training("train", "class", "--precision", "no")
+    checkpoint = tmp_path / "runs" / "fast-class" / "checkpoint.safetensors"
+    tensors, facts = load_tensors(checkpoint)
+    save_tensors(checkpoint, tensors, {**facts, "processes": 2})
+    said = training("train", "class").splitlines()
+    assert sum("this run had 2 process(es), and now it has 1" in line for line in said) == 1
+    assert not any("trainer.py" in line or "UserWarning" in line for line in said)
 
 
 def test_train_the_classifier_and_go_on(training, tmp_path):
@@ -95,6 +105,9 @@ def test_train_a_flow_without_classes_and_score_it(training, tmp_path):
     assert (judged / "scores.md").read_text(encoding="utf-8").splitlines()[2].startswith("| sde-dpm++ | 2 | 1 | 20 | ")
     with pytest.raises(UserError, match="leave out --guidance-scale"):
         training("evaluate", model, "--guidance-scale", "5", "-o", judged)
+    with pytest.raises(UserError, match="leave out scales"):
+        dr.evaluate(dr.load(model), scales=[1, 5], steps=[2], samples=20)
+    assert dr.evaluate(dr.load(model), steps=[2], samples=20).to_json()[0]["scale"] == 1
 
 
 def test_noise_alone_is_what_a_network_is_shown_and_its_card_says_so(training, tmp_path, monkeypatch):
@@ -120,6 +133,17 @@ def test_the_schedule_is_repaired_when_asked(training, tmp_path):
     assert facts["prediction_type"] == "v_prediction"
     with pytest.raises(UserError, match="leave out --zero-snr"):
         training("train", "time", "--preset", "cs180-flow", "--zero-snr")
+
+
+def test_a_course_without_its_schedule_of_the_rate_and_with_an_average(training, tmp_path):
+    words = ("--precision", "no", "--no-pictures", "--epochs", "2", "--run", "steady")
+    training("train", "class", "--preset", "cs180-2025", "--decay", "constant", "--ema", "0.5", *words)
+    recipe = json.loads((tmp_path / "runs/steady/recipe.json").read_text())["recipe"]
+    assert (recipe["goal"], recipe["decay"], recipe["ema"]) == ("flow", "constant", 0.5)
+    rates = [json.loads(row)["rate"] for row in (tmp_path / "runs/steady/metrics.jsonl").read_text().splitlines()]
+    assert set(rates) == {0.01}
+    with pytest.raises(UserError, match="constant, exponential or cosine"):
+        training("train", "class", "--decay", "linear")
 
 
 def test_tensorboard_has_every_step(training, tmp_path):

@@ -8,8 +8,9 @@ from diffusers import IFImg2ImgPipeline
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duckrabbit.diffusion.levels import CLEAN, FlowSchedule, linear, squaredcos_cap_v2
+from duckrabbit.diffusion.levels import CLEAN
 from duckrabbit.diffusion.plans import Move, course_times, plan_through, start_at, start_by_strength, time_travel
+from duckrabbit.diffusion.schedules import FlowSchedule, linear, squaredcos_cap_v2
 from duckrabbit.errors import UserError
 
 

@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise, squaredcos_cap_v2
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
 from duckrabbit.diffusion.plans import Move, course_times, plan_through
 from duckrabbit.diffusion.prediction import (
     clip,
@@ -20,6 +20,7 @@ from duckrabbit.diffusion.prediction import (
     read_output,
     transition_variance,
 )
+from duckrabbit.diffusion.schedules import squaredcos_cap_v2
 from duckrabbit.errors import UserError
 
 PURE = NoiseLevel(1.0, 0.0, 1.0)
@@ -118,7 +119,7 @@ def test_other_parameterisations_start_from_pure_noise(kind):
 
 def test_an_unknown_prediction_type_is_named():
     x = noise(0, 1, 1, 2, 2)
-    with pytest.raises(UserError, match=r"'score'.*epsilon, sample, v_prediction and flow"):
+    with pytest.raises(UserError, match=r"'score'.*epsilon, sample, v_prediction, flow, flow_prediction"):
         read_output("score", x, PURE, x)
 
 

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckrabbit.diffusion.prediction import Query, read_output
+from duckrabbit.diffusion.schedules import linear
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import lower
@@ -107,9 +108,25 @@ def test_answers_are_float32_whatever_the_network_computes_in(dtype):
     assert d.eps.dtype == torch.float64
 
 
-def test_a_network_makes_no_graph():
-    (p,) = batched(module, learned_variance=True)([Query(picture().requires_grad_(), "cat")], AT)
-    assert not p.eps.requires_grad
+def test_gradients_flow_to_the_x_that_asks_for_them_and_else_there_is_no_graph():
+    """The gradient of an answer is that of its formula: of x0 = (x - sigma w x) / alpha, (1 - sigma w) / alpha."""
+    weight = torch.tensor(0.3, requires_grad=True)
+    network = batched(lambda x, at, conditions, low_res: weight * x, "epsilon", micro_batch=1)
+    asked, quiet = picture(1).requires_grad_(), picture(2)
+    first, _ = network([Query(asked, "a"), Query(quiet, "b")], AT)
+    (slope,) = torch.autograd.grad(first.x0.sum(), asked)
+    torch.testing.assert_close(slope, torch.full_like(slope, (1 - AT.sigma * 0.3) / AT.alpha))
+    assert not network([Query(quiet, "b")], AT)[0].x0.requires_grad
+    with torch.no_grad():
+        assert not network([Query(asked, "a")], AT)[0].x0.requires_grad
+
+
+@pytest.mark.parametrize("t", [-1.0, -0.5, 999.5, 1000.0, float("nan")])
+def test_a_time_that_no_network_could_know_is_refused(t):
+    network = batched(Spy(), schedule=linear())
+    with pytest.raises(UserError, match="without noise" if t == -1 else "from 0 to 999"):
+        network([Query(picture(0), "a")], AT._replace(t=t))
+    network([Query(picture(0), "a")], AT._replace(t=998.5))
 
 
 @pytest.mark.parametrize(

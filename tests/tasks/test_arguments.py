@@ -100,6 +100,56 @@ def test_options_without_effect_in_one_task(oracle, tiny, photo):
     dr.generate(tiny, "a cat", negative_prompt="a dog", guidance_scale=1, guidance_scale_stage2=2)  # which has a use
 
 
+AIMLESS = (
+    {"guidance_scale": 3}, {"interval": (0.1, 2.0)}, {"guidance": "apg"}, {"guidance_curve": "7@0.8,1@0.2"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("idle", AIMLESS, ids=lambda idle: next(iter(idle)))
+def test_a_picture_that_is_guided_nowhere_takes_no_option_of_guidance(oracle, photo, half, idle):
+    """Towards and away from are one question where there is no prompt: the pixels are the same."""
+    (name,) = idle
+    tasks = {
+        "generate": lambda **o: dr.generate(oracle, "", steps=2, **o),
+        "edit": lambda **o: dr.edit(oracle, photo, start=1, steps=2, **o),
+        "inpaint": lambda **o: dr.inpaint(oracle, photo, half, steps=2, **o),
+        "denoise": lambda **o: dr.denoise(oracle, photo, 500, "", steps=2, **o),
+        "hybrid": lambda **o: dr.hybrid(oracle, "", "", steps=2, **o),
+        "a list": lambda **o: dr.generate(oracle, ["", " "], steps=2, **o),
+        "an anagram": lambda **o: dr.anagram(oracle, {"identity": "", "flip": ""}, steps=2, **o),
+        "a prompt away from itself": lambda **o: dr.generate(oracle, CROSS, negative_prompt=CROSS.upper(), **o),
+    }
+    for task, make in tasks.items():
+        if task == "denoise" and name in ("interval", "guidance"):
+            continue  # whose scale is 1, the other reason
+        with pytest.raises(dr.UserError, match=r"guided towards is what it is guided away from\. Give a prompt"):
+            make(**idle)
+    dr.generate(oracle, ["", CROSS], **idle)  # one of them has a use for it
+    dr.hybrid(oracle, "", CROSS, **idle)
+    dr.generate(oracle, "", negative_prompt=CROSS, **idle)
+
+
+def test_only_what_was_typed_is_refused_where_nothing_is_guided_to(oracle, tiny, photo, half):
+    for made in (
+        dr.generate(oracle, "", preset="cs180"),
+        dr.edit(oracle, photo, start=1, preset="cs180"),
+        dr.inpaint(oracle, photo, half),
+        dr.generate(oracle, "", guidance_scale=1),
+        dr.upscale(tiny, photo),
+        dr.upscale(tiny, photo, guidance_scale_stage2=1),
+    ):
+        assert made.stages
+    with pytest.raises(dr.UserError, match="guidance_scale_stage2 would change nothing"):
+        dr.upscale(tiny, photo, guidance_scale_stage2=5)
+    with pytest.raises(dr.UserError, match="guidance_scale would change nothing"):
+        dr.generate(dr.load("mnist-time", device="cpu"), "", guidance_scale=5)
+
+
+def test_a_guidance_of_ones_own_may_guide_where_there_is_no_prompt(oracle):
+    own = dr.generate(oracle, "", guidance=lambda c, u, scale: dr.Prompt(CROSS), guidance_scale=3, steps=2)
+    assert not torch.equal(dr.run(own, 7).images, dr.run(dr.generate(oracle, "", steps=2), 7).images)
+
+
 def test_the_scale_of_stage_two_holds_in_a_hybrid(tiny):
     """As in every other task; it was that of stage one."""
     job = dr.hybrid(tiny, "a cat", "an old man", guidance_scale=5, guidance_scale_stage2=2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import duckrabbit as dr
-from duckrabbit.diffusion.levels import FlowSchedule, OneStepSchedule, linear
+from duckrabbit.diffusion.schedules import FlowSchedule, OneStepSchedule, linear
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.asking import ask, methods_of, model_of, options_of, subject_of, times_of, views_of
 from duckrabbit.tasks.requests import Anagram, Curves, Denoise, Edit, Generate, Hybrid, Inpaint, Noise, Upscale
@@ -80,10 +80,17 @@ def test_the_last_model_of_a_device_stays():
 def test_an_edit_starts_where_it_says_or_where_the_course_does(photo):
     edit = lambda **values: ask(Edit(image=photo, model="oracle", device="cpu", prompts=(CROSS,), **values)).jobs
     assert [job.title for job in edit()] == [f"start {k}" for k in (1, 3, 5, 7, 10, 20)]
+    assert [job.title for job in edit(steps=8)] == [f"start {k}" for k in (1, 3, 5, 7)]
+    assert [job.title for job in edit(times=(900, 500, 100))] == ["start 1"]
+    assert [job.title for job in edit(steps=1)] == ["start 0"]
+    with pytest.raises(UserError, match="Start index 10 is outside this plan"):
+        edit(steps=8, start=(1, 10))
     assert [job.title for job in edit(start=(2, 0))] == ["start 2", "start 0"]
     assert [job.title for job in edit(strength=(0.5, 1.0))] == ["strength 0.5", "strength 1"]
-    with pytest.raises(UserError, match="either --start or --strength"):
-        edit(start=(1,), strength=(0.5,))
+    assert [job.title for job in edit(t=(250.0, 500.5))] == ["t = 250", "t = 500.5"]
+    for both in ({"start": (1,), "strength": (0.5,)}, {"start": (1,), "t": (5.0,)}, {"strength": (0.5,), "t": (5.0,)}):
+        with pytest.raises(UserError, match="one of --start, --strength and --t"):
+            edit(**both)
 
 
 def test_a_hole_is_a_mask_or_a_box_and_either_way_round(photo, half):

@@ -33,10 +33,42 @@ def test_a_network_that_overflows_at_move_3_of_25(oracle, monkeypatch, solver, s
 
     monkeypatch.setattr(oracle, "network", broken)
     job = dr.generate(oracle, "a circle", steps=25, solver=solver, guidance_scale=scale)
-    with pytest.raises(dr.UserError, match=r"not finite \(NaN or infinite\) after 3 of 25 moves .*float32"):
+    with pytest.raises(dr.UserError, match=r"not finite \(NaN or infinite\) after 3 of 25 moves "):
         dr.run(job, 7, on_state=lambda _, state: moves.append(state.i))
     assert moves == [0, 1]
     assert len(calls) == 3
+
+
+def broken_on(model, monkeypatch, **options):
+    """The sentence on a network that answers with infinities."""
+    network = model.network
+
+    def infinite(*arguments, **more):
+        inner = network(*arguments, **more)
+        return lambda queries, at: [from_eps(q.x, at, q.x * torch.inf) for q in inner and queries]
+
+    monkeypatch.setattr(model, "network", infinite)
+    with pytest.raises(dr.UserError) as told:
+        dr.run(dr.generate(model, "a circle", steps=2, **options), 7)
+    return str(told.value)
+
+
+def test_half_precision_is_at_fault_only_where_it_is_half(oracle, monkeypatch):
+    said = broken_on(oracle, monkeypatch)
+    assert "recision" not in said
+    assert said.endswith("Its weights may be damaged: get the model again.")
+    for dtype in ("float16", "bfloat16"):
+        monkeypatch.setattr(oracle, "dtype", dtype)
+        assert f"Half precision ({dtype}) may be too coarse for it: try --dtype float32" in broken_on(
+            oracle, monkeypatch
+        )
+
+
+def test_a_very_large_guidance_scale_is_at_fault_before_all_else(oracle):
+    """1e300 is more than a float32 holds, whatever the weights are."""
+    for subject in ("a circle", {"identity": "a circle", "flip": "a cross"}):
+        with pytest.raises(dr.UserError, match=r"A guidance scale of 1e\+300 is very large: lower it"):
+            dr.run(dr.generate(oracle, subject, steps=2, guidance_scale=1e300), 7)
 
 
 def test_clamping_leaves_what_is_finite_as_it_is(oracle):
@@ -83,7 +115,7 @@ class Device:
 
 @pytest.mark.parametrize("late", [0, 1, BEHIND, 3, 100])
 def test_a_device_is_waited_for_at_the_end_and_where_it_is_far_behind(late, monkeypatch):
-    stage = SimpleNamespace(plan=range(25), index=0)
+    stage = SimpleNamespace(plan=range(25), index=0, guidance=dr.Prompt(""))
     device = Device(late)
     monkeypatch.setattr(module, "FiniteCheck", device.look)
     assert len(list(finite(device.states(25), stage))) == 25
@@ -103,7 +135,7 @@ def test_a_device_is_waited_for_at_the_end_and_where_it_is_far_behind(late, monk
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_is_not_waited_for():
-    stage = SimpleNamespace(plan=range(25), index=0)
+    stage = SimpleNamespace(plan=range(25), index=0, guidance=dr.Prompt(""))
 
     def states(sick):
         x = torch.ones(256, 256, device="cuda")

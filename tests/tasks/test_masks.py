@@ -42,6 +42,8 @@ def scaled(path):
     large.resize((SIDE, SIDE), Image.Resampling.LANCZOS).save(path)
 
 
+SOFT_BRUSH = layers((220, 40, 90), DISC)
+SOFT_BRUSH[..., 3] = np.asarray(Image.fromarray(grey()).filter(ImageFilter.GaussianBlur(1)))
 GOOD = {
     "black and white": grey(),
     "nearly black and white": grey(230, 20),
@@ -49,9 +51,15 @@ GOOD = {
     "JPEG noise": jpeg_noise,
     "soft edges": soft,
     "scaled": scaled,
+    "0 and 1 in bytes": DISC.astype(np.uint8),
     "16 bits": grey().astype(np.uint16) * 257,
     "white on a clear layer": layers((255, 255, 255), DISC),
     "white on a clear layer with black below": np.dstack([grey()] * 3 + [grey()]),
+    "red on a clear layer": layers((255, 0, 0), DISC),
+    "dark blue on a clear layer": layers((0, 0, 128), DISC),
+    "grey on a clear layer": layers((128, 128, 128), DISC),
+    "paint that compression has changed a little": layers(pixels(SIDE) // 16 + np.uint8([120, 200, 40]), DISC),
+    "a brush with soft edges": lambda path: Image.fromarray(SOFT_BRUSH).save(path),
     "a clear hole in a picture": layers(pixels(SIDE), ~DISC),
     "a clear hole in a grey picture": layers(pixels(SIDE)[..., :1], ~DISC),
     "opaque with an alpha channel": layers(grey()[..., None], np.ones_like(DISC)),
@@ -91,6 +99,7 @@ BAD = {
     "a third level": (THIRD, "neither black nor white"),
     "red on black": (np.dstack([grey(), 0 * grey(), 0 * grey()]), "has colours"),
     "black on a clear layer": (layers((0, 0, 0), DISC), "black on a clear layer"),
+    "nearly black on a clear layer": (layers((20, 30, 60), DISC), "black on a clear layer"),
     "black and white on a clear layer": (layers(255 * RIM[..., None], DISC), "black and white on a clear layer"),
     "clear all over": (layers(grey()[..., None], 0 * DISC), "clear all over"),
     "half clear": (np.dstack([grey(255, 255)] * 3 + [THIRD]), "neither clear nor opaque"),
@@ -109,6 +118,11 @@ def test_what_is_no_mask_is_refused_with_the_reason(what, tmp_path, studio, refu
         with pytest.raises(dr.UserError, match=words) as error:
             dr.as_mask(source)
         assert "White is where the picture is made anew, black is kept" in str(error.value)
+
+
+def test_ones_in_an_array_of_bytes_are_white_and_in_a_picture_nearly_black():
+    assert (dr.as_mask(DISC.astype(np.uint8))[0, 0].numpy() == DISC).all()
+    assert dr.as_picture(DISC.astype(np.uint8)).max() == pytest.approx(1 / 255)
 
 
 def test_a_large_mask_is_judged_as_a_small_one(tmp_path):

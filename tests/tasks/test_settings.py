@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import duckrabbit as dr
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, OneStepSchedule, linear
+from duckrabbit.diffusion.schedules import DiscreteSchedule, FlowSchedule, OneStepSchedule, linear
 from duckrabbit.diffusion.solvers import DDIM, DDPM
 from duckrabbit.guidance.nodes import CFG, Clip, Threshold
 from duckrabbit.models.model import Limiter
@@ -33,7 +33,7 @@ def times(plan):
         ({"steps_stage2": 3}, "oracle has one stage"),
         ({"guidance_scale": 1, "interval": (0.0, 1.0)}, "a guidance scale of 1 is no guidance"),
         ({"guidance_scale": 1, "guidance": CFG}, "a guidance scale of 1 is no guidance"),
-        ({"guidance": CFG, "interval": (0.0, 1.0)}, "a guidance of your own says itself when"),
+        ({"guidance": lambda c, u, s: c, "interval": (0.0, 1.0)}, "a guidance of your own says itself when"),
         ({"preset": "cs180", "spacing": "trailing"}, "the preset cs180 has its own levels"),
     ],
 )
@@ -46,10 +46,6 @@ def test_the_reason_is_that_of_the_stages_that_run(oracle, tiny):
     with pytest.raises(dr.UserError, match="only one stage runs"):
         resolve(tiny, {"stage": 1, "noise_level": 3})
     resolve(tiny, {"preset": "cs180", "spacing": "trailing"})  # the second stage has a use for it
-    flow = on(oracle, schedule=FlowSchedule())
-    with pytest.raises(dr.UserError, match="a flow's steps are spaced in one way"):
-        resolve(flow, {"spacing": "trailing"})
-    resolve(on(tiny, schedule=FlowSchedule()), {"spacing": "trailing"})
     with pytest.raises(dr.UserError, match="would change nothing"):
         resolve(tiny, {"negative_prompt": "a cat", "guidance_scale_stage2": 1}, first=1)
 
@@ -95,7 +91,7 @@ def test_the_course_has_levels_for_chains_and_first_stages_only(tiny):
     settings = resolve(tiny, {"preset": "cs180", "steps": 3, "steps_stage2": 5})
     second = plan_of(tiny.stages[1], settings, 1)
     assert (len(second), second[-1].to) == (5, dr.CLEAN)
-    flow = replace(tiny.stages[0], schedule=FlowSchedule())
+    flow = replace(tiny.stages[0], schedule=FlowSchedule(), spacing="trailing")
     assert times(plan_of(flow, settings, 0)) == pytest.approx([1, 2 / 3, 1 / 3, -1])
 
 
@@ -117,11 +113,41 @@ def test_dpm_solver_leaves_out_the_levels_that_are_nearly_noise(oracle):
 def test_spacing_may_be_a_function(oracle):
     settings = resolve(oracle, {"steps": 3, "spacing": lambda schedule, steps: [900, 100 * steps, 5]})
     assert times(plan_of(oracle.stages[0], settings, 0)) == [900, 300, 5, -1]
-    for wrong in (5, "karras"):
+    for wrong in (5, "quadratic"):
         with pytest.raises(dr.UserError):
             resolve(oracle, {"spacing": wrong})
     usual = resolve(oracle, {"spacing": lambda schedule, steps: range(steps - 1, -1, -1)})
     assert len(plan_of(oracle.stages[0], usual, 0)) == oracle.stages[0].steps
+
+
+def test_levels_may_be_named_by_time_or_by_sigma(oracle, tiny):
+    facts = oracle.stages[0]
+    walked = lambda model, facts, stage=0, **options: times(plan_of(facts, resolve(model, options), stage))
+    assert walked(oracle, facts, times=(999, 400.5, 3)) == [999, 400.5, 3, -1]
+    assert walked(oracle, facts, times=(999, 0, -1)) == [999, 0, -1]
+    sigmas = (80, 10, 0.5)
+    at = [facts.schedule.level(t).noise_to_signal for t in walked(oracle, facts, sigmas=sigmas)]
+    assert at == pytest.approx([*sigmas, 0])
+    assert walked(oracle, facts, sigmas=(80, 0)) == walked(oracle, facts, sigmas=(80,))
+    assert len(walked(tiny, tiny.stages[1], 1, times=(999, 3), steps_stage2=5)) == 6  # they are those of stage I
+    resolve(tiny, {"times": (999,), "spacing": "trailing"})
+    for options, why in (
+        ({"times": (9,), "steps": 3}, "times says where the steps are"),
+        ({"sigmas": (9,), "spacing": "karras"}, "sigmas says where the steps are"),
+        ({"times": (9,), "sigmas": (9,)}, "times says where the steps are"),
+        ({"times": ()}, "names no level"),
+        ({"times": 5}, "row of numbers"),
+        ({"sigmas": (1, "x")}, "Each of sigmas"),
+    ):
+        with pytest.raises(dr.UserError, match=why):
+            resolve(oracle, options)
+    for wrong, why in (
+        ({"times": (1, 2)}, "must fall"),
+        ({"sigmas": (-1,)}, "no amount"),
+        ({"times": (1e4,)}, "0 to 999"),
+    ):
+        with pytest.raises(dr.UserError, match=why):
+            plan_of(facts, resolve(oracle, wrong), 0)
 
 
 def test_ddpm_by_name_has_the_variance_that_the_stage_was_trained_with(oracle, tiny):

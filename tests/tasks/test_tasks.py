@@ -7,7 +7,7 @@ import torch
 
 import duckrabbit as dr
 from duckrabbit.diffusion.constraints import KnownBand
-from duckrabbit.diffusion.levels import FlowSchedule
+from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.guidance.filters import Grey, LowPass
 from duckrabbit.guidance.nodes import Bands
@@ -90,7 +90,7 @@ def test_one_step_is_one_question_and_no_solver_has_a_part_in_it(oracle, photo):
 
 @pytest.mark.parametrize("task", [dr.noise, dr.denoise])
 def test_times_are_those_of_the_schedule(oracle, photo, task):
-    for t in (float("inf"), float("nan"), 1000, 2.5):
+    for t in (float("inf"), float("nan"), 1000, 999.5, -0.5):
         with pytest.raises(dr.UserError, match="outside this schedule"):
             task(oracle, photo, t)
     with pytest.raises(dr.UserError, match="there is no noise"):
@@ -100,7 +100,7 @@ def test_times_are_those_of_the_schedule(oracle, photo, task):
 
 
 def test_where_nothing_is_left_there_is_nothing_to_bring_back(oracle, photo, monkeypatch):
-    pure = replace(oracle.stages[0], schedule=FlowSchedule())
+    pure = replace(oracle.stages[0], schedule=FlowSchedule(), spacing="trailing")
     monkeypatch.setattr(oracle, "stages", (pure,))
     with pytest.raises(dr.UserError, match="nothing is left of the picture"):
         dr.denoise(oracle, photo, 1)
@@ -118,9 +118,26 @@ def test_edits_start_at_a_move_of_the_courses_33_or_of_so_many_as_asked(oracle, 
     assert dr.edit(oracle, photo, CROSS, start=0).stages[0].start is None
     assert dr.edit(oracle, photo, CROSS, strength=1.0).stages[0].start is None
     assert torch.equal(dr.edit(oracle, photo, CROSS, start=1).stages[0].start, 2 * dr.as_picture(photo) - 1)
-    for wrong in ({}, {"start": 1, "strength": 0.5}):
+    for wrong in ({}, {"start": 1, "strength": 0.5}, {"start": 1, "t": 5}, {"t": 5, "strength": 0.5}):
         with pytest.raises(dr.UserError, match="Say where to start"):
             dr.edit(oracle, photo, CROSS, **wrong)
+
+
+def test_edits_may_start_at_a_time_between_the_steps(oracle, photo):
+    """Noised to that very level, and on by the plan's later times; at the plan's first level the picture is in it."""
+    stage = dr.edit(oracle, photo, CROSS, t=612.25, steps=10).stages[0]
+    assert [move.at.t for move in stage.plan] == [612.25, 600, 500, 400, 300, 200, 100, 0]
+    assert stage.plan[-1].to == dr.CLEAN
+    assert torch.equal(stage.start, 2 * dr.as_picture(photo) - 1)
+    first = dr.edit(oracle, photo, CROSS, t=900, steps=10).stages[0]
+    assert len(first.plan) == 10
+    assert first.start is not None
+    assert [m.at.t for m in dr.edit(oracle, photo, CROSS, t=950, times=(999, 300)).stages[0].plan] == [950, 300]
+    states = list(dr.walk(dr.edit(oracle, photo, "", t=0.5, steps=2), seeds=3))
+    assert [s.at for s in states] == [oracle.stages[0].schedule.level(0), dr.CLEAN]
+    for wrong in (-1, -0.5, 1000, float("nan")):
+        with pytest.raises(dr.UserError):
+            dr.edit(oracle, photo, CROSS, t=wrong)
 
 
 def test_an_anagram_has_two_prompts_or_more(oracle):

@@ -53,7 +53,7 @@ def test_curves_are_of_something():
 def test_what_may_be_several_is_a_row_and_the_rest_is_one(verb, name):
     """Numbers and choices are typed with commas between them, texts one by one; by hand, which are which."""
     field = next(f for f in fields_of(verb) if f.name == name)
-    listed = {"t", "sigma", "animate", "print", "strength", "start", "box", "interval"}
+    listed = {"t", "sigma", "animate", "print", "strength", "start", "box", "interval", "times", "sigmas"}
     if verb == "generate":
         listed |= {"steps", "guidance_scale"}
     if verb == "hybrid":

@@ -1,6 +1,7 @@
 """A run's folder has one trainer at a time, and who takes a run up is told what is different."""
 
 import importlib.util
+import re
 import subprocess
 import sys
 import warnings
@@ -19,8 +20,8 @@ drivers = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(drivers)
 
 
-def finish(folder, until=None):
-    trainer = Trainer(*drivers.digits(), folder, Accelerator(cpu=True))
+def finish(folder, until=None, report=lambda line: None):
+    trainer = Trainer(*drivers.digits(), folder, Accelerator(cpu=True), report=report)
     for _ in trainer.run(lambda: until is not None and trainer.step >= until):
         pass
     return trainer
@@ -43,12 +44,16 @@ def test_a_second_one_is_refused_and_a_third_goes_on_after_a_kill(tmp_path):
 
 
 def test_another_number_of_processes_is_told(tmp_path):
-    finish(tmp_path, until=2)
+    """In a sentence, to whoever listens: a warning would name a line of source."""
+    told = []
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        finish(tmp_path, until=3)
-    tensors, facts = load_tensors(tmp_path / CHECKPOINT)
-    save_tensors(tmp_path / CHECKPOINT, tensors, {**facts, "processes": 2})
-    with pytest.warns(UserWarning, match=r"step 3 .* 2 process.* now it has 1"):
-        finish(tmp_path, until=4)
+        finish(tmp_path, until=2)
+        finish(tmp_path, until=3, report=told.append)
+        assert told == []
+        tensors, facts = load_tensors(tmp_path / CHECKPOINT)
+        save_tensors(tmp_path / CHECKPOINT, tensors, {**facts, "processes": 2})
+        finish(tmp_path, until=4, report=told.append)
+    (line,) = told
+    assert re.fullmatch(r"Up to step 3 this run had 2 process\(es\), and now it has 1: .*\.", line)
     assert load_tensors(tmp_path / CHECKPOINT)[1]["processes"] == 1

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-import typer
 
+from duckrabbit.cli.saying import say
 from duckrabbit.cli.training import changed, run_folder, train
 from duckrabbit.cli.training_options import CascadeTraining
 from duckrabbit.data.drawings.attribution import credits_of
@@ -56,7 +56,7 @@ def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None
             lambda run, into: export_stage(run, into, credits_of(drawings)), start.fill,
         )  # fmt: skip
     if into is not None:
-        typer.echo(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
+        say(f"Stage II is in {into}. Put it into the folder of a stage I, as stage_2, to use it.")
 
 
 def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
@@ -69,7 +69,7 @@ def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None
         shipped = common.start is None and text_encoder is None
         into, drawings = _text(common, start, _as_begun(recipe, run) if shipped else recipe, run)
     if into is not None:
-        typer.echo(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
+        say(f'The model is in {into}. Try: duckrabbit generate "{drawings.captions[0]}" --model {into}')
 
 
 def _text(common: CascadeTraining, start: Start, recipe: TextRecipe, run: Path) -> tuple[Path | None, Drawings]:

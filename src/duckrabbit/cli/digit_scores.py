@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markdown import Markdown
 
 from duckrabbit.cli.perform import STOPPED, console, progress
+from duckrabbit.cli.saying import say
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
 from duckrabbit.evaluation.digits.denoising import compare
@@ -31,7 +32,7 @@ def diffusion_scores(
 
     classes: the model can be asked for digits. Ctrl-C leaves the scores of what was finished.
     """
-    against = mnist(typer.echo)
+    against = mnist(say)
     card = Scorecard()
     try:
         with progress(Sampler(model, BATCH).price(settings, asked(count, classes)[0]).moves) as advance:
@@ -43,7 +44,7 @@ def diffusion_scores(
                 right = f"accuracy {line['accuracy']}, " if classes else ""
                 console.print(f"{len(card.lines)}/{len(settings)}  {setting}: {right}Frechet {line['Frechet']}")
     except KeyboardInterrupt:
-        console.print(f"Stopped after {len(card.lines)} of {len(settings)} settings; their scores are in {output}.")
+        say(f"Stopped after {len(card.lines)} of {len(settings)} settings; their scores are in {output}.", err=True)
         raise typer.Exit(STOPPED) from None
     Console().print(Markdown(card.table((*AT, *FOUND[not classes : 2]))))  # what fits a terminal
 
@@ -67,7 +68,7 @@ def denoiser_scores(folder: Path, data: str, count: int, output: Path) -> None:
 
     On `count` test pictures of the set named `data`.
     """
-    test = load_or_fetch(data, "test", typer.echo)[:count]
+    test = load_or_fetch(data, "test", say)[:count]
     card = compare(load_denoiser(folder), to_range(test.images, (0.0, 1.0)))
     _write(card, [card.table()], figures.denoising_scores(card.lines), output)
-    typer.echo(card.table())
+    say(card.table())

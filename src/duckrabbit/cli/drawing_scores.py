@@ -14,6 +14,7 @@ import typer
 from torch import Tensor
 
 from duckrabbit.cli.perform import STOPPED, console, progress
+from duckrabbit.cli.saying import say
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scores
@@ -64,7 +65,7 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
     usual = min(options.settings, key=lambda setting: abs(setting.scale - model.card.guidance_scale))
     sampler = Sampler(model, scores.BATCH, options.stages)
     prices = [sampler.price(options.settings, [q.prompt for q in asked]), sampler.price((usual,), sheet)]
-    typer.echo(_plan_line(model, asked, len(sheet), options, prices))
+    say(_plan_line(model, asked, len(sheet), options, prices))
     if options.dry_run:
         return
     about = {
@@ -91,10 +92,10 @@ def report(model: Model, folder: Path | None, options: ScoreOptions) -> None:
                 writer.add(line)
                 console.print(f"{setting}: subject {line['subject first']}, style {line['style']}")
     except KeyboardInterrupt:
-        console.print(f"Stopped. What was finished is in {options.output}.")
+        say(f"Stopped. What was finished is in {options.output}.", err=True)
         raise typer.Exit(STOPPED) from None
     writer.tell()
-    typer.echo(str(options.output / "index.html"))
+    say(str(options.output / "index.html"))
 
 
 class _Writer:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import typer
 from torch import Tensor
 
+from duckrabbit.cli.saying import say
 from duckrabbit.cli.training import changed, run_folder, train
 from duckrabbit.cli.training_options import JudgeTraining
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
@@ -31,7 +31,7 @@ from duckrabbit.training.trainer import Progress, Trainer
 
 def teach_classifier(options: JudgeTraining, data: str) -> None:
     """Train a classifier, or go on; write it, test what was written, and write it again with what was found."""
-    shown, validation, test = (load_or_fetch(data, split, typer.echo) for split in ("train", "validation", "test"))
+    shown, validation, test = (load_or_fetch(data, split, say) for split in ("train", "validation", "test"))
     recipe = changed(digits.ClassifierRecipe(), {"epochs": options.epochs, "seed": options.seed, "data": data})
 
     def valid(weights: Mapping[str, Tensor]) -> float:
@@ -44,7 +44,7 @@ def teach_classifier(options: JudgeTraining, data: str) -> None:
         right = digits.accuracy(kept, test)
         facts = {"data": data, "epochs": recipe.epochs, "seed": recipe.seed, "log": log, "test": right}
         write_weights(kept, into, {**facts, "validation": digits.accuracy(kept, validation)})
-        typer.echo(f"{100 * right:.2f} % of the test set is judged right; written to {into}.")
+        say(f"{100 * right:.2f} % of the test set is judged right; written to {into}.")
         return into
 
     into = options.output or Path("classifier.safetensors")
@@ -60,7 +60,7 @@ def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, famili
     learned, validation = training.split(training.labelled(drawings, vocabulary))
     others = training.unknown(drawings, vocabulary)
     words = f"{len(vocabulary.subjects)} subjects in {len(vocabulary.styles)} styles"
-    typer.echo(f"{words}, {len(learned.images)} drawings, and {len(others.images)} of other subjects for the styles")
+    say(f"{words}, {len(learned.images)} drawings, and {len(others.images)} of other subjects for the styles")
     seed = training.SubjectRecipe.seed if options.seed is None else options.seed
     judge, before = _begun(start, vocabulary, seed)
     begun: dict[str, Any] = {"judge": judge, "start": file_hash(start) if start else "", "seed": seed}
@@ -87,8 +87,8 @@ def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, famili
         found = training.tested(kept, {p: training.labelled(d, vocabulary) for p, d in parts.items()})
         save_judge(kept, into, {**facts, "accuracy": found, "log": log})
         for name, value in found.items():
-            typer.echo(f"{name}: {100 * value:.1f} %")
-        typer.echo(f"The judge is in {into}.")
+            say(f"{name}: {100 * value:.1f} %")
+        say(f"The judge is in {into}.")
         return into
 
     spent = (time.perf_counter() - began) / 60
@@ -103,7 +103,7 @@ def _begun(start: Path | None, vocabulary: Vocabulary, seed: int) -> tuple[Judge
     if start is None:
         torch.manual_seed(seed)
         judge = Judge(vocabulary)
-        typer.echo("Fetching the weights that it begins with ...")
+        say("Fetching the weights that it begins with ...")
         judge.start(published())
         return judge, {}
     judge, before = load_judge(start)
@@ -119,6 +119,6 @@ def _validation_line(valid: Callable[[Mapping[str, Tensor]], float]) -> Callable
         recipe: Any = trainer.recipe
         assert isinstance(recipe, JudgeRecipe)
         score = 100 * valid(trainer.weights())
-        typer.echo(f"epoch {step.epoch}/{recipe.epochs}  loss {step.loss:.3f}  validation {score:.2f} %")
+        say(f"epoch {step.epoch}/{recipe.epochs}  loss {step.loss:.3f}  validation {score:.2f} %")
 
     return show

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from duckrabbit.cli.commands import catalogue, checking, data, evaluate, replaying, requests, train
+from duckrabbit.cli.saying import say, sentence
 from duckrabbit.errors import UserError, lacks_memory
 from duckrabbit.gallery import command as gallery
 from duckrabbit.studio import command as studio
@@ -51,9 +52,9 @@ def _version(wanted: bool) -> None:
         from importlib.metadata import PackageNotFoundError, version
 
         try:
-            typer.echo(f"duckrabbit {version('duckrabbit')}")
+            say(f"duckrabbit {version('duckrabbit')}")
         except PackageNotFoundError:
-            typer.echo("duckrabbit, not installed")
+            say("duckrabbit, not installed")
         raise typer.Exit
 
 
@@ -112,11 +113,11 @@ def _stop(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _complain(sentence: str) -> None:
+def _complain(words: str) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(sentence)}", soft_wrap=True)
+    Console(stderr=True, highlight=False).print(f"[bold red]Error:[/] {escape(sentence(words))}", soft_wrap=True)
     sys.exit(2)
 
 

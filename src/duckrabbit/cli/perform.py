@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -12,17 +12,18 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from duckrabbit.cli.options import Output
+from duckrabbit.cli.saying import say
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, try_to_write
 from duckrabbit.registry import define
-from duckrabbit.report.asked import figure_of, planned
+from duckrabbit.report.asked import figure_of, notes_of, planned
+from duckrabbit.report.lettering import one_line
 from duckrabbit.report.write import runner, write_figure
 from duckrabbit.tasks import timing
 from duckrabbit.tasks.asking import ask
 from duckrabbit.tasks.job import Job, cost
 from duckrabbit.tasks.plain import draw
 from duckrabbit.tasks.requests import Request
-from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.spelling import own_names
 
 console = Console(stderr=True, highlight=False)
@@ -41,7 +42,7 @@ def perform(request: Request, output: Output) -> None:
         return
     notes = notes_of(asked.jobs)
     for note in notes if not output.quiet else ():
-        typer.echo(note, err=True)
+        say(note, err=True)
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
     folder = prepare_folder(output.out, request.verb)
@@ -55,7 +56,7 @@ def perform(request: Request, output: Output) -> None:
             sheet = write_figure(made, folder)
     except KeyboardInterrupt:
         if not output.quiet:
-            console.print(_stopped(folder, _pictures_in(folder) - before), markup=False)
+            say(_stopped(folder, _pictures_in(folder) - before), err=True)
         raise typer.Exit(STOPPED) from None
     finally:
         with suppress(OSError):
@@ -64,12 +65,12 @@ def perform(request: Request, output: Output) -> None:
         return
     for note in notes_of(made.results):
         if note not in notes:
-            typer.echo(note, err=True)
+            say(note, err=True)
     if made.results:
         seconds = sum(r.seconds for r in made.results)
         pictures = sum(len(r.seeds) for r in made.results)
         console.print(f"{pictures} picture{'s' * (pictures != 1)} in {seconds:.1f} s")
-    typer.echo(str(sheet))
+    say(str(sheet))
 
 
 def _pictures_in(folder: Path) -> int:
@@ -103,7 +104,7 @@ def progress(total: int | None, quiet: bool = False) -> Iterator[Callable[..., N
         task = bar.add_task("", total=total)
 
         def advance(word: str, done: int = 1, of: int | None = total) -> None:
-            bar.update(task, advance=done, total=of, description=word[:40])
+            bar.update(task, advance=done, total=of, description=one_line(word)[:40])
 
         yield advance
 
@@ -121,32 +122,27 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
     """Print what each job, with its number of pictures, asks and costs, and about how long it takes."""
     seconds: float | None = 0.0
     for job, pictures in plan:
-        typer.echo(f"{job.title} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
+        say(f"{one_line(job.title)} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
             facts = job.model.stages[stage.index]
             if not stage.asks:
                 to = stage.plan[-1].to
-                typer.echo(f"  {facts.size} px, {to.alpha:.3f} of the picture and {to.sigma:.3f} of noise, no network")
+                say(f"  {facts.size} px, {to.alpha:.3f} of the picture and {to.sigma:.3f} of noise, no network")
                 continue
             end = stage.plan[-1].to
             levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
-            typer.echo(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
-            typer.echo(draw(stage.guidance, 2))
-            typer.echo(
+            say(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
+            say(draw(stage.guidance, 2))
+            say(
                 f"    {price.calls} network calls, at most {price.questions} questions each, "
                 f"{price.pictures * pictures} pictures through the network for {pictures} seed{'s' * (pictures != 1)}"
             )
             guess = timing.estimate(job.model, stage.index, price.pictures * pictures)
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
-        typer.echo(note)
+        say(note)
     about = "unknown; it is learned from the first run" if seconds is None else f"about {seconds:.0f} s"
-    typer.echo(f"estimated time: {about}")
-
-
-def notes_of(jobs: Iterable[Job | Result]) -> list[str]:
-    """What there is to know of jobs and results, each sentence once."""
-    return list(dict.fromkeys(note for job in jobs for note in job.notes.values()))
+    say(f"estimated time: {about}")
 
 
 def _next_folder(verb: str) -> Path:

@@ -7,16 +7,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
-import typer
 from accelerate import Accelerator
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import nn
 
+from duckrabbit.cli.saying import say
 from duckrabbit.cli.training_options import Training
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_maker
@@ -47,7 +48,8 @@ def train(
     into a folder. Raises UserError for a precision that does not exist, and where another process trains there.
     """
     folder = run_folder(recipe, options)
-    with running(recipe, data, folder, options.precision, options.checkpoint_seconds, start) as trainer:
+    told = partial(say, err=True)
+    with running(recipe, data, folder, options.precision, options.checkpoint_seconds, start, told) as trainer:
         watch(trainer, show if options.pictures else None, options)
         step, steps, accelerator = trainer.step, trainer.steps, trainer.accelerator
         del trainer  # what binds the processes goes before the group does
@@ -56,7 +58,7 @@ def train(
         if not accelerator.is_main_process:
             return None
         if step < steps:
-            typer.echo(f"Stopped after step {step} of {steps}; the same command goes on from there.")
+            say(f"Stopped after step {step} of {steps}; the same command goes on from there.")
             return None
         into = options.output or folder / "model"
         with only_maker(into, "give the command again when it is done, and what was trained is written", EXPORT_WAIT):

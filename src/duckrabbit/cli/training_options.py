@@ -49,11 +49,22 @@ class DigitTraining(Training):
     """The options of a run on digits."""
 
     preset: Annotated[
-        str, _option("--preset", panel=_RECIPE, text="fast (ours), cs180 (the course's, exactly) or cs180-flow.")
+        str,
+        _option(
+            "--preset", panel=_RECIPE, text="fast (ours), cs180 (the course's, exactly), cs180-flow, or cs180-YEAR."
+        ),
     ] = "fast"
     epochs: Annotated[
         int | None,
         _option("--epochs", panel=_RECIPE, text="Instead of the recipe's; the decay is stretched with it.", min=1),
+    ] = None
+    decay: Annotated[
+        str | None,
+        _option("--decay", panel=_RECIPE, text="Of the learning rate: constant, exponential or cosine; the recipe's."),
+    ] = None
+    ema: Annotated[
+        float | None,
+        _option("--ema", panel=_RECIPE, text="Average the weights, as 0.998; 0 for none.", min=0, max=0.99999),
     ] = None
     data: Annotated[
         str, _option("--data", panel=_RECIPE, text="mnist or fashion-mnist; see `duckrabbit data fetch`.")

@@ -60,6 +60,15 @@ def start_at(plan: Plan, index: int) -> Plan:
     return plan[index:]
 
 
+def start_at_level(plan: Plan, at: NoiseLevel) -> Plan:
+    """What of `plan` comes after this level, from this level on; a move to CLEAN where nothing does."""
+    later = tuple(move for move in plan if move.at.noise_to_signal < at.noise_to_signal)
+    if later:
+        return (Move(at, later[0].at), *later)
+    end = plan[-1].to
+    return (Move(at, end if end.noise_to_signal < at.noise_to_signal else CLEAN),)
+
+
 def start_by_strength(plan: Plan, strength: float) -> Plan:
     """The last `strength` of a plan, 0 < strength <= 1; 1 is the whole of it (the diffusers rule)."""
     if not 0 < strength <= 1:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
@@ -20,7 +20,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move
 from duckrabbit.errors import UserError
 
-Parameterisation = Literal["epsilon", "sample", "v_prediction", "flow"]
+Parameterisation = Literal["epsilon", "sample", "v_prediction", "flow", "flow_prediction"]
 Condition = str | int | None
 """What a question is about: a prompt, a class label, or None for a network without conditions."""
 
@@ -60,7 +60,7 @@ class Query:
     resolution picture of a second stage) has to go through the same. `rows` are the pictures of the
     loop's batch that x shows, None for all. Two questions of one round with the same `key` are taken
     to be the same: whoever asks about an x that it changed in any other way gives the query a fresh
-    `token` (any hashable object).
+    `token` (any hashable object). `network` names the model that is asked, None for the run's own.
     """
 
     x: Tensor
@@ -68,11 +68,12 @@ class Query:
     views: tuple[View, ...] = ()
     token: object = None
     rows: tuple[int, ...] | None = None
+    network: str | None = None
 
     @property
     def key(self) -> tuple[object, ...]:
         """Equal keys mean equal questions."""
-        return (self.condition, self.views, self.token, self.rows)
+        return (self.network, self.condition, self.views, self.token, self.rows)
 
 
 Network = Callable[[list[Query], NoiseLevel], list[Prediction]]
@@ -106,8 +107,8 @@ def read_output(
     """A network's output (B, C, H, W) as a prediction, by what it was trained to say.
 
     epsilon: the noise. sample: the picture. v_prediction: v = alpha eps - sigma x0 (Salimans and
-    Ho 2022, appendix D; alpha^2 + sigma^2 = 1). flow: the velocity u = x0 - eps towards the picture
-    (alpha + sigma = 1), so x0 = x + sigma u and eps = x - alpha u.
+    Ho 2022, appendix D; alpha^2 + sigma^2 = 1). flow: the velocity u = x0 - s eps towards the
+    picture, for alpha = 1 - t and sigma = s t, so x0 = x + t u and s eps = x - alpha u. flow_prediction: -u.
     """
     if kind == "epsilon":
         return from_eps(x, at, output, var_interp)
@@ -115,9 +116,10 @@ def read_output(
         return from_x0(x, at, output, var_interp)
     if kind == "v_prediction":
         return Prediction(at.alpha * x - at.sigma * output, at.sigma * x + at.alpha * output, var_interp)
-    if kind == "flow":
-        return Prediction(x + at.sigma * output, x - at.alpha * output, var_interp)
-    raise UserError(f"Unknown prediction type '{kind}'; known are epsilon, sample, v_prediction and flow.")
+    if kind in ("flow", "flow_prediction"):
+        u, t = (output if kind == "flow" else -output), 1 - at.alpha
+        return Prediction(x + t * u, t / at.sigma * (x - at.alpha * u), var_interp)
+    raise UserError(f"Unknown prediction type '{kind}'; known are {', '.join(get_args(Parameterisation))}.")
 
 
 def clip(p: Prediction, x: Tensor, at: NoiseLevel, limit: float = 1.0) -> Prediction:

@@ -17,6 +17,7 @@ from duckrabbit.evaluation.scorecard import Scorecard
 from duckrabbit.folders import data_folder
 from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model
+from duckrabbit.tasks.arguments import check_model
 
 
 def evaluate(
@@ -42,8 +43,9 @@ def evaluate(
     memory: look for repeated training pictures, too. Raises UserError where there is no such data, and for a model
     that takes noise away in one step, which draws nothing.
     """
+    check_model(model)
     facts = model.stages[0]
-    own = ((model.card.guidance_scale,), (model.card.solver,), (facts.steps,))
+    own = ((_own_scale(model, scales),), (model.card.solver,), (facts.steps,))
     chosen = (scales or own[0], solvers or own[1], steps or own[2])
     settings = [Setting(float(scale), solver, n) for solver, n, scale in product(chosen[1], chosen[2], chosen[0])]
     if isinstance(model, DigitsModel):
@@ -61,3 +63,12 @@ def evaluate(
     measured, asked = drawings.examination(judge, train, held_out, prompts, samples)
     sampler = Sampler(model, drawings.BATCH)
     return Scorecard(tuple(drawings.evaluate(sampler, measured, asked, settings, memory=memory, on_move=on_move)))
+
+
+def _own_scale(model: Model, scales: Sequence[float]) -> float:
+    """The scale of a model, 1 of one that cannot be guided; which refuses others."""
+    if not isinstance(model, DigitsModel) or model.config.network.conditioning == "class":
+        return model.card.guidance_scale
+    if any(scale != 1 for scale in scales):
+        raise UserError(f"{model.card.name} knows no classes, so it cannot be guided; leave out scales.")
+    return 1.0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from duckrabbit.cli.options import with_examples
+from duckrabbit.cli.saying import say
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT
 
@@ -48,9 +49,9 @@ def register(app: typer.Typer) -> None:
         where = str(folder.resolve()) if folder.is_dir() and model not in cards() else model
         given = {"model": where, "device": device, "dtype": dtype, "prompts": prompts and str(prompts.resolve())}
         page, failed = build(app, out, {k: v for k, v in given.items() if v}, only, part)
-        typer.echo(str(page))
+        say(str(page))
         if failed:
-            typer.echo(f"Not made: {', '.join(failed)}; the page says why.", err=True)
+            say(f"Not made: {', '.join(failed)}; the page says why.", err=True)
             raise typer.Exit(1)
 
 
@@ -71,8 +72,8 @@ def figure(
 
     if name is None:
         for piece in pieces():
-            typer.echo(f"{piece.key:28} {piece.section}")
+            say(f"{piece.key:28} {piece.section}")
         return
     path = write(find(name).draw(), out / "sheet.png")
     if not quiet:
-        typer.echo(str(path))
+        say(str(path))

@@ -26,6 +26,7 @@ class Each(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children:
             raise UserError("A batch needs at least one guidance.")
 

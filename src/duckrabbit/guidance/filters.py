@@ -15,6 +15,7 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.registry import table
+from duckrabbit.values import number, whole
 
 REFERENCE_SIZE = 64
 
@@ -35,6 +36,8 @@ class LowPass:
     sigma: float = 2.0
 
     def __post_init__(self) -> None:
+        whole("A blur's kernel", self.kernel)
+        number("A blur's sigma", self.sigma, finite=False)
         if not 3 <= self.kernel < 2 * REFERENCE_SIZE or self.kernel % 2 == 0:
             raise UserError(f"A blur kernel is an odd number of pixels from 3 to 127, not {self.kernel}.")
         if not 0 < self.sigma < float("inf"):

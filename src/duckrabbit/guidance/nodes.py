@@ -8,8 +8,8 @@ branch's (Nichol and Dhariwal 2021; DeepFloyd IF; Geng et al. 2024, visual anagr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,10 +18,13 @@ from torch.nn.functional import interpolate
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Prediction, Query, View, clip, dynamic_threshold
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.tree import Ask, Guidance, ask_all
+from duckrabbit.guidance.tree import Ask, Guidance, ask_all, asked_as
+from duckrabbit.values import number
 
 Join = Callable[[Sequence[Tensor]], Tensor]
 """What makes one tensor of the answers of several children."""
+ScaleAt = Callable[[NoiseLevel], float]
+"""A guidance scale for each level."""
 
 
 @dataclass(frozen=True)
@@ -37,33 +40,57 @@ class Prompt(Guidance):
 
 
 @dataclass(frozen=True)
+class Through(Guidance):
+    """What another model says: `model` is what `load` takes by name, `child` asks it in its own conditions.
+
+    As CFG(Prompt(c), Through("a weaker model", Prompt(c)), 2) it is autoguidance (Karras et al. 2024, arXiv
+    2406.02507, eq. 4); as one of a Mean, two models share a canvas. The model has to make pictures of the run's
+    size and range; on another schedule it is asked at the level of the same signal-to-noise ratio.
+    """
+
+    model: str
+    child: Guidance
+
+    def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
+        """The child's questions, to that model; where one lies inside, it asks its own."""
+        named = asked_as(self.child.ask(x, at, views), lambda q: replace(q, network=q.network or self.model))
+        return (yield from named)
+
+
+@dataclass(frozen=True)
 class CFG(Guidance):
     """Classifier-free guidance, u + scale (c - u) (Ho and Salimans 2022, arXiv 2207.12598, eq. 6).
 
     scale = 1 means no guidance, and asks `conditional` alone; the paper's w is scale - 1, the
-    course's gamma is scale. `interval` (low, high) guides only while low < sigma / alpha <= high
-    (Kynkaanniemi et al. 2024, arXiv 2404.07724). The variance is the conditional branch's.
+    course's gamma is scale. It may be a function of the level, as a Curve is. `interval` (low, high) guides only
+    while low < sigma / alpha <= high (Kynkaanniemi et al. 2024, arXiv 2404.07724). The variance is the
+    conditional branch's. Guidances that join the two in another way override `join`.
     """
 
     conditional: Guidance
     unconditional: Guidance
-    scale: float = 7.0
+    scale: float | ScaleAt = 7.0
     interval: tuple[float, float] = (0.0, math.inf)
 
     def __post_init__(self) -> None:
-        if not math.isfinite(self.scale):
-            raise UserError(f"A guidance scale is a finite number, not {self.scale}; 1 means no guidance.")
-        if not 0 <= self.interval[0] < self.interval[1]:
+        super().__post_init__()
+        if not callable(self.scale):
+            number("A guidance scale (1 means no guidance)", self.scale)
+        if not _is_interval(self.interval):
             raise UserError(f"A guidance interval is (low, high) in sigma / alpha, not {self.interval}.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """Two questions, or one where the guidance is off."""
         low, high = self.interval
-        if self.scale == 1 or not low < at.noise_to_signal <= high:
+        scale = self.scale(at) if callable(self.scale) else self.scale
+        if scale == 1 or not low < at.noise_to_signal <= high:
             return (yield from self.conditional.ask(x, at, views))
         c, u = yield from ask_all([self.conditional.ask(x, at, views), self.unconditional.ask(x, at, views)])
-        s = self.scale
-        return Prediction(u.x0 + s * (c.x0 - u.x0), u.eps + s * (c.eps - u.eps), c.var_interp)
+        return self.join(c, u, scale, x, at)
+
+    def join(self, c: Prediction, u: Prediction, scale: float, x: Tensor, at: NoiseLevel) -> Prediction:
+        """The two answers about x at a level, at this level's scale."""
+        return Prediction(u.x0 + scale * (c.x0 - u.x0), u.eps + scale * (c.eps - u.eps), c.var_interp)
 
 
 @dataclass(frozen=True)
@@ -91,9 +118,10 @@ class Weighted(Guidance):
     weights: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children or len(self.children) != len(self.weights):
             raise UserError(f"{len(self.children)} guidances need as many weights, not {len(self.weights)}.")
-        if not math.isclose(sum(self.weights), 1, abs_tol=1e-6):
+        if not math.isclose(sum(number("A weight", w) for w in self.weights), 1, abs_tol=1e-6):
             raise UserError(f"The weights of a guidance sum to 1, not {sum(self.weights):g}; scale them.")
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -112,6 +140,7 @@ class Mean(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.children:
             raise UserError("A mean needs at least one guidance.")
 
@@ -133,6 +162,7 @@ class Bands(Guidance):
     children: tuple[Guidance, ...]
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not self.filters or len(self.filters) + 1 != len(self.children):
             raise UserError(
                 f"{len(self.children)} bands need {len(self.children) - 1} filters, not {len(self.filters)}: "
@@ -199,6 +229,14 @@ class Threshold(Guidance):
         return dynamic_threshold(p, x, at, self.ratio, self.max_value)
 
 
+def _is_interval(ends: object) -> bool:
+    """Whether these are two numbers, 0 or more and rising."""
+    if not isinstance(ends, tuple | list) or len(ends) != 2:
+        return False
+    low, high = (number("An end of a guidance interval", end, finite=False) for end in ends)
+    return 0 <= low < high
+
+
 def _mean(parts: Sequence[Tensor]) -> Tensor:
     return torch.stack(list(parts)).mean(0)
 
@@ -210,13 +248,29 @@ def combine(ps: Sequence[Prediction], join: Join, join_variances: Join = _mean) 
     return Prediction(join([p.x0 for p in ps]), join([p.eps for p in ps]), var)
 
 
-def conditions_of(guidance: object) -> set[Condition]:
-    """Every condition that a tree's prompts name, found by walking its fields."""
-    if isinstance(guidance, Prompt):
-        return {guidance.condition}
+def nodes_of(tree: object, model: str | None = None) -> Iterator[tuple[str | None, Guidance]]:
+    """A guidance and all that are in it, found by walking its fields, each with the model that it asks.
+
+    None is the run's own model.
+    """
+    if isinstance(tree, Guidance):
+        yield model, tree
+    if isinstance(tree, Through):
+        model = tree.model
     parts: Sequence[object] = ()
-    if isinstance(guidance, tuple):
-        parts = guidance
-    elif is_dataclass(guidance):
-        parts = [getattr(guidance, f.name) for f in fields(guidance)]
-    return {condition for part in parts for condition in conditions_of(part)}
+    if isinstance(tree, tuple):
+        parts = tree
+    elif is_dataclass(tree) and not isinstance(tree, type):
+        parts = [getattr(tree, f.name) for f in fields(tree)]
+    for part in parts:
+        yield from nodes_of(part, model)
+
+
+def conditions_of(tree: object, model: str | None = None) -> set[Condition]:
+    """Every condition that a tree asks a model about; None is the run's own."""
+    return {node.condition for asked, node in nodes_of(tree) if asked == model and isinstance(node, Prompt)}
+
+
+def models_of(tree: object) -> set[str]:
+    """The models that a tree asks besides the run's own."""
+    return {node.model for _, node in nodes_of(tree) if isinstance(node, Through)}

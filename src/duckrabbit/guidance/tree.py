@@ -14,18 +14,38 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import fields, is_dataclass
+from typing import Any
 
 from torch import Tensor
 
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View
+from duckrabbit.errors import UserError
+from duckrabbit.values import shown
 
 Ask = Generator[list[Query], list[Prediction], Prediction]
 """A guidance at work: yields rounds of questions, is sent the answers, returns a prediction."""
 
 
 class Guidance(ABC):
-    """A rule for which estimates to ask for, and how to combine them. Subclasses are final."""
+    """A rule for which estimates to ask for, and how to combine them. Subclasses are final.
+
+    Raises UserError for a field that is to hold guidances, by its annotation, and holds something else.
+    """
+
+    def __post_init__(self) -> None:
+        named: Any = fields(self) if is_dataclass(self) else ()
+        for f in named:
+            value, kind = getattr(self, f.name), str(f.type).replace(" ", "")
+            if kind == "tuple[Guidance,...]" and not isinstance(value, tuple | list):
+                raise UserError(f"{type(self).__name__}'s {f.name} are a tuple of guidances, not {shown(value)}.")
+            parts = value if kind == "tuple[Guidance,...]" else (value,) if kind == "Guidance" else ()
+            for part in parts:
+                if isinstance(part, type) or not callable(getattr(part, "ask", None)):
+                    raise UserError(
+                        f"{type(self).__name__} is made of guidances, as Prompt('a cat') is one, not of {shown(part)}."
+                    )
 
     @abstractmethod
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
@@ -64,12 +84,34 @@ def answered(ask: Ask, answer: Callable[[list[Query]], list[Prediction]]) -> Pre
         return result
 
 
-def lower(guidance: Guidance, network: Network) -> Denoiser:
+def asked_as(ask: Ask, change: Callable[[Query], Query]) -> Ask:
+    """A guidance at work, with every question of it changed."""
+    try:
+        queries = next(ask)
+        while True:
+            queries = ask.send((yield [change(q) for q in queries]))
+    except StopIteration as done:
+        result: Prediction = done.value
+        return result
+
+
+def lower(guidance: Guidance, network: Network, others: Callable[[str], Network] | None = None) -> Denoiser:
     """Bind a guidance to a network: the waist, (x, level) -> Prediction.
 
     Each round of questions is one call of `network` with the questions not yet answered; questions
-    of equal key are answered once. A tree of the nodes in nodes.py takes exactly one round.
+    of equal key are answered once. A tree of the nodes in nodes.py takes exactly one round. `others` gives the
+    networks that Through names, each of which is called by itself; without it, to name one is a UserError.
     """
+
+    def asked(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        answers: dict[int, Prediction] = {}
+        for name in dict.fromkeys(q.network for q in queries):
+            if name is not None and others is None:
+                raise UserError(f"This guidance asks the model '{name}' too; run it as a task, or give `others`.")
+            own = [k for k, q in enumerate(queries) if q.network == name]
+            one = network if name is None or others is None else others(name)
+            answers |= zip(own, one([queries[k] for k in own], at), strict=True)
+        return [answers[k] for k in range(len(queries))]
 
     def denoise(x: Tensor, at: NoiseLevel) -> Prediction:
         known: dict[tuple[object, ...], Prediction] = {}
@@ -77,7 +119,7 @@ def lower(guidance: Guidance, network: Network) -> Denoiser:
         def answer(queries: list[Query]) -> list[Prediction]:
             new = {q.key: q for q in queries if q.key not in known}
             if new:
-                known.update(zip(new, network(list(new.values()), at), strict=True))
+                known.update(zip(new, asked(list(new.values()), at), strict=True))
             return [known[q.key] for q in queries]
 
         return answered(guidance.ask(x, at), answer)

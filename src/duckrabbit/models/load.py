@@ -21,15 +21,12 @@ from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, 
 from duckrabbit.models.cascade.scheduler import read_scheduler
 from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
 from duckrabbit.models.digits.model import is_digits, load_digits
-from duckrabbit.models.model import Card, Model, StageFacts
+from duckrabbit.models.model import Card, Model, StageFacts, lacks, no_model
 from duckrabbit.models.oracle import Oracle
+from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.registry import known
 
 _DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
-
-
-_MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")
-"""What every Model has (model.py)."""
 
 
 def load(
@@ -45,7 +42,8 @@ def load(
 ) -> Model:
     """A model, light until it is used: only its configurations are read here.
 
-    source: a name (`duckrabbit models list`) or that of a training run, a folder in the diffusers format
+    source: a name (`duckrabbit models list`) or that of a training run, "NAME@flow" for that model on a flow's
+    schedule (models/recast.py), a folder in the diffusers format
     or of a trained model of digits, a hub id, a diffusers pipeline, or an object with the members of
     `Model`, which comes back as it is. stage2: the second
     stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
@@ -56,33 +54,38 @@ def load(
 
     Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
     """
-    if not isinstance(source, str | Path) and all(hasattr(source, member) for member in _MEMBERS):
+    if not isinstance(source, str | Path) and not lacks(source):
         if any(option is not None for option in (device, dtype, stage2, prompts, revision)):
             raise UserError(
-                "A model given as an object is taken as it is; leave out device, dtype, stage2 and prompts."
+                "A model given as an object is taken as it is; leave out device, dtype, stage2, prompts and revision."
             )
         return cast(Model, source)
     if _is_pipeline(source):
+        _refuse_revision(revision, "a pipeline")
         return _from_pipeline(source, stage2, device, dtype, memory, prompts)
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):
-        lacks = [member for member in _MEMBERS if not hasattr(source, member)]
-        raise UserError(
-            f"A {type(source).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
-            f"object it lacks {', '.join(lacks)}."
-        )
+        raise UserError(no_model(source))
     if (own := known("model").get(str(source))) is not None:
         return load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
+    plain, recast_to = split_recast(str(source))
+    if recast_to is not None:
+        inner = load(
+            plain, device=device, dtype=dtype, stage2=stage2, prompts=prompts, memory=memory, revision=revision, hub=hub
+        )
+        return Recast(inner, recast_to)
     name = find_model(str(source))
     if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
             raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
+        _refuse_revision(revision, name)
         where = pick_device(device)
         return load_digits(digits, card=cards().get(name), device=where, dtype=pick_dtype(dtype or "float32", where))
     if name == "oracle":
         if stage2 or prompts:
             raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+        _refuse_revision(revision, name)
         if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
             raise UserError("The oracle computes in float32; leave out the dtype.")
         return Oracle(cards()[name], pick_device(device))
@@ -149,12 +152,20 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
     if (shipped := package_folder(where)) is not None:
+        _refuse_revision(revision, card.name)
         return Folder(shipped, card.variant, hashes)
     if Path(where).expanduser().is_dir():
+        _refuse_revision(revision, where)
         return Folder(Path(where).expanduser(), card.variant, hashes)
     if is_repository(where):
         return Repository(where, revision, card.variant, hashes, hub)
     raise UserError(f"There is no folder {where}; give the folder of a second stage, or its hub id.")
+
+
+def _refuse_revision(revision: str | None, name: str) -> None:
+    """Raises UserError for a revision of what does not lie on the hub."""
+    if revision is not None:
+        raise UserError(f"revision would change nothing: {name} does not lie on the hub. Leave it out.")
 
 
 def _subfolder(path: Path) -> Path | None:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 if TYPE_CHECKING:  # a card can be read without torch
     from torch import Tensor
 
-    from duckrabbit.diffusion.levels import DiscreteSchedule, Schedule, Spacing
+    from duckrabbit.diffusion.levels import Schedule
     from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
+    from duckrabbit.diffusion.schedules import DiscreteSchedule
+    from duckrabbit.diffusion.spacings import Spacing
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class Limiter:
     max_value: float
 
 
+Told = Literal["t", "1-t", "1000t"]
+"""How a network is told a time of its schedule."""
+
+
+def told(how: Told, t: float) -> float:
+    """The number that a network is told for the time t."""
+    return {"t": t, "1-t": 1 - t, "1000t": 1000 * t}[how]
+
+
 @dataclass(frozen=True)
 class StageFacts:
     """What a run has to know about one stage before its weights are there.
@@ -33,7 +44,8 @@ class StageFacts:
     size: width and height in pixels. `limiter` is what the stage's scheduler configuration asks
     for, None for nothing. `noising`: the schedule that noises the low resolution picture, None for
     a stage that takes none. `lambda_min`: where DPM-Solver++ starts, a half log SNR (-inf: anywhere).
-    `gflop`: multiply-adds x 2 of one forward on one picture, in 1e9; None where unknown.
+    `told`: how the network is told the time. `gflop`: multiply-adds x 2 of one forward on one picture, in
+    1e9; None where unknown.
     """
 
     size: int
@@ -51,6 +63,7 @@ class StageFacts:
     lambda_min: float = float("-inf")
     gflop: float | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
+    told: Told = "t"
 
 
 @dataclass(frozen=True)
@@ -111,3 +124,19 @@ class Model(Protocol):
 
     def weight_hash(self) -> Mapping[str, str]:
         """sha256 of every weight file, by its path."""
+
+
+_MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")
+
+
+def lacks(thing: object) -> list[str]:
+    """The members of a Model that something has not; of a model, none."""
+    return [member for member in _MEMBERS if not hasattr(thing, member)]
+
+
+def no_model(thing: object) -> str:
+    """Why something is no model, in a sentence."""
+    return (
+        f"A {type(thing).__name__} is not a model: it is no name, folder, hub id or diffusers pipeline, and as an "
+        f"object it lacks {', '.join(lacks(thing))}."
+    )

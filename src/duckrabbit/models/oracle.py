@@ -12,8 +12,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import NoiseLevel, squaredcos_cap_v2
+from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network, Prediction, Query
+from duckrabbit.diffusion.schedules import squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.networks.mixture import GaussianMixture, oracle_network

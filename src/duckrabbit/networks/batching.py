@@ -8,7 +8,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import NoiseLevel
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, Schedule
 from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation, Prediction, Query, read_output
 from duckrabbit.errors import UserError
 
@@ -28,40 +28,57 @@ def batched(
     learned_variance: bool = False,
     low_res: Tensor | None = None,
     micro_batch: int | None = None,
+    schedule: Schedule | None = None,
 ) -> Network:
     """A network that asks all questions of a round in one `forward`.
 
     With `micro_batch`, at most so many pictures go at once. `low_res` (B, C, H, W) belongs to the
     loop's x; the rows that a question is about go through its views, as x did. The answers are float32 (or
-    wider, if x is): combining and stepping happen there whatever the network computes in.
+    wider, if x is): combining and stepping happen there whatever the network computes in. Gradients flow to
+    an x that asks for them, and only then is a graph made. A time that
+    `schedule`, the network's own, does not have is refused with a UserError, and so is a picture without noise.
     """
     if micro_batch is not None and micro_batch < 1:
         raise UserError(f"A micro-batch holds 1 picture or more, not {micro_batch}; leave it out for no limit.")
 
-    @torch.no_grad()
     def network(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        _check_time(at, schedule)
         counts = [len(q.x) for q in queries]
-        x = torch.cat([q.x for q in queries])
-        conditions = [q.condition for q, n in zip(queries, counts, strict=True) for _ in range(n)]
-        low = None if low_res is None else torch.cat([_through_views(low_res, q) for q in queries])
-        rows = micro_batch or len(x)
-        outputs = [
-            forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
-            for i in range(0, len(x), rows)
-        ]
-        output = torch.cat(outputs).to(torch.promote_types(x.dtype, torch.float32))
-        wanted = x.shape[1] * (2 if learned_variance else 1)
-        if output.shape[1] != wanted:
-            raise UserError(
-                f"The network answers with {output.shape[1]} channels where {wanted} are expected; "
-                "check whether it has learned its variance."
-            )
-        value, var_interp = output.chunk(2, dim=1) if learned_variance else (output, None)
-        p = read_output(prediction_type, x, at, value, var_interp)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and any(q.x.requires_grad for q in queries)):
+            x = torch.cat([q.x for q in queries])
+            conditions = [q.condition for q, n in zip(queries, counts, strict=True) for _ in range(n)]
+            low = None if low_res is None else torch.cat([_through_views(low_res, q) for q in queries])
+            rows = micro_batch or len(x)
+            outputs = [
+                forward(x[i : i + rows], at, conditions[i : i + rows], None if low is None else low[i : i + rows])
+                for i in range(0, len(x), rows)
+            ]
+            output = torch.cat(outputs).to(torch.promote_types(x.dtype, torch.float32))
+            value, var_interp = _channels(output, x.shape[1], learned_variance)
+            p = read_output(prediction_type, x, at, value, var_interp)
         vars_ = [None] * len(queries) if var_interp is None else var_interp.split(counts)
         return [Prediction(*parts) for parts in zip(p.x0.split(counts), p.eps.split(counts), vars_, strict=True)]
 
     return network
+
+
+def _channels(output: Tensor, channels: int, learned_variance: bool) -> tuple[Tensor, Tensor | None]:
+    """What is predicted and, if it is learned, the variance. Raises UserError for another number of channels."""
+    wanted = channels * (2 if learned_variance else 1)
+    if output.shape[1] != wanted:
+        raise UserError(
+            f"The network answers with {output.shape[1]} channels where {wanted} are expected; "
+            "check whether it has learned its variance."
+        )
+    value, var_interp = output.chunk(2, dim=1) if learned_variance else (output, None)
+    return value, var_interp
+
+
+def _check_time(at: NoiseLevel, schedule: Schedule | None) -> None:
+    if at.t == CLEAN.t:
+        raise UserError("A network is not asked about a picture without noise (t = -1); ask at a noisier level.")
+    if schedule is not None:
+        schedule.level(at.t)
 
 
 def _through_views(low_res: Tensor, query: Query) -> Tensor:

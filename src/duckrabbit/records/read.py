@@ -20,13 +20,14 @@ from duckrabbit.tasks.job import Job, Stage, cost
 from duckrabbit.tasks.plain import from_plain, tensor_hash
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import CHUNK, FORMAT
+from duckrabbit.values import as_path
 
 _NEEDED = {"model": dict, "stages": list, "seeds": list, "cost": list, "pixels": list, "device": str, "dtype": str}
 
 
 def read_record(path: str | Path) -> dict[str, Any]:
     """The record in a .json file or in a picture. Raises UserError where there is none, or it is damaged."""
-    path = Path(path)
+    path = as_path("A record", path)
     if not path.is_file():
         raise UserError(f"There is no record {path}; give the .json or one of the pictures of a run.")
     try:

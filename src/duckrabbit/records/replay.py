@@ -12,10 +12,12 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
+from duckrabbit.models.recast import split_recast
 from duckrabbit.records.read import read_job, read_record
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result
 from duckrabbit.tasks.run import OnState, run
+from duckrabbit.values import as_path
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def replay(
     `model` (a model, or what `load` takes) says where a model is that lay in a folder; `prompts` is
     a prompt file to use instead of its text encoder. On another `device` the dtype is what suits it.
     """
-    record, folder = read_record(path), Path(path).parent
+    record, folder = read_record(path), as_path("A record", path).parent
     recorded = record["model"]
     if model is None or isinstance(model, str | Path):
         kept = record["dtype"] if device in (None, record["device"]) else None
@@ -64,11 +66,12 @@ def replay(
 def _name(recorded: dict[str, Any]) -> str:
     """What to load the record's model by. Raises UserError where only the user knows where it is."""
     name, source = str(recorded.get("name")), str(recorded.get("source"))
-    if name in cards():
+    plain, schedule = split_recast(name)
+    if plain in cards():
         return name
     if source in (LOCAL, "pipeline", "None"):
         raise UserError(f"The record's model '{name}' lay in a folder of its own; say where it is: --model FOLDER.")
-    return source
+    return source if schedule is None else f"{source}@{schedule}"
 
 
 def _difference(result: Result, folder: Path, record: dict[str, Any]) -> int | None:

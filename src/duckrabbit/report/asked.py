@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from duckrabbit.report import figures
 from duckrabbit.report.choosing import anagram_viewings, choose, first_stage, hybrid_viewings
 from duckrabbit.report.figures import Figure, Run
 from duckrabbit.report.learning import learning
+from duckrabbit.report.lettering import one_line
 from duckrabbit.tasks.asking import Asked, subject_of, times_of, views_of
 from duckrabbit.tasks.job import Job
 from duckrabbit.tasks.pictures import Picture, resize
@@ -27,6 +28,7 @@ from duckrabbit.tasks.requests import (
     Upscale,
     prompts_of,
 )
+from duckrabbit.tasks.results import Result
 
 FEW = 5
 """The most prompts that a list of what was made spells out."""
@@ -127,6 +129,11 @@ def described(request: Request) -> str:
     """A request in its own words, for a list of what was made."""
     prompts = prompts_of(request)
     return f"{prompts[0]} to {prompts[-1]}" if len(prompts) > FEW else " | ".join(prompts) or request.verb
+
+
+def notes_of(jobs: Iterable[Job | Result]) -> list[str]:
+    """What there is to know of jobs and results, each sentence once and in one line."""
+    return list(dict.fromkeys(one_line(note) for job in jobs for note in job.notes.values()))
 
 
 _FIGURES: dict[str, Any] = {

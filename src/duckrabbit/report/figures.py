@@ -11,20 +11,16 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
-import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from duckrabbit.diffusion.levels import add_noise
 from duckrabbit.diffusion.prediction import View
-from duckrabbit.diffusion.streams import Noise
+from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.diffusion.trajectory import State
-from duckrabbit.evaluation.classical import best_gaussian_blur, best_median
-from duckrabbit.evaluation.metrics import psnr, ssim
 from duckrabbit.guidance.views.between import between, walked_away
 from duckrabbit.guidance.views.shipped import Identity, parse_view
-from duckrabbit.models.model import StageFacts
+from duckrabbit.report.denoised import Look, by_filters, noised, scores, velocity_rows
 from duckrabbit.report.films import Kind as FilmKind
 from duckrabbit.report.films import transition
 from duckrabbit.report.lettering import one_line
@@ -138,35 +134,27 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
     """
     facts, ways = jobs[0].model.stages[0], len(jobs) // len(times)
     picture = to_model_size(as_picture(source), facts.size, facts.channels)
-    rows, results, films = [], [], {}
+    rows, results, films, looks = [], [], {}, list[Look]()
     for k, t in enumerate(times):
-        cells, states = _by_filters(facts, picture, t, seed), list[State]()
+        cells, states = by_filters(facts, picture, t, seed), list[State]()
         for job in jobs[k * ways : (k + 1) * ways]:
             states.clear()
             result = run(job, [seed], lambda _, state, keep=states: keep.append(state))  # type: ignore[misc]
             moves = len(job.stages[0].plan)
             words = "one step" if job.title.startswith("one-step") else f"iterative, {moves} moves"
-            cells.append(Cell(arrays(result)[0], f"{words}\n{_scores(result.unit, picture)}"))
+            cells.append(Cell(arrays(result)[0], f"{words}\n{scores(result.unit, picture)}"))
             results.append(result)
+            if job.title.startswith("one-step"):
+                x, x0 = noised(facts, picture, t, seed), to_range(picture, facts.value_range)
+                looks.append(Look(level_words(facts, t), x, x0, result.images))
         rows.append(Row((*cells, Cell(array(picture), "the picture"))))
         if ways > 1:
             frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
             films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
             rows += _filmstrip(frames, t) if t == max(times) else []
+    if isinstance(facts.schedule, FlowSchedule):
+        rows += velocity_rows(looks, facts.value_range)
     return Figure(Sheet(tuple(rows), "Taking noise away"), tuple(results), films)
-
-
-def _by_filters(facts: StageFacts, picture: Tensor, t: float, seed: int) -> list[Cell]:
-    """The picture noised to time t, and what the best blur and the best median make of it."""
-    low, high = facts.value_range
-    x0, at = to_range(picture, facts.value_range), facts.schedule.level(t)
-    noisy = add_noise(x0, at, Noise((seed,), "stage1")(x0, "start", 0))
-    bright = (noisy / at.alpha - low) / (high - low)
-    found = best_gaussian_blur(bright, picture), best_median(bright, picture)
-    return [
-        Cell(to_pixels(noisy, facts.value_range)[0].numpy(), f"noisy, {level_words(facts, t)}"),
-        *(Cell(array(one.image), f"{one.setting}\n{_scores(one.image, picture)}") for one in found),
-    ]
 
 
 def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
@@ -287,10 +275,3 @@ def _shape(result: Result) -> tuple[int, int]:
 
 def _enlarged(x: Tensor, side: int) -> Tensor:
     return x if x.shape[-1] >= side else interpolate(x, (side, side), mode="bicubic", antialias=False)
-
-
-def _scores(image: Tensor, reference: Tensor) -> str:
-    image = image.to(reference)
-    if torch.equal(image, reference):
-        return "exact"
-    return f"{psnr(image, reference).mean():.1f} dB, SSIM {ssim(image, reference).mean():.2f}"

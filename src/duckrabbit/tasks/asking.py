@@ -12,6 +12,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks import tasks
 from duckrabbit.tasks.arguments import refuse_empty, refuse_idle
+from duckrabbit.tasks.courses import COURSES
 from duckrabbit.tasks.job import Job
 from duckrabbit.tasks.masks import as_mask, box_mask
 from duckrabbit.tasks.pictures import Picture, read_picture
@@ -29,12 +30,9 @@ from duckrabbit.tasks.requests import (
     Upscale,
     prompts_of,
 )
-from duckrabbit.tasks.settings import Options, options_for
+from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, options_for
 from duckrabbit.tasks.spelling import to_plain
 from duckrabbit.tasks.subjects import Subject
-
-COURSE_STARTS = (1, 3, 5, 7, 10, 20)
-"""Where an edit starts, unless it says so: the indices of the course."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +81,7 @@ def ask(request: Request) -> Asked:
 def options_of(request: Request, **changed: Any) -> Options:
     """The options of a task that a request gives; `changed` ones instead of its own, None for none."""
     given = {name: getattr(request, name, None) for name in Options.__annotations__} | changed
-    return {name: value for name, value in given.items() if value is not None}  # type: ignore[return-value]
+    return {name: value for name, value in given.items() if value not in (None, ())}  # type: ignore[return-value]
 
 
 def _generate(request: Generate, model: Model) -> Asked:
@@ -118,13 +116,23 @@ def _variants(request: Generate) -> list[tuple[str, Options]]:
 
 
 def _edit(request: Edit, model: Model) -> Asked:
-    if request.start and request.strength:
-        raise UserError("Give either --start or --strength, not both.")
+    if sum(map(bool, (request.start, request.strength, request.t))) > 1:
+        raise UserError("Give one of --start, --strength and --t.")
     picture, options = read_picture(request.image), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
-    places = places or [{"start": i} for i in request.start or COURSE_STARTS]
+    places = places or [{"t": t} for t in request.t]
+    places = places or [{"start": i} for i in request.start] or _default_places(request, model, picture)
     jobs = [tasks.edit(model, picture, subject_of(request), **place, **options) for place in places]
     return Asked(jobs, picture)
+
+
+def _default_places(request: Edit, model: Model, picture: Picture) -> list[dict[str, Any]]:
+    """Where an edit starts unless it says so: where the course does, by time, or by the indices that its plan has."""
+    course = COURSES[request.preset or "cs180"]
+    if course.step is not None:
+        return [{"t": t} for t in course.starts]
+    whole = tasks.edit(model, picture, subject_of(request), start=0, **options_of(request)).stages[0].plan
+    return [{"start": int(i)} for i in course.starts if i < len(whole)] or [{"start": 0}]
 
 
 def _inpaint(request: Inpaint, model: Model) -> Asked:
@@ -170,7 +178,7 @@ def _noise(request: Noise, model: Model) -> Asked:
 def _denoise(request: Denoise, model: Model) -> Asked:
     options, picture, methods = options_of(request), read_picture(request.image), methods_of(model.stages[0])
     if "iterative" not in methods:
-        refuse_idle({**options}, ("steps", "solver"), f"{model.card.name} takes noise away in one step")
+        refuse_idle({**options}, NOT_ONE_STEP, f"{model.card.name} takes noise away in one step")
     jobs = [
         tasks.denoise(model, picture, at, subject_of(request), method=m, **options_for(m, options))
         for at in times_of(request, model)
@@ -196,22 +204,18 @@ def times_of(request: Noise | Denoise, model: Model) -> list[float]:
 
     A picture from 0 to 1 with noise of `sigma` has, in the model's range, sigma times its width.
     """
-    from duckrabbit.diffusion.levels import quarter_times, time_at
-
     if request.t and request.sigma:
         raise UserError("Give either --t or --sigma, not both.")
     facts = model.stages[0]
     low, high = facts.value_range
     if request.sigma:
-        return [time_at(facts.schedule, (high - low) * s) for s in request.sigma]
-    return list(request.t or quarter_times(facts.schedule))
+        return [facts.schedule.at_sigma((high - low) * s).t for s in request.sigma]
+    return list(request.t or facts.schedule.quarters())
 
 
 def methods_of(facts: StageFacts) -> tuple[tasks.Method, ...]:
     """The ways in which a stage can take noise away."""
-    from duckrabbit.diffusion.levels import OneStepSchedule
-
-    return ("one-step",) if isinstance(facts.schedule, OneStepSchedule) else ("one-step", "iterative")
+    return ("one-step",) if facts.schedule.one_step else ("one-step", "iterative")
 
 
 def subject_of(request: Any) -> Subject | None:

@@ -10,10 +10,14 @@ from torch import Tensor
 
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
+from duckrabbit.guidance.nodes import CFG, nodes_of
 from duckrabbit.tasks.job import Stage
 
 BEHIND = 2
 """So many moves after it was made a state is waited for, where its device has not said yet that it is finite."""
+LARGE = 1000.0
+"""Guidance scales from here on are no slip of a number that works: 1 to 30 are."""
+HALF = ("float16", "bfloat16")
 
 
 class FiniteCheck:
@@ -42,8 +46,8 @@ class FiniteCheck:
         return bool(self._flag)
 
 
-def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
-    """`states`, each looked at for what is not finite.
+def finite(states: Iterator[State], stage: Stage, dtype: str = "") -> Iterator[State]:
+    """`states`, each looked at for what is not finite; `dtype` is what the model computes in.
 
     Raises UserError before it is given where the device has told by then, as a CPU has; else at most BEHIND moves
     later, and before the last state is given.
@@ -56,7 +60,18 @@ def finite(states: Iterator[State], stage: Stage) -> Iterator[State]:
             if not check.finite:
                 raise UserError(
                     f"The model's output is not finite (NaN or infinite) after {after} of {len(stage.plan)} moves of "
-                    f"stage {stage.index + 1}. Half precision may be too coarse for it: try --dtype float32; or its "
-                    "weights are damaged."
+                    f"stage {stage.index + 1}. {_cause(stage, dtype)}"
                 )
         yield state
+
+
+def _cause(stage: Stage, dtype: str) -> str:
+    """What may be at fault, the likeliest first, and what to do about it."""
+    scales = [
+        abs(node.scale) for _, node in nodes_of(stage.guidance) if isinstance(node, CFG) and not callable(node.scale)
+    ]
+    if max(scales, default=0) >= LARGE:
+        return f"A guidance scale of {max(scales):g} is very large: lower it."
+    if dtype in HALF:
+        return f"Half precision ({dtype}) may be too coarse for it: try --dtype float32; or its weights are damaged."
+    return "Its weights may be damaged: get the model again."

@@ -20,8 +20,10 @@ from duckrabbit.diffusion.plans import Plan
 from duckrabbit.diffusion.prediction import Prediction, Query
 from duckrabbit.diffusion.solvers import Solver, on_schedule
 from duckrabbit.diffusion.trajectory import Constraint, trajectory
+from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.values import shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +107,8 @@ def cost(job: Job) -> list[Cost]:
     The job is walked with a network that answers nothing and counts, so it holds for every solver
     and guidance.
     """
+    if not isinstance(job, Job):
+        raise UserError(f"What costs is a job, as dr.generate makes it, not {shown(job)}.")
     return [_count(job.model.stages[stage.index], stage, job.of_a_seed) for stage in job.stages]
 
 
@@ -120,6 +124,6 @@ def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
 
     blank = torch.zeros((batch, facts.channels, facts.size, facts.size), dtype=torch.float32)
     solver = on_schedule(stage.solver, facts.schedule)
-    for _ in trajectory(lower(stage.guidance, counting), blank, stage.plan, solver, silent):
+    for _ in trajectory(lower(stage.guidance, counting, lambda name: counting), blank, stage.plan, solver, silent):
         pass
     return Cost(len(stage.plan), len(asked), sum(asked), max(asked, default=0))

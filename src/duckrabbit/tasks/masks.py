@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -21,6 +22,8 @@ MOST_GREY = 0.25
 """A mask with more greys than this is a picture."""
 PICTURE = 0.1
 """Of a mask with a hole, so much colour or grey is a picture's."""
+FLAT = 0.1
+"""Paint is of one colour where no channel is further from its median."""
 BLOCKS = 256
 """Soft edges are looked for in so many blocks a side, at most; they reach over a 32nd of the mask."""
 MEANING = "White is where the picture is made anew, black is kept"
@@ -30,8 +33,8 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
     """A mask as float32 (1, 1, S, S): 1 (white) where the picture is to be made anew; `invert`: where it is black.
 
     Greys are cut at the half where they are the soft edge between black and white. Of a mask with
-    transparency the clear part is black if all else is white, as on a painted layer; and white if all
-    else is a picture with a hole in it.
+    transparency the clear part is black if all else is white or of one other colour but black, as on a
+    painted layer; and white if all else is a picture with a hole in it.
 
     Raises UserError for what has colours or a third level, where it is not clear what is meant, where
     it is all of one value, and where its whole size, upright, is not that of `like`; a tensor may also
@@ -44,7 +47,7 @@ def as_mask(source: Source, like: Source | None = None, invert: bool = False) ->
         cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
         if not cut_before:
             check_alike(read.size, picture.size)
-    white = _white(read)
+    white = _white(_stretched(read))
     if white.min() == white.max():
         where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"
         new = bool(white.min()) != invert
@@ -93,15 +96,29 @@ def _white(read: Picture) -> Tensor:
     painted = read.colours[:, :, opaque[0, 0] > 0]
     grey = painted.mean(1)
     coloured = (painted.amax(1) - painted.amin(1) > COLOURED).float().mean()
-    if coloured <= STRAY and (grey < LIGHT).float().mean() <= STRAY:
+    if (coloured <= STRAY and (grey < LIGHT).float().mean() <= STRAY) or _is_paint(painted):
         return opaque
-    if max(coloured, ((grey >= DARK) & (grey <= LIGHT)).float().mean()) > PICTURE:
+    dark = (painted.amax(1) < DARK).float().mean() >= 1 - STRAY
+    if not dark and max(coloured, ((grey >= DARK) & (grey <= LIGHT)).float().mean()) > PICTURE:
         return 1 - opaque
-    what = "black" if (grey < DARK).float().mean() >= 1 - STRAY else "black and white"
+    what = "black" if dark or (grey < DARK).float().mean() >= 1 - STRAY else "black and white"
     raise UserError(
         f"The mask is {what} on a clear layer, which does not say whether the clear part is made anew. {MEANING}: "
         "fill the clear part with one of the two."
     )
+
+
+def _stretched(read: Picture) -> Picture:
+    """A mask of 0 and 1 in bytes, as programs write them, with 255 for its 1; any other as it is."""
+    ones = read.alpha is None and abs(255 * read.colours.max().item() - 1) < 1e-3
+    return replace(read, colours=read.colours * 255) if ones else read
+
+
+def _is_paint(painted: Tensor) -> bool:
+    """Whether pixels (B, 3, N) have one colour, and that is not black."""
+    paint = painted.median(2, keepdim=True).values
+    stray = ((painted - paint).abs().amax(1) > FLAT).float().mean()
+    return bool(stray <= STRAY and paint.max() >= DARK)
 
 
 def _levels(colours: Tensor) -> Tensor:

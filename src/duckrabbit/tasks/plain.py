@@ -3,7 +3,8 @@
 A frozen dataclass becomes {"kind": its name, field: value, ...}. A plan is written as the chain of
 its levels (each once, and "visits" where it comes back to some), a tensor as the hash of its bytes,
 with the tensor itself beside. What comes from outside the package says from which file. Reading never
-imports or runs anything: a kind is looked up among the ones below, and among what the process has already defined.
+runs anything of a record's: a kind is looked up among the ones below, among the package's public names, and among
+what the process has already defined.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from duckrabbit.diffusion import constraints, solvers
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
-from duckrabbit.guidance import each, filters, nodes
+from duckrabbit.guidance import curve, each, filters, gradient, nodes, projected, rescaled
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import shipped as views
 from duckrabbit.registry import origin, recall
@@ -35,7 +36,11 @@ def _defined_in(module: ModuleType) -> list[type]:
 
 
 _KINDS: tuple[type, ...] = (
-    *(kind for module in (nodes, each, views, filters, solvers, constraints) for kind in _defined_in(module)),
+    *(
+        kind
+        for module in (nodes, each, curve, rescaled, projected, gradient, views, filters, solvers, constraints)
+        for kind in _defined_in(module)
+    ),
     *(Stage, LowRes),
 )
 _FORMER = {"Sequence": views.Compose}

@@ -16,6 +16,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 from duckrabbit.tasks.vocabulary import (
     SAMPLING,
     FromNoise,
+    GuidanceCurve,
     Illusion,
     Made,
     Option,
@@ -32,6 +33,8 @@ from duckrabbit.tasks.vocabulary import (
     Steps,
     Times,
     Views,
+    WalkSigmas,
+    WalkTimes,
 )
 
 
@@ -71,7 +74,10 @@ class Denoise(Sampled):
     ] = ()
     views: Views = ()
     guidance_scale: Scale = None
+    guidance_curve: GuidanceCurve = None
     steps: Steps = None
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     preset: Preset = None
 
 
@@ -108,9 +114,12 @@ class Generate(Staged):
         Option("What to make; each is a row. A model of digits needs none.", metavar="PROMPT", label="What is it"),
     ] = ()
     guidance_scale: Annotated[Several[float], Option("1 means none; `1,7` compares two.", SAMPLING)] = ()
+    guidance_curve: GuidanceCurve = None
     steps: Annotated[
         tuple[Annotated[int, Ge(1)], ...], Option("Steps of stage I; `5,20,100` compares three.", SAMPLING)
     ] = ()
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     stage: Stage = None
     preset: Preset = None
 
@@ -123,6 +132,7 @@ class Edit(FromNoise):
 
         duckrabbit edit photo.jpg --start 1,3,5,7,10,20
         duckrabbit edit drawing.png --strength 0.6 --prompt "a glossy emoji of a rocket" --count 4
+        duckrabbit edit photo.jpg --t 500,700,900 --spacing karras
     """
 
     verb = "edit"
@@ -134,6 +144,9 @@ class Edit(FromNoise):
     strength: Annotated[
         tuple[Annotated[float, Gt(0), Le(1)], ...],
         Option("Instead of --start: parts of the plan to run, in (0, 1]; 1 keeps nothing."),
+    ] = ()
+    t: Annotated[
+        Several[float], Option("Instead of --start: times of the model's schedule, as in 250,500,750.", flag="--t")
     ] = ()
     prompts: Prompts = ()
     views: Views = ()

@@ -29,10 +29,12 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_atomically, write_text
-from duckrabbit.tasks.arguments import text
+from duckrabbit.tasks.arguments import shown, text
 from duckrabbit.tasks.job import Job, cost, value_range
+from duckrabbit.tasks.others import Others
 from duckrabbit.tasks.pictures import to_pixels, write_png
 from duckrabbit.tasks.plain import to_plain
+from duckrabbit.values import as_path
 
 FORMAT = 1
 CHUNK = "duckrabbit"
@@ -128,12 +130,12 @@ class Result:
         return f"Result({self.job.title!r}, seeds {list(self.seeds)}, {size} px, {self.seconds:.1f} s)"
 
     def _repr_html_(self) -> str:
-        shown = [self[k] for k in range(min(SHOWN, len(self)))]
+        first = [self[k] for k in range(min(SHOWN, len(self)))]
         cells = "".join(
             f'<figure style="display:inline-block;margin:4px"><img width="192" style="image-rendering:pixelated" '
             f'src="data:image/png;base64,{base64.b64encode(made._repr_png_()).decode()}">'
             f"<figcaption>{f'{escape(made.prompt)}, ' * bool(self.job.subjects)}seed {made.seed}</figcaption></figure>"
-            for made in shown
+            for made in first
         )
         more = f"<p>and {len(self) - SHOWN} more</p>" if len(self) > SHOWN else ""
         return f"<p>{escape(self.job.title)}</p>{cells}{more}"
@@ -197,7 +199,8 @@ def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
     description, weights = described(job, tensors), {}
     try:
-        weights = dict(job.model.weight_hash()) if any(stage.asks for stage in job.stages) else {}
+        asking = tuple(stage.guidance for stage in job.stages if stage.asks)
+        weights = {**job.model.weight_hash(), **Others(job.model, asking).hashes()} if asking else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"
     return {
@@ -230,9 +233,12 @@ def save_result(result: Result, folder: str | Path, stem: str = "image") -> list
     its record. Returns the paths of the pictures. Raises UserError where the folder is not writable, or another
     program does not stop writing into it.
     """
-    with only_writer(Path(folder), "wait until it is done, or choose another folder", wait=10.0):
+    folder = as_path("The folder of a result", folder)
+    if Path(text("A result's name", stem)).name != stem or stem in ("", ".."):
+        raise UserError(f"A result's name is that of a file in its folder, not {shown(stem)}; name its folder too.")
+    with only_writer(folder, "wait until it is done, or choose another folder", wait=10.0):
         taken, names = results_in(folder), chain([stem], (f"{stem}-{k}" for k in count(2)))
-        return _write(result, Path(folder), next(name for name in names if name not in taken))
+        return _write(result, folder, next(name for name in names if name not in taken))
 
 
 def results_in(folder: str | Path) -> set[str]:

@@ -24,6 +24,7 @@ from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
 from duckrabbit.tasks.finite import finite
 from duckrabbit.tasks.job import Job, LowRes, Stage
+from duckrabbit.tasks.others import Others
 from duckrabbit.tasks.results import Result, described
 from duckrabbit.tasks.settings import Options
 from duckrabbit.tasks.subjects import Subject
@@ -54,9 +55,9 @@ def run(
     ends: dict[int, tuple[Tensor, float]] = {}
     with getattr(job.model, "turn", nullcontext)():
         began = time.perf_counter()
-        notes = _prepared(job)
+        notes, others = _prepared(job)
         ready = time.perf_counter()
-        for position, state in _walked(job, seeds, micro_batch):
+        for position, state in _walked(job, seeds, micro_batch, others):
             if on_state is not None:
                 on_state(position, state)
             ends[position] = state.x, time.perf_counter()
@@ -74,6 +75,8 @@ def run_all(
     jobs: Sequence[Job], seeds: int | Iterable[int] = (180,), *, on_state: OnState | None = None
 ) -> list[Result]:
     """Run a comparison, a list of jobs, on the same seeds."""
+    if isinstance(jobs, Job) or not isinstance(jobs, Iterable):
+        raise UserError(f"A comparison is a list of jobs, not {shown(jobs)}; one job: dr.run.")
     seeds = seeds_of(seeds)
     return [run(job, seeds, on_state=on_state) for job in jobs]
 
@@ -90,8 +93,8 @@ def walk(
     """
     seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     with getattr(job.model, "turn", nullcontext)():
-        _prepared(job)
-        for _, state in _walked(job, seeds, micro_batch):
+        _, others = _prepared(job)
+        for _, state in _walked(job, seeds, micro_batch, others):
             yield state
 
 
@@ -106,7 +109,9 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     options["stage"] = 1
     tree = generate(model, subject, **options).stages[0].guidance
     model.prepare(sorted(set(conditions_of(tree)), key=str))
-    return lower(tree, model.network(0))
+    others = Others(model, (tree,))
+    others.prepare()
+    return lower(tree, model.network(0), others.networks(0))
 
 
 def _checked(
@@ -121,19 +126,22 @@ def _checked(
     return rows, most
 
 
-def _prepared(job: Job) -> dict[str, str]:
-    """Make the job's prompts ready; what there is to know of them, in sentences."""
+def _prepared(job: Job) -> tuple[dict[str, str], Others]:
+    """Make the job's prompts ready; what there is to know of them, in sentences, and the other models that it asks."""
+    others = Others(job.model, tuple(s.guidance for s in job.stages if s.asks))
+    others.prepare()
     conditions = sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
     job.model.prepare(conditions)
     notes: dict[str, str] = job.model.notes_on(conditions) if hasattr(job.model, "notes_on") else {}
-    return notes
+    return notes, others
 
 
-def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None) -> Iterator[tuple[int, State]]:
+def _walked(job: Job, seeds: tuple[int, ...], micro_batch: int | None, others: Others) -> Iterator[tuple[int, State]]:
     """The states of all stages, each with the position of its stage; a stage begins where the one before it ended."""
     previous = None
     for position, stage in enumerate(job.stages):
-        for state in finite(walk_stage(job.model, stage, seeds, previous, micro_batch), stage):
+        walked = walk_stage(job.model, stage, seeds, previous, micro_batch, others)
+        for state in finite(walked, stage, job.model.dtype):
             yield position, state
         previous = state.x
 
@@ -144,6 +152,7 @@ def walk_stage(
     seeds: tuple[int, ...],
     previous: Tensor | None = None,
     micro_batch: int | None = None,
+    others: Others | None = None,
 ) -> Iterator[State]:
     """The states of one stage; `previous` (B, C, h, w) is the result of the stage before it."""
     facts = model.stages[stage.index]
@@ -162,7 +171,9 @@ def walk_stage(
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
     solver = on_schedule(stage.solver, facts.schedule)
-    return trajectory(lower(stage.guidance, network), x, stage.plan, solver, noise, stage.constrain)
+    asked = others or Others(model, (stage.guidance,))
+    denoise = lower(stage.guidance, network, asked.networks(stage.index, low_res, level, micro_batch))
+    return trajectory(denoise, x, stage.plan, solver, noise, stage.constrain)
 
 
 def _silent(queries: list[Query], at: NoiseLevel) -> list[Prediction]:

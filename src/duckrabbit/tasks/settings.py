@@ -10,26 +10,30 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypedDict, TypeVar, cast, get_args
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, OneStepSchedule, Schedule, Spacing
-from duckrabbit.diffusion.plans import Plan, course_times, plan_through
-from duckrabbit.diffusion.solvers import DDPM, DPM_SOLVERS, SOLVERS, Solver, find_solver
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, Schedule
+from duckrabbit.diffusion.plans import Plan, plan_through, start_at_level
+from duckrabbit.diffusion.solvers import BY_ESTIMATES, DDPM, SOLVERS, Solver, find_solver
+from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.diffusion.trajectory import Constraint
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.nodes import Clip, Threshold
+from duckrabbit.guidance.curve import Curve
+from duckrabbit.guidance.nodes import Clip, ScaleAt, Threshold
+from duckrabbit.guidance.shipped import find_guidance, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, refuse_unknown, shown, text, whole
+from duckrabbit.tasks.courses import COURSES, Course, course_of
 
-Preset = Literal["cs180"]
+Preset = Literal["cs180", "cs180-2024", "cs180-2025", "cs180-2026"]
 Times = Callable[[Schedule, int], Sequence[float]]
 """Times of one's own: (schedule, steps) -> so many times from noise towards the picture."""
-Guide = Callable[[Guidance, Guidance, float], Guidance]
+Guide = Callable[[Guidance, Guidance, Any], Guidance]
 """A guidance of one's own: (conditional, unconditional, scale) -> a tree."""
 T = TypeVar("T")
 
 
-NOT_ONE_STEP = ("steps", "solver", "spacing")
+NOT_ONE_STEP = ("steps", "solver", "spacing", "times", "sigmas")
 """The options that have no effect where noise is taken away in one step."""
 
 
@@ -37,14 +41,16 @@ class Options(TypedDict, total=False):
     """The options that all tasks share.
 
     guidance_scale: 1 means none; it holds for the first stage, `guidance_scale_stage2` for later
-    ones. negative_prompt: what to be guided away from; the model's null prompt by default.
+    ones. guidance_curve: instead of it, "7@0.8,1@0.2" (guidance/curve.py) or a function of the level.
+    negative_prompt: what to be guided away from; the model's null prompt by default.
     steps, steps_stage2: network evaluations a stage (moves, for Heun). solver: a name in SOLVERS, as in "ddim:eta=0.5",
     or a solver, as in DDIM(eta=0.5). stage: how many stages to run; all by default. spacing: how the
-    steps are spread, or a function of one's own (schedule, steps) -> times. guidance: instead of
-    classifier-free guidance, a function (conditional, unconditional, scale) -> a guidance tree, or its
-    registered name. constraint: a rule (x, at, noise, i) -> x for every state,
-    or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
-    that a low resolution picture is noised to. preset: "cs180" for the course's numbers.
+    steps are spread, or a function of one's own (schedule, steps) -> times. times, sigmas: instead of steps and
+    spacing, the levels that the first stage stops at, by time or by sigma / alpha, from noise to picture.
+    guidance: instead of classifier-free guidance, a registered name, as in "apg:eta=0.2", or a function
+    (conditional, unconditional, scale) -> a guidance tree. constraint: a rule (x, at, noise, i) -> x for every
+    state, or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
+    that a low resolution picture is noised to. preset: a course's numbers (courses.py).
     """
 
     guidance_scale: float | None
@@ -56,7 +62,10 @@ class Options(TypedDict, total=False):
     stage: int | None
     spacing: Spacing | Times | None
     guidance: str | Guide | None
+    guidance_curve: str | ScaleAt | None
     constraint: str | Constraint | None
+    times: Sequence[float] | None
+    sigmas: Sequence[float] | None
     interval: tuple[float, float] | None
     noise_level: int | None
     preset: Preset | None
@@ -75,10 +84,18 @@ class Settings:
     stages: int
     spacing: str | Times | None
     guidance: Guide | None
+    curve: ScaleAt | None
     constraint: Constraint | None
+    times: tuple[float, ...]
+    sigmas: tuple[float, ...]
     interval: tuple[float, float]
     noise_level: int | None
     preset: Preset | None
+
+    @property
+    def course(self) -> Course | None:
+        """What the preset stands for."""
+        return None if self.preset is None else COURSES[self.preset]
 
 
 def resolve(model: Model, options: Options, own: Collection[str] = (), first: int = 0) -> Settings:
@@ -91,6 +108,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
     preset = options.get("preset")
     if preset is not None:
         one_of("preset", preset, get_args(Preset))
+    course = course_of(preset, model)
     steps, steps_stage2 = (
         None if (given := options.get(key)) is None else whole(key, given, 1) for key in ("steps", "steps_stage2")
     )
@@ -99,16 +117,19 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         raise UserError(f"{model.card.name} has {len(model.stages)} stage(s); --stage {stages} does not exist.")
     noise_level = options.get("noise_level")
     settings = Settings(
-        _number("guidance_scale", options.get("guidance_scale"), 7.0 if preset else model.card.guidance_scale),
+        _number("guidance_scale", options.get("guidance_scale"), course.scale if course else model.card.guidance_scale),
         _number("guidance_scale_stage2", options.get("guidance_scale_stage2"), model.card.guidance_scale_stage2),
         text("negative_prompt", _given(options.get("negative_prompt"), model.card.null_prompt)),
         steps,
         steps_stage2,
-        _solver(_given(options.get("solver"), "ddpm" if preset else model.card.solver)),
+        _solver(_given(options.get("solver"), course.solver if course else model.card.solver)),
         stages,
-        named("schedule", options.get("spacing")),
-        named("guidance", options.get("guidance")),
+        named("schedule", options.get("spacing"), "spacing"),
+        _guide(options.get("guidance")),
+        _curve(options.get("guidance_curve")),
         named("constraint", options.get("constraint")),
+        _row("times", options.get("times")),
+        _row("sigmas", options.get("sigmas")),
         _interval(options.get("interval")),
         _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
@@ -124,35 +145,47 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         refuse_idle(options, ("steps_stage2", "guidance_scale_stage2", "noise_level"), why)
     if all(scale_at(settings, k) == 1 for k in range(first, settings.stages)):
         refuse_idle(options, ("negative_prompt", "interval", "guidance"), "a guidance scale of 1 is no guidance")
-    if settings.guidance is not None:
+    if settings.curve is not None:
+        refuse_idle(options, ("guidance_scale",), "guidance_curve says how strongly to guide at each level")
+    if settings.guidance is not None and not takes_interval(settings.guidance):
         refuse_idle(options, ("interval",), "a guidance of your own says itself when it guides")
-    if all(isinstance(model.stages[k].schedule, FlowSchedule) for k in range(first, settings.stages)):
-        refuse_idle(options, ("spacing",), "a flow's steps are spaced in one way only")
+    if settings.times or settings.sigmas:
+        idle = ("steps", "spacing") if settings.stages == 1 else ("steps",)
+        named_by = "times" if settings.times else "sigmas"
+        refuse_idle(options, (*idle, *(["sigmas"] if settings.times else [])), f"{named_by} says where the steps are")
     if settings.preset is not None and settings.stages == 1:
         refuse_idle(options, ("spacing",), f"the preset {settings.preset} has its own levels")
 
 
-def scale_at(settings: Settings, stage: int) -> float:
-    """The guidance scale of a stage."""
-    return settings.guidance_scale if stage == 0 else settings.guidance_scale_stage2
+def scale_at(settings: Settings, stage: int) -> float | ScaleAt:
+    """The guidance scale of a stage, or how it varies with the level."""
+    if stage > 0:
+        return settings.guidance_scale_stage2
+    return settings.guidance_scale if settings.curve is None else settings.curve
 
 
 def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
     """The full plan of a stage: the course's strided times under its preset, else spaced steps."""
     steps = settings.steps if stage == 0 else settings.steps_stage2
     spacing = settings.spacing or facts.spacing
-    schedule: Schedule = facts.schedule
-    if settings.preset == "cs180" and stage == 0 and isinstance(schedule, DiscreteSchedule):
-        total = len(schedule.alphas_cumprod)
-        times = course_times(max(1, 30 * total // 1000), total)
-        if steps is not None:
-            times = schedule.times(steps + 1, "leading")
-        return plan_through(schedule, times, to_clean=False)
-    if isinstance(_found(settings.solver), DPM_SOLVERS) and isinstance(schedule, DiscreteSchedule):
-        schedule = _from_lambda(schedule, facts.lambda_min)
+    schedule, course = facts.schedule, settings.course
+    if stage == 0 and (settings.times or settings.sigmas):
+        named_levels = [CLEAN if s == 0 else schedule.at_sigma(s) for s in settings.sigmas]
+        return plan_through(schedule, settings.times or [at.t for at in named_levels])
+    if course is not None and stage == 0 and course.suits(schedule):
+        return course.plan(schedule, steps)
     if callable(spacing):
         return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
-    return plan_through(schedule, schedule.times(steps or facts.steps, cast("Spacing", spacing), facts.offset))
+    lambda_min = facts.lambda_min if isinstance(_found(settings.solver), BY_ESTIMATES) else -math.inf
+    return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset, lambda_min))
+
+
+def plan_from(facts: StageFacts, settings: Settings, at: NoiseLevel) -> Plan:
+    """What there is to walk of the first stage's plan from a level on."""
+    course = settings.course
+    if course is not None and course.step is not None and not (settings.times or settings.sigmas):
+        return course.plan_from(facts.schedule, at.t, settings.steps)
+    return start_at_level(plan_of(facts, settings, 0), at)
 
 
 def solver_of(facts: StageFacts, settings: Settings) -> Solver:
@@ -165,7 +198,7 @@ def solver_of(facts: StageFacts, settings: Settings) -> Solver:
 
 def limited(guidance: Guidance, facts: StageFacts, settings: Settings) -> Guidance:
     """The guidance with x0 held in range at its root, as the stage asks; the course leaves it out."""
-    if settings.preset == "cs180" or facts.limiter is None:
+    if settings.preset is not None or facts.limiter is None:
         return guidance
     if facts.limiter.ratio is None:
         return Clip(guidance, facts.limiter.max_value)
@@ -174,18 +207,12 @@ def limited(guidance: Guidance, facts: StageFacts, settings: Settings) -> Guidan
 
 def level_words(facts: StageFacts, t: float) -> str:
     """A time of a stage's schedule, as people are told of it."""
-    return f"{'sigma' if isinstance(facts.schedule, OneStepSchedule) else 't'} = {t:g}"
+    return f"{'sigma' if facts.schedule.one_step else 't'} = {t:g}"
 
 
 def options_for(method: str, options: Mapping[str, Any]) -> Any:
     """The options of a denoising that a method has a use for: one step has none for the number of steps."""
     return {k: v for k, v in options.items() if method != "one-step" or k not in NOT_ONE_STEP}
-
-
-def _from_lambda(schedule: DiscreteSchedule, lambda_min: float) -> DiscreteSchedule:
-    """The part of a schedule with half log SNR >= lambda_min, where DPM-Solver++ is exact enough."""
-    usable = [t for t in range(len(schedule.alphas_cumprod)) if schedule.level(t).half_log_snr >= lambda_min]
-    return DiscreteSchedule(schedule.alphas_cumprod[: len(usable)])
 
 
 def _solver(given: Any) -> str | Solver:
@@ -199,13 +226,25 @@ def _solver(given: Any) -> str | Solver:
     return cast("str | Solver", given)
 
 
-def named(kind: str, given: Any) -> Any:
-    """Something of one's own, by its registered name or itself. Raises UserError where it is neither."""
+def named(kind: str, given: Any, option: str = "") -> Any:
+    """Something of one's own, by its registered name or itself. Raises UserError, naming the `option`, for neither."""
     if isinstance(given, str):
         return find(kind, given)
     if given is not None and not callable(given):
-        raise UserError(f"{kind} is a registered name or something to call, not {shown(given)}.")
+        raise UserError(f"{option or kind} is a registered name or something to call, not {shown(given)}.")
     return given
+
+
+def _guide(given: Any) -> Any:
+    """The guidance that was asked for, by name or itself. Raises UserError where there is none."""
+    return find_guidance(given) if isinstance(given, str) else named("guidance", given)
+
+
+def _curve(given: Any) -> ScaleAt | None:
+    """The scale by the level, as text or a function. Raises UserError for what is neither."""
+    if given is None or callable(given):
+        return cast("ScaleAt | None", given)
+    return Curve.parse(text("guidance_curve", given))
 
 
 def _found(solver: str | Solver) -> Solver:
@@ -214,6 +253,19 @@ def _found(solver: str | Solver) -> Solver:
 
 def _number(name: str, value: object, default: float) -> float:
     return default if value is None else number(name, value)
+
+
+def _row(name: str, value: Any) -> tuple[float, ...]:
+    """Several numbers, none for None. Raises UserError for what is no row of numbers."""
+    if value is None:
+        return ()
+    try:
+        row = tuple(value)
+    except TypeError:
+        raise UserError(f"{name} is a row of numbers, from noise to picture, not {shown(value)}.") from None
+    if not row:
+        raise UserError(f"{name} names no level; give one or more, from noise to picture.")
+    return tuple(number(f"Each of {name}", each) for each in row)
 
 
 def _interval(value: Any) -> tuple[float, float]:

@@ -8,7 +8,7 @@ anagram inside an inpainted region needs no code of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.each import Each
 from duckrabbit.guidance.filters import Filter
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
+from duckrabbit.guidance.shipped import is_shipped, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.digits.model import DigitsModel
@@ -32,6 +33,9 @@ One = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
 Subject = One | Sequence[One]
 """What a picture is to be of, or what several pictures are to be of, each of its own, that share every network call."""
 
+SCALES = ("guidance_scale", "guidance_scale_stage2")
+GUIDING = (*SCALES, "negative_prompt", "interval", "guidance", "guidance_curve")
+"""The options that say how to guide."""
 TITLED = 3
 """So many subjects of a list are named in a caption of all of them."""
 
@@ -40,12 +44,14 @@ TITLED = 3
 class Trees:
     """The guidance of each stage, by its index; `titles` name, each in a few words, the one subject or those of a list.
 
-    A list's guidance is an Each with a child for each title.
+    A list's guidance is an Each with a child for each title. `aimless`: nothing in it is guided anywhere, since every
+    prompt is what it would be guided away from.
     """
 
     at: Callable[[int], Guidance]
     titles: tuple[str, ...]
     listed: bool = False
+    aimless: bool = False
 
     def __call__(self, stage: int) -> Guidance:
         """The guidance of a stage."""
@@ -66,9 +72,10 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
         raise UserError("A list of subjects holds one or more, and no lists.")
     trees = [_trees(model, one, settings, options) for one in several]
     titles = tuple(map(title_of, several))
+    aimless = all(_is_aimless(model, one, settings) for one in several)
     if given is None:
-        return Trees(trees[0], titles)
-    return Trees(lambda stage: Each(tuple(at(stage) for at in trees)), titles, listed=True)
+        return Trees(trees[0], titles, aimless=aimless)
+    return Trees(lambda stage: Each(tuple(at(stage) for at in trees)), titles, listed=True, aimless=aimless)
 
 
 def banded(band: Filter, low: Trees, high: Trees) -> Trees:
@@ -83,7 +90,8 @@ def banded(band: Filter, low: Trees, high: Trees) -> Trees:
     count = len(low.titles if low.listed else high.titles)
     pairs = zip(*(trees.titles if trees.listed else trees.titles * count for trees in (high, low)), strict=True)
     titles = tuple(f"{near} | {far}" for near, far in pairs)
-    return Trees(lambda stage: Bands((band,), (low(stage), high(stage))), titles, low.listed or high.listed)
+    both = low.aimless and high.aimless
+    return Trees(lambda stage: Bands((band,), (low(stage), high(stage))), titles, low.listed or high.listed, both)
 
 
 def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str, object]) -> Callable[[int], Guidance]:
@@ -103,11 +111,27 @@ def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str,
     return partial(_guided, model, text("A prompt", subject), settings)
 
 
+def refuse_aimless(trees: Trees, options: Mapping[str, object]) -> None:
+    """Raises UserError for an option about guidance where nothing is guided anywhere: the two questions are one."""
+    if trees.aimless:
+        asked = {name: value for name, value in options.items() if not (name in SCALES and value == 1)}
+        why = "what the picture is guided towards is what it is guided away from"
+        refuse_idle(asked, GUIDING, why, "Give a prompt (--prompt) that differs, or leave it out.")
+
+
+def _is_aimless(model: Model, subject: Any, settings: Settings) -> bool:
+    """Whether every prompt of a subject asks what the negative prompt asks; a guidance of one's own may do more."""
+    if isinstance(subject, Guidance) or (settings.guidance is not None and not is_shipped(settings.guidance)):
+        return False
+    prompts = subject.values() if isinstance(subject, Mapping) else (subject,)
+    negative = model.condition(settings.negative_prompt)
+    return all(model.condition(str(prompt)) == negative for prompt in prompts)
+
+
 def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> None:
     """Raises UserError for an option that a guidance tree makes idle, also as one of a list."""
     if any(isinstance(one, Guidance) for one in _listed(subject) or [subject]):
-        names = ("guidance_scale", "guidance_scale_stage2", "negative_prompt", "interval", "guidance")
-        refuse_idle(options, names, "a guidance tree says itself how it guides")
+        refuse_idle(options, GUIDING, "a guidance tree says itself how it guides")
 
 
 def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str]) -> list[tuple[View, str]]:
@@ -143,7 +167,12 @@ def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidan
     condition = Prompt(model.condition(prompt))
     null = Prompt(model.condition(settings.negative_prompt))
     if settings.guidance is not None and scale_at(settings, stage) != 1:
-        return settings.guidance(condition, null, scale_at(settings, stage))
+        tree = settings.guidance(condition, null, scale_at(settings, stage))
+        return (
+            replace(tree, interval=settings.interval)
+            if isinstance(tree, CFG) and takes_interval(settings.guidance)
+            else tree
+        )
     return CFG(condition, null, scale_at(settings, stage), settings.interval)
 
 

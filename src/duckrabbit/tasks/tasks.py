@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Literal, Unpack
 
-from torch import Tensor
-
 from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
 from duckrabbit.diffusion.levels import CLEAN
-from duckrabbit.diffusion.plans import Move, Plan, plan_through, start_at, start_by_strength, time_travel
+from duckrabbit.diffusion.plans import Move, Plan, start_at, start_by_strength, time_travel
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
@@ -20,24 +18,30 @@ from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
 from duckrabbit.tasks.masks import as_mask, share_anew
-from duckrabbit.tasks.pictures import Picture, Source, notes_on, read_picture, resize, to_model_size, to_range
+from duckrabbit.tasks.pictures import Source, notes_on, read_picture, resize
 from duckrabbit.tasks.settings import (
     NOT_ONE_STEP,
     Options,
-    Settings,
     level_words,
-    limited,
     named,
+    plan_from,
     plan_of,
     resolve,
-    solver_of,
 )
-from duckrabbit.tasks.subjects import Subject, Trees, banded, refuse_beside, subject_trees
+from duckrabbit.tasks.staging import (
+    any_picture,
+    from_noise,
+    last_stage,
+    noise_level_of,
+    noisy,
+    or_null,
+    seen_by,
+)
+from duckrabbit.tasks.subjects import Subject, banded, refuse_beside, subject_trees
 
 COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
 
-Constrain = Callable[[StageFacts], KnownPixels | KnownBand]
 Method = Literal["iterative", "one-step"]
 
 
@@ -45,7 +49,7 @@ def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     """A picture from pure noise, through every stage (CS180 5A, 1.5 and 1.6)."""
     settings = resolve(model, options)
     trees = subject_trees(model, subject, settings, options)
-    return _from_noise(model, trees, settings, trees.title)
+    return from_noise(model, trees, settings, options, trees.title)
 
 
 def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
@@ -84,14 +88,14 @@ def hybrid(
     if image is None:
         assert low is not None
         trees = banded(band, subject_trees(model, low, settings, options), near)
-        return _from_noise(model, trees, settings, trees.title)
+        return from_noise(model, trees, settings, options, trees.title)
     picture = read_picture(image)
 
     def keep(facts: StageFacts) -> KnownBand:
-        return KnownBand(_at(picture, facts), band)
+        return KnownBand(seen_by(picture, facts), band)
 
-    job = _from_noise(model, near, settings, f"{near.title} | picture", constrain=keep)
-    return replace(job, notes=notes_on(picture, _last(job).size))
+    job = from_noise(model, near, settings, options, f"{near.title} | picture", constrain=keep)
+    return replace(job, notes=notes_on(picture, last_stage(job).size))
 
 
 def _low_pass(kernel: int, sigma: float, filter: str | Filter | None) -> Filter:
@@ -110,31 +114,39 @@ def edit(
     *,
     start: int | None = None,
     strength: float | None = None,
+    t: float | None = None,
     **options: Unpack[Options],
 ) -> Job:
     """SDEdit: noise a picture and bring it back (CS180 5A, 1.7; Meng et al. 2022, arXiv 2108.01073).
 
     `start` is the index of the first move of the plan: larger keeps more. It counts the course's
-    steps: the plan has at most COURSE_STEPS, unless `steps` says otherwise. Or give `strength` in
-    (0, 1]. The whole plan, start 0 or strength 1, keeps nothing: it begins from pure noise, as
-    `generate` does. (Few steps begin well below the noisiest level: 8 of the oracle at t = 875, where
-    a seventh of a picture would be left.) With a prompt it is text-conditional translation (1.7.3).
+    steps: the plan has at most COURSE_STEPS, unless `steps` or `times` say otherwise. Or give `strength` in
+    (0, 1], or the time `t` of the model's schedule to begin at, between the steps too. The whole plan, start 0
+    or strength 1, keeps nothing: it begins from pure noise, as `generate` does. (Few steps begin well below the
+    noisiest level: 8 of the oracle at t = 875, where a seventh of a picture would be left.) With a prompt it
+    is text-conditional translation (1.7.3).
     """
-    settings = resolve(model, options, ("start", "strength"))
+    settings = resolve(model, options, ("start", "strength", "t"))
     if start is not None and settings.steps is None and settings.preset is None:
         settings = replace(settings, steps=min(COURSE_STEPS, model.stages[0].steps))
-    if (start is None) == (strength is None):
-        raise UserError("Say where to start: either the index of a move (--start) or a --strength, not both.")
+    if sum(place is not None for place in (start, strength, t)) != 1:
+        raise UserError(
+            "Say where to start by one of these: the index of a move (--start), a --strength, a time (--t)."
+        )
     plan = plan_of(model.stages[0], settings, 0)
     if start is not None:
         start = whole("start", start)
         rest, kept = start_at(plan, start), f"start {start}"
+    elif t is not None:
+        at = noisy(model.stages[0], number("t", t, finite=False))
+        rest, kept = plan_from(model.stages[0], settings, at), f"t = {t:g}"
     else:
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
-    job = _from_noise(model, subject_trees(model, _or_null(model, subject), settings, options), settings, kept)
+    trees = subject_trees(model, or_null(model, subject), settings, options)
+    job = from_noise(model, trees, settings, options, kept)
     picture, facts = read_picture(image), model.stages[0]
-    first = replace(job.stages[0], plan=rest, start=_at(picture, facts) if len(rest) < len(plan) else None)
+    first = replace(job.stages[0], plan=rest, start=None if t is None and rest == plan else seen_by(picture, facts))
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
 
 
@@ -171,13 +183,13 @@ def inpaint(
                 f"At the model's {facts.size} x {facts.size} pixels nothing is left of the mask's white or black part; "
                 "make it larger."
             )
-        return KnownPixels(_at(picture, facts), small, how)
+        return KnownPixels(seen_by(picture, facts), small, how)
 
-    trees = subject_trees(model, _or_null(model, subject), settings, options)
-    job = _from_noise(model, trees, settings, "no prompt" if subject is None else trees.title, keep)
+    trees = subject_trees(model, or_null(model, subject), settings, options)
+    job = from_noise(model, trees, settings, options, "no prompt" if subject is None else trees.title, keep)
     first = replace(job.stages[0], plan=time_travel(job.stages[0].plan, jump, resample))
-    last = replace(keep(_last(job)), how="clean")
-    notes = {**notes_on(picture, _last(job).size), "mask": share_anew(white)}
+    last = replace(keep(last_stage(job)), how="clean")
+    notes = {**notes_on(picture, last_stage(job).size), "mask": share_anew(white)}
     return replace(job, stages=(first, *job.stages[1:]), composite=last, notes=notes)
 
 
@@ -186,10 +198,12 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     settings = resolve(model, options, first=1)
     if len(model.stages) < 2:
         raise UserError(f"{model.card.name} has no second stage to enlarge with; choose a model that has (see models).")
-    refuse_idle(options, ("stage", "steps", "guidance_scale", "preset"), "stage II runs alone")
-    job = _from_noise(model, subject_trees(model, _or_null(model, subject), settings, options), settings, "enlarged")
+    of_first = ("stage", "steps", "guidance_scale", "guidance_curve", "times", "sigmas", "preset")
+    refuse_idle(options, of_first, "stage II runs alone")
+    trees = subject_trees(model, or_null(model, subject), settings, options)
+    job = from_noise(model, trees, settings, options, "enlarged")
     picture, facts = read_picture(image), model.stages[0]
-    second = replace(job.stages[1], low_res=LowRes(_noise_level(model.stages[1], settings), _at(picture, facts)))
+    second = replace(job.stages[1], low_res=LowRes(noise_level_of(model.stages[1], settings), seen_by(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
 
 
@@ -200,12 +214,10 @@ def noise(model: Model, image: Source, t: float) -> Job:
     """
     check_model(model)
     facts, t = model.stages[0], number("t", t, finite=False)
-    at = facts.schedule.level(t)
-    if at.sigma == 0:
-        raise UserError(f"At t = {t:g} there is no noise; choose a larger t.")
+    at = noisy(facts, t)
     plan = (Move(CLEAN, at),)
     picture = read_picture(image)
-    stage = Stage(0, Prompt(model.condition(model.card.null_prompt)), plan, DDIM(), _at(picture, facts))
+    stage = Stage(0, Prompt(model.condition(model.card.null_prompt)), plan, DDIM(), seen_by(picture, facts))
     return Job(model, (stage,), f"t = {t:g}", notes=notes_on(picture, facts.size))
 
 
@@ -228,72 +240,21 @@ def denoise(
     if one_of("method", method, ("iterative", "one-step")) == "one-step":
         refuse_idle(asked, NOT_ONE_STEP, "there is one step")
     refuse_beside(subject, asked)
-    if options.get("guidance_scale") is None:
+    if options.get("guidance_scale") is None and options.get("guidance_curve") is None:
         options["guidance_scale"] = 1.0
     settings = resolve(model, {**options, "stage": 1}, ("method",))
     facts, t = model.stages[0], number("t", t, finite=False)
-    at = facts.schedule.level(t)
-    if at.sigma == 0:
-        raise UserError(f"At {level_words(facts, t)} there is no noise to take away; choose a larger one.")
+    at = noisy(facts, t)
     if at.alpha == 0:
         raise UserError(f"At {level_words(facts, t)} nothing is left of the picture; choose a smaller one.")
     plan: Plan = (Move(at, CLEAN),)
-    what = _role(model) if subject is None else subject
+    what = any_picture(model) if subject is None else subject
     trees = subject_trees(model, what, settings, asked)
-    job = _from_noise(model, trees, settings, f"{method}, {level_words(facts, t)}", plan=plan)
+    job = from_noise(model, trees, settings, asked, f"{method}, {level_words(facts, t)}", plan=plan)
     if method == "iterative":
-        full = plan_of(facts, settings, 0)
-        later = [m.at.t for m in full if m.at.t < t]
-        ends_clean = full[-1].to == CLEAN or t <= full[-1].to.t
-        times = [t, *later] if ends_clean else [t, *later, full[-1].to.t]
-        plan = plan_through(facts.schedule, times, to_clean=ends_clean)
+        plan = plan_from(facts, settings, at)
     picture = read_picture(image)
-    first = replace(job.stages[0], plan=plan, start=_at(picture, facts))
+    first = replace(job.stages[0], plan=plan, start=seen_by(picture, facts))
     if method == "one-step":
         first = replace(first, solver=DDIM())
     return replace(job, stages=(first,), notes=notes_on(picture, facts.size))
-
-
-def _from_noise(
-    model: Model,
-    trees: Trees,
-    settings: Settings,
-    title: str,
-    constrain: Constrain | None = None,
-    plan: Plan | None = None,
-) -> Job:
-    """All stages from pure noise, each on its own plan (or all on `plan`), the later ones on the result before."""
-    if constrain is not None and settings.constraint is not None:
-        raise UserError("This task keeps what is known by a constraint of its own; leave out yours.")
-    stages = []
-    for k in range(settings.stages):
-        facts = model.stages[k]
-        tree = limited(trees(k), facts, settings if k == 0 else replace(settings, preset=None))
-        low = None if facts.noising is None else LowRes(_noise_level(facts, settings))
-        keep = settings.constraint if constrain is None else constrain(facts)
-        walk = plan or plan_of(facts, settings, k)
-        stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
-    return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
-
-
-def _or_null(model: Model, subject: Subject | None) -> Subject:
-    """The subject; of none, the model's null prompt."""
-    return model.card.null_prompt if subject is None else subject
-
-
-def _role(model: Model) -> str:
-    """The prompt that plays "a picture of anything": the course's "a high quality photo"."""
-    return str(model.card.roles.get("null", model.card.null_prompt))
-
-
-def _noise_level(facts: StageFacts, settings: Settings) -> int:
-    return facts.noise_level if settings.noise_level is None else settings.noise_level
-
-
-def _last(job: Job) -> StageFacts:
-    return job.model.stages[job.stages[-1].index]
-
-
-def _at(picture: Picture, facts: StageFacts) -> Tensor:
-    """A picture as a stage sees it: its size, its channels, its range."""
-    return to_range(to_model_size(picture.pixels, facts.size, facts.channels), facts.value_range)

@@ -59,10 +59,23 @@ Views = Annotated[
 ]
 Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
 Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
+GuidanceCurve = Annotated[
+    str | None,
+    Option("Instead of --guidance-scale: SCALE@SHARE,... by the share of noise, 1 to 0, as in 7@0.8,1@0.2.", SAMPLING),
+]
 Steps = Annotated[int | None, Ge(1), Option("Steps of stage I.", SAMPLING)]
+WalkTimes = Annotated[
+    Several[float],
+    Option("Instead of --steps and --spacing: the times of stage I, as in 999,700,400,100.", SAMPLING, flag="--times"),
+]
+WalkSigmas = Annotated[
+    Several[float],
+    Option("The same by noise, as sigma / alpha: 80,10,2,0.5.", SAMPLING, flag="--sigmas"),
+]
 Stage = Annotated[int | None, Ge(1), Option("Stop after this stage; all by default.", SAMPLING)]
 Preset = Annotated[
-    Literal["cs180"] | None, Option("cs180: the course's levels, scale and seed; no clipping.", SAMPLING)
+    Literal["cs180", "cs180-2024", "cs180-2025", "cs180-2026"] | None,
+    Option("A course's levels, scale and solver, without clipping: cs180-2024 (or cs180), -2025, -2026.", SAMPLING),
 ]
 Judged = Annotated[
     int | None, Ge(1), Le(MOST), Option("Try so many seeds, and keep the --count that the judge reads best.")
@@ -129,7 +142,7 @@ class Sampled(Made):
         str | None,
         Option(
             "ddpm, ddpm-small, ddpm-large, ddim:eta=0.5, euler-a, heun:churn=0.1, dpm++, sde-dpm++, dpm++-2s, "
-            "dpm++-3m or FILE.py:NAME.",
+            "dpm++-3m, unipc:order=3 or FILE.py:NAME.",
             SAMPLING,
             label="Solver",
             names="solver",
@@ -137,11 +150,20 @@ class Sampled(Made):
     ] = None
     spacing: Annotated[
         str | None,
-        Option("How the steps are spread: leading, trailing, linspace, or FILE.py:NAME.", SAMPLING, names="schedule"),
+        Option(
+            "How the steps are spread: leading, trailing, linspace, leading-open, linspace-open, karras, exponential, "
+            "log-snr, flow-euler, flow-dpm, flow-unipc or FILE.py:NAME.",
+            SAMPLING,
+            names="schedule",
+        ),
     ] = None
     guidance: Annotated[
         str | None,
-        Option("A guidance of your own instead of classifier-free guidance: FILE.py:NAME.", SAMPLING, names="guidance"),
+        Option(
+            "Another way to guide than cfg: rescaled:phi=0.7, apg:eta=0.2,radius=15 or FILE.py:NAME.",
+            SAMPLING,
+            names="guidance",
+        ),
     ] = None
     constraint: Annotated[
         str | None, Option("A rule of your own for every state: FILE.py:NAME.", SAMPLING, names="constraint")
@@ -167,7 +189,10 @@ class FromNoise(Staged):
     """What all requests hold that walk through every stage, in one way."""
 
     guidance_scale: Scale = None
+    guidance_curve: GuidanceCurve = None
     steps: Steps = None
+    times: WalkTimes = ()
+    sigmas: WalkSigmas = ()
     stage: Stage = None
     preset: Preset = None
 

@@ -28,11 +28,13 @@ def running(
     precision: str = "auto",
     checkpoint_seconds: float = 120.0,
     start: Callable[[nn.Module], None] = lambda module: None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Trainer]:
     """The trainer of a run in `folder`, new or where it was, while no other run writes there.
 
-    precision: "no" (float32), "bf16", or "auto": that of the run that is there, else the fastest here. Raises
-    UserError for another, and where another process trains in the folder.
+    precision: "no" (float32), "bf16", or "auto": that of the run that is there, else the fastest here. `report`
+    is told what is to be known of a run that goes on. Raises UserError for another, and where another process
+    trains in the folder.
     """
     if precision not in ("auto", "no", "bf16"):
         raise UserError(f"There is no precision '{precision}'; choose auto, no or bf16.")
@@ -41,7 +43,7 @@ def running(
     with alone_in(folder):
         speed = choose_speed(precision, folder, processes().device.type)
         accelerator = Accelerator(cpu=processes().device.type == "cpu", mixed_precision=speed.precision)
-        yield Trainer(recipe, data, folder, accelerator, speed, checkpoint_seconds, start)
+        yield Trainer(recipe, data, folder, accelerator, speed, checkpoint_seconds, start, report)
 
 
 def processes() -> PartialState:

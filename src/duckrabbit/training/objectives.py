@@ -14,8 +14,8 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import DiscreteSchedule
 from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.schedules import DiscreteSchedule
 from duckrabbit.diffusion.streams import stream_seed
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import NO_CLASS

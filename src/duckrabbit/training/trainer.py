@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -65,7 +64,8 @@ class Trainer:
     """A run of `recipe` on `data` in `folder`, taken up where its checkpoint left it.
 
     checkpoint_seconds: how often to write one (it is also written where the recipe rests). start
-    fills a new run's network with weights to begin from. Raises UserError where the folder holds a
+    fills a new run's network with weights to begin from. `report` is told what is to be known of a run that goes
+    on, by its first process. Raises UserError where the folder holds a
     run of another recipe, or a damaged checkpoint, or another process trains into it.
     """
 
@@ -78,11 +78,12 @@ class Trainer:
         speed: Speed | None = None,
         checkpoint_seconds: float = 120.0,
         start: Callable[[nn.Module], None] = lambda module: None,
+        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.recipe, self.data, self.folder = recipe, data, folder
         self.steps_per_epoch, self.steps = recipe.length(len(data))
         self.accelerator, self.speed = accelerator, speed or Speed()
-        self.checkpoint_seconds = checkpoint_seconds
+        self.checkpoint_seconds, self._tell = checkpoint_seconds, report
         self.step, self.seconds = 0, 0.0
         set_seed(stream_seed(recipe.seed, "weights", 0) % 2**32)
         with LOADING:
@@ -257,10 +258,10 @@ class Trainer:
         self.step, self.seconds = facts["step"], facts["seconds"]
         before, now = facts.get("processes"), self.accelerator.num_processes
         if before not in (None, now) and self.accelerator.is_main_process:
-            warnings.warn(
+            self._tell(
                 f"Up to step {self.step} this run had {before} process(es), and now it has {now}: the batches are the "
-                "same, but not bit for bit what they would have given.", stacklevel=2,
-            )  # fmt: skip
+                "same, but not bit for bit what they would have given."
+            )
 
     def _moments(self) -> dict[str, Tensor]:
         state = self.optimizer.state

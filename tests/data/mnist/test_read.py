@@ -5,7 +5,9 @@ import hashlib
 import http.server
 import pickle
 import threading
+import time
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from duckrabbit.data.mnist import wheel as package
 from duckrabbit.data.mnist.fetch import MIRRORS, fetch, load_or_fetch
 from duckrabbit.data.mnist.read import FILES, load, parse_idx, to_range, write_idx
 from duckrabbit.errors import UserError
+from fake_hub import drip
 
 
 @pytest.fixture
@@ -92,6 +95,59 @@ def test_from_a_mirror_after_two_that_fail(tmp_path, small):
         server.shutdown()
 
 
+@pytest.fixture
+def mirror():
+    """mirror(write) -> the address of a mirror whose every answer `write(file, over)` writes, until `over` is set."""
+    over, servers = threading.Event(), []
+
+    def begin(write):
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                write(self.wfile, over)
+
+            def log_message(self, *args):
+                pass
+
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}/"
+
+    yield begin
+    over.set()
+    for server in servers:
+        server.shutdown()
+
+
+def test_a_mirror_that_drips_its_header_is_not_waited_for(tmp_path, small, mirror, monkeypatch):
+    monkeypatch.setattr("duckrabbit.files.PATIENCE", 0.3)
+    monkeypatch.setattr("duckrabbit.data.mnist.fetch.WAIT", 0.5)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=r"had not begun after 0\.8 s"):
+        fetch("fashion-mnist", tmp_path, mirrors=[mirror(drip)])
+    assert time.monotonic() - began < 10
+
+
+def endless(file, over):
+    """An answer without a length that never ends."""
+    file.write(b"HTTP/1.0 200 OK\r\n\r\n")
+    with suppress(OSError):
+        while not over.is_set():
+            file.write(bytes(1 << 16))
+
+
+def zeros(file, over):
+    """Many zeros, packed small."""
+    file.write(b"HTTP/1.0 200 OK\r\n\r\n" + gzip.compress(bytes(3 << 20)))
+
+
+@pytest.mark.parametrize("write", [endless, zeros])
+def test_what_is_larger_than_any_file_of_a_set_is_not_taken(tmp_path, small, mirror, monkeypatch, write):
+    monkeypatch.setattr("duckrabbit.data.mnist.fetch.LARGEST", 2 << 20)
+    with pytest.raises(UserError, match="holds more than 2 MiB"):
+        fetch("fashion-mnist", tmp_path, mirrors=[mirror(write)])
+    assert not any(tmp_path.iterdir())
+
+
 def test_when_no_source_works_every_answer_is_told(tmp_path, small):
     with pytest.raises(UserError, match=r"--data-dir") as error:
         fetch("fashion-mnist", tmp_path, mirrors=["http://127.0.0.1:9/"])
@@ -142,6 +198,18 @@ def test_the_unpickler_reads_arrays_and_nothing_else():
     for evil in (print, gzip.open, torch.Tensor, np.load):
         with pytest.raises(pickle.UnpicklingError, match="refused"):
             package.unpickle_arrays(pickle.dumps(evil))
+
+
+def test_of_a_wheel_no_more_is_unpacked_than_any_file_of_it_has(tmp_path, monkeypatch):
+    """And the rest, whose hash is another, is not opened."""
+    path, seen = tmp_path / "m.whl", []
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:
+        wheel.writestr("mnist/data/mnist.pkl.gz", bytes(3 << 20))
+    monkeypatch.setattr(package, "LARGEST", 1 << 20)
+    monkeypatch.setattr(package.hashlib, "sha256", lambda content: seen.append(len(content)) or hashlib.sha1(content))
+    with pytest.raises(UserError, match="not the file that is known"):
+        package.from_wheel(path)
+    assert seen == [1 << 20]
 
 
 def test_a_wheel_with_another_content_is_not_opened(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import duckrabbit as dr
-from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.schedules import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits import scores
 from duckrabbit.evaluation.digits.classifier import Classifier

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from drawn_shapes import SHAPES, STYLES, VOCABULARY, Right, drawings, shape
-from duckrabbit.diffusion.levels import linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.schedules import linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.drawings import scores
 from duckrabbit.evaluation.drawings.judge import Judgement

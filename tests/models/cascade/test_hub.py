@@ -154,6 +154,7 @@ TROUBLE = {
     "cut": "broke off",
     "silent": "did not answer within 0.5 s",
     "trickle": "bytes a second",
+    "drip": "had not begun after 0.8 s",
 }
 
 
@@ -172,11 +173,11 @@ def test_a_hub_in_trouble_is_a_sentence_and_is_not_waited_for(repositories, hub_
         began = time.monotonic()
         with pytest.raises(UserError, match=TROUBLE[mood]) as raised:
             load(FIRST, hub=hub_at(server, token="hf_wrong"))
-        assert server.endpoint in str(raised.value) or mood == "trickle"
+        assert server.endpoint in str(raised.value) or mood in ("trickle", "drip")
         assert time.monotonic() - began < 20
 
 
-@pytest.mark.parametrize("mood", ["portal", "cut", "silent", "trickle", "503"])
+@pytest.mark.parametrize("mood", ["portal", "cut", "silent", "trickle", "drip", "503"])
 @pytest.mark.usefixtures("impatient")
 def test_trouble_in_the_midst_of_a_download(repositories, hub_at, mood):
     with serve(repositories) as server:
@@ -186,6 +187,15 @@ def test_trouble_in_the_midst_of_a_download(repositories, hub_at, mood):
             model.prepare(["a cat"])
         server.mood = ""
         predict(model)
+
+
+@pytest.mark.parametrize("token", ["ключ", "hf_a\nb", "hf_\xe4"])
+def test_a_token_that_can_be_none_is_told_before_anything_is_asked(repositories, hub_at, token):
+    with serve(repositories) as server:
+        with pytest.raises(UserError, match=r"The token for the hub .* plain ASCII") as raised:
+            load(FIRST, hub=hub_at(server, token=token))
+        assert token not in str(raised.value)
+        assert server.paths == []
 
 
 def test_the_endpoint_that_was_chosen_is_named_and_a_wrong_token_called_one(repositories, tmp_path):

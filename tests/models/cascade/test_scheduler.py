@@ -8,9 +8,10 @@ import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.scheduler import read_scheduler
-from duckrabbit.models.model import Limiter
+from duckrabbit.models.model import Limiter, told
 
-KINDS = ("DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler")
+KINDS = ("DDPMScheduler", "DDIMScheduler", "DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
+FLOW = "FlowMatchEulerDiscreteScheduler"
 IF_STAGE_1 = {  # what the hub's copy of IF-I-XL says
     "_class_name": "DDPMScheduler",
     "_diffusers_version": "0.16.0.dev0",
@@ -54,16 +55,17 @@ def test_missing_fields_have_the_defaults_of_the_class(kind):
     scheduler = getattr(diffusers, kind)()
     facts, full = read_scheduler({"_class_name": kind}), read_scheduler({**scheduler.config, "_class_name": kind})
     assert facts == full
-    assert facts.spacing == scheduler.config.timestep_spacing
-    assert facts.limiter == (None if kind.startswith("DPM") else Limiter(None, 1.0))
+    assert facts.spacing.removesuffix("-open") == scheduler.config.timestep_spacing
+    assert facts.limiter == (None if "Multistep" in kind else Limiter(None, 1.0))
 
 
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
 @pytest.mark.parametrize("offset", [0, 1])
-def test_times_are_those_of_diffusers(spacing, offset):
-    scheduler = diffusers.DDPMScheduler(timestep_spacing=spacing, steps_offset=offset)
-    facts = read_scheduler({**scheduler.config, "_class_name": "DDPMScheduler"})
-    for steps in [*range(1, 120), 250, 333, 500, 999]:
+def test_times_are_those_of_diffusers(kind, spacing, offset):
+    scheduler = getattr(diffusers, kind)(timestep_spacing=spacing, steps_offset=offset)
+    facts = read_scheduler({**scheduler.config, "_class_name": kind})
+    for steps in [*range(1, 120), 250, 333, 499]:
         scheduler.set_timesteps(steps)
         ours = facts.schedule.times(steps, facts.spacing, facts.offset)
         assert [int(t) for t in ours] == scheduler.timesteps.tolist()[:steps], steps
@@ -114,10 +116,11 @@ def test_solver_of_the_class():
         {"solver_order": 3},
         {"algorithm_type": "dpmsolver"},
         {"solver_type": "heun"},
+        {"predict_x0": False},
+        {"disable_corrector": [0]},
         {"final_sigmas_type": "sigma_min"},
-        {"use_karras_sigmas": True},
-        {"use_lu_lambdas": True},
-        {"use_flow_sigmas": True},
+        {"use_beta_sigmas": True},
+        {"use_dynamic_shifting": True},
         {"shift": 3.0},
         {"some_new_field": None},
     ],
@@ -126,6 +129,62 @@ def test_solver_of_the_class():
 def test_what_is_not_supported_is_refused_by_name(kind, field):
     with pytest.raises(UserError, match=next(iter(field))):
         read_scheduler({"_class_name": kind, **field})
+
+
+@pytest.mark.parametrize("field", ["use_karras_sigmas", "use_exponential_sigmas", "use_flow_sigmas", "use_lu_lambdas"])
+def test_a_class_without_a_field_does_not_take_it(field):
+    for kind in ("DDPMScheduler", "DDIMScheduler"):
+        with pytest.raises(UserError, match=field):
+            read_scheduler({"_class_name": kind, field: True})
+        read_scheduler({"_class_name": kind, field: False})
+
+
+@pytest.mark.parametrize("kind", KINDS[2:])
+def test_spacings_by_sigma_are_asked_for_by_fields(kind):
+    names = {"use_karras_sigmas": "karras", "use_exponential_sigmas": "exponential"}
+    for field, spacing in names.items():
+        config = getattr(diffusers, kind)(**{field: True}).config
+        assert read_scheduler({**config, "_class_name": kind}).spacing == spacing
+
+
+@pytest.mark.parametrize("shift", [1.0, 3.0, 6.0])
+@pytest.mark.parametrize("kind", [FLOW, *KINDS[2:]])
+def test_flows_are_those_of_diffusers(kind, shift):
+    """Times that each side computes itself, in the schedule's 0 to 1 and as the network is told them."""
+    config = {"shift": shift} if kind == FLOW else {"use_flow_sigmas": True, "flow_shift": shift}
+    config |= {} if kind == FLOW else {"prediction_type": "flow_prediction"}
+    scheduler = getattr(diffusers, kind)(**config)
+    facts = read_scheduler({**scheduler.config, "_class_name": kind})
+    assert (facts.prediction_type, facts.variance, facts.limiter) == ("flow_prediction", None, None)
+    assert facts.solver == {FLOW: "ddim", KINDS[2]: "dpm++", KINDS[3]: "unipc"}[kind]
+    for steps in (1, 2, 5, 28, 50):
+        scheduler.set_timesteps(steps)
+        ours = facts.schedule.times(steps, facts.spacing)
+        theirs = scheduler.sigmas[:-1].double().tolist()
+        assert ours == pytest.approx(theirs, abs=2e-6)
+        for t, sigma, their_t in zip(ours, theirs, scheduler.timesteps.tolist(), strict=True):
+            level = facts.schedule.level(t)
+            assert (level.alpha, level.sigma) == pytest.approx((1 - sigma, sigma), abs=2e-6)
+            assert abs(told(facts.told, t) - their_t) < (1e-2 if kind == FLOW else 1.01)  # the others tell it cut off
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        {"use_dynamic_shifting": True},
+        {"shift_terminal": 0.1},
+        {"invert_sigmas": True},
+        {"stochastic_sampling": True},
+        {"use_beta_sigmas": True},
+        {"num_train_timesteps": 500},
+        {"prediction_type": "epsilon"},
+    ],
+)
+def test_what_a_flow_cannot_do_is_refused_by_name(field):
+    with pytest.raises(UserError, match=next(iter(field))):
+        read_scheduler({"_class_name": FLOW, **field})
+    with pytest.raises(UserError, match="prediction_type"):
+        read_scheduler({"_class_name": KINDS[3], "use_flow_sigmas": True, "prediction_type": "v_prediction"})
 
 
 def test_other_schedulers_are_refused_by_name():

@@ -66,6 +66,20 @@ def test_a_table_keeps_who_encoded_it(cascade_folder, table_file):
     assert load(cascade_folder, prompts=table_file).encode(["a cat"]).encoder == table.encoder
 
 
+def test_a_table_keeps_what_was_not_understood(cascade_folder, tmp_path):
+    """As the encoder says it: the file's notes are those of a run with the encoder itself."""
+    prompts = ["a cat", "red " * 100, "unheard-of ÄÖ"]
+    model = load(cascade_folder)
+    model.encode(prompts).save(tmp_path / "p.safetensors")
+    own = model.notes_on(prompts)
+    assert set(own) == {"prompt 2", "prompt 3"}
+    kept = load(cascade_folder, prompts=tmp_path / "p.safetensors")
+    kept.prepare(prompts)
+    assert kept.notes_on(prompts) == own
+    kept.encode(prompts).save(tmp_path / "again.safetensors")
+    assert list(read_prompts(tmp_path / "again.safetensors").notes.values()) == list(own.values())
+
+
 def test_the_courses_dictionary_is_read_and_converted(tmp_path):
     embeddings = {"a rocket ship": torch.randn(1, 77, 16), "": torch.randn(1, 77, 16).half()}
     torch.save(embeddings, tmp_path / "course.pth")

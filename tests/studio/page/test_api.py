@@ -6,11 +6,15 @@ import re
 import runpy
 import shlex
 import sys
+from html import escape
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from duckrabbit.studio.page import show
+from duckrabbit.studio.page.api import describe
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "studio_client.py"
@@ -79,6 +83,22 @@ def test_each_picture_tab_makes_its_files(client, http, studio):
     assert [m["item"] for m in reversed(made)] == [k["item"] for k in kept[:3]]
     client.predict(item=made[0]["item"], api_name="/delete")
     assert made[0]["item"] not in [k["item"] for k in client.predict(api_name="/shelf")]
+
+
+def test_what_there_is_to_know_is_in_the_answer_and_on_the_page(client, http, studio):
+    image = picture(http)
+    made = client.predict(image=image, box="0,0,60,60", steps=2, model="oracle", api_name="/inpaint")
+    anew = "88 % of the picture is made anew; to keep that part instead, invert the mask."
+    small = "64 x 64 pixels are shrunk to the model's 32 x 32."
+    assert anew in made["notes"]
+    assert made["notes"][0].endswith(small)
+    shown = show.result(studio.shelf.get(made["item"]))
+    assert anew in shown
+    assert escape(small) in shown
+    old = studio.shelf.get(made["item"])
+    del old.facts["notes"]  # kept by a studio that told none
+    assert describe(old)["notes"] == []
+    assert anew not in show.result(old)
 
 
 def test_models_of_digits_are_asked_by_their_runs(client, http, studio):

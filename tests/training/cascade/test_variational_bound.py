@@ -7,8 +7,8 @@ import torch
 from diffusers import DDPMScheduler
 from torch.distributions import Normal, kl_divergence
 
-from duckrabbit.diffusion.levels import squaredcos_cap_v2
 from duckrabbit.diffusion.prediction import from_eps
+from duckrabbit.diffusion.schedules import squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.training.cascade.stage1 import TEXTS
 from duckrabbit.training.cascade.variational_bound import HybridObjective, log_likelihood

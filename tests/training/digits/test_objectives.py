@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, NoiseLevel, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import read_output
+from duckrabbit.diffusion.schedules import DiscreteSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import NO_CLASS
 from duckrabbit.training.digits.recipe import RECIPES, find_recipe
@@ -222,6 +223,17 @@ def test_the_course_presets_are_the_pages_numbers():
     assert course.learning_rate(468, 469) == 1e-3
     assert (denoiser.hidden, denoiser.batch, denoiser.epochs, denoiser.rate, denoiser.sigma) == (128, 256, 5, 1e-4, 0.5)
     assert (flow.batch, flow.epochs, flow.rate, flow.edition) == (64, 10, 1e-2, "flow")
+
+
+@pytest.mark.parametrize(("year", "goal", "epochs"), [(2024, "epsilon", 20), (2025, "flow", 10), (2026, "flow", 10)])
+def test_the_course_by_its_year(year, goal, epochs):
+    for task in ("time", "class"):
+        recipe = find_recipe(f"cs180-{year}-{task}")
+        assert (recipe.task, recipe.goal, recipe.epochs) == (task, goal, epochs)
+        assert {1, 5, 10} <= set(recipe.snapshots) | ({1} if year == 2024 else set())
+    assert find_recipe(f"cs180-{year}-denoiser") == find_recipe("cs180-denoiser")
+    with pytest.raises(UserError, match="no recipe 'cs180-2023-class'"):
+        find_recipe("cs180-2023-class")
 
 
 def test_a_cosine_rises_falls_and_ends_at_nothing():

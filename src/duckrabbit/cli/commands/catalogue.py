@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from duckrabbit.cli.options import with_examples
+from duckrabbit.cli.saying import say
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT
 from duckrabbit.tasks.arguments import refuse_empty
@@ -74,7 +75,7 @@ def show_model(name: ModelName) -> None:
     known = cards().get(name)
     if known is not None and not is_here(known):
         _tell_card(known)
-        typer.echo(f"not on this machine; get it with: duckrabbit models fetch {name}")
+        say(f"not on this machine; get it with: duckrabbit models fetch {name}")
         return
     from duckrabbit.models.load import load
 
@@ -83,7 +84,7 @@ def show_model(name: ModelName) -> None:
     for k, facts in enumerate(model.stages):
         _tell_stage(k, facts)
     for path, digest in model.weight_hash().items():
-        typer.echo(f"sha256 {digest[:16]}...  {path}")
+        say(f"sha256 {digest[:16]}...  {path}")
 
 
 def fetch_model(
@@ -105,18 +106,18 @@ def fetch_model(
         _tell_card(known)
     card, parts = missing_parts(name)
     if not parts:
-        typer.echo(f"{card.name} is on this machine already; there is nothing to fetch.")
+        say(f"{card.name} is on this machine already; there is nothing to fetch.")
         return
     if known is None:
         _tell_card(card)
     for item in parts:
-        typer.echo(f"{item.size / 2**30:8.2f} GiB  {item.repository.name} {item.part}")
-    typer.echo(f"{sum(item.size for item in parts) / 2**30:8.2f} GiB  in all")
+        say(f"{item.size / 2**30:8.2f} GiB  {item.repository.name} {item.part}")
+    say(f"{sum(item.size for item in parts) / 2**30:8.2f} GiB  in all")
     if not yes and not _agreed("Fetch it under this licence?"):
-        typer.echo("Nothing was fetched.")
+        say("Nothing was fetched.")
         raise typer.Exit(1)
     fetch(parts)
-    typer.echo(f"{card.name} is ready: duckrabbit generate PROMPT --model {name}")
+    say(f"{card.name} is ready: duckrabbit generate PROMPT --model {name}")
 
 
 def encode_prompts(
@@ -145,7 +146,9 @@ def encode_prompts(
     null = loaded.card.null_prompt
     table = encode(dict.fromkeys([*prompts_, null, str(loaded.card.roles.get("null", null))]))
     table.save(output)
-    typer.echo(f"{len(table.embeddings)} prompts in {output}")
+    for note in table.notes.values():
+        say(note, err=True)
+    say(f"{len(table.embeddings)} prompts in {output}")
 
 
 def show_prompts(
@@ -161,8 +164,10 @@ def show_prompts(
 
     table = read_prompts(file)
     for prompt, embedding in sorted(table.embeddings.items()):
-        typer.echo(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
-    typer.echo(f"text encoder: {table.encoder[:16] + '...' if table.encoder else 'not told'}")
+        say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
+    for note in table.notes.values():
+        say(note)
+    say(f"text encoder: {table.encoder[:16] + '...' if table.encoder else 'not told'}")
 
 
 def convert_prompts(
@@ -180,7 +185,7 @@ def convert_prompts(
     _check_output(output)
     table = read_prompts(file)
     table.save(output)
-    typer.echo(f"{len(table.embeddings)} prompts in {output}")
+    say(f"{len(table.embeddings)} prompts in {output}")
 
 
 def is_here(card: Card) -> bool:
@@ -207,13 +212,13 @@ def _stage_count(card: Card) -> int:
 
 
 def _tell_card(card: Card) -> None:
-    typer.echo(f"{card.name}: {card.title}")
-    typer.echo(f"licence: {card.licence} {card.licence_url}".rstrip())
+    say(f"{card.name}: {card.title}")
+    say(f"licence: {card.licence} {card.licence_url}".rstrip())
     if card.attribution:
-        typer.echo(card.attribution)
+        say(card.attribution)
     if card.gated:
-        typer.echo("access: its authors ask you to accept the licence on their page first, logged in.")
-    typer.echo(f"from: {' and '.join(filter(None, (card.source, card.stage2)))}")
+        say("access: its authors ask you to accept the licence on their page first, logged in.")
+    say(f"from: {' and '.join(filter(None, (card.source, card.stage2)))}")
 
 
 def _tell_stage(k: int, facts: StageFacts) -> None:
@@ -223,7 +228,7 @@ def _tell_stage(k: int, facts: StageFacts) -> None:
         limit = f"within {most:g}" if ratio is None else f"within its quantile {ratio:g}, from 1 to {most:g}"
     given = f", from a picture noised to {facts.noise_level}" if facts.noising else ""
     habits = f"{facts.steps} steps, {facts.spacing}, variance {facts.variance}, x0 {limit}"
-    typer.echo(f"stage {k + 1}: {facts.size} px, predicts {facts.prediction_type}{given}; {habits}")
+    say(f"stage {k + 1}: {facts.size} px, predicts {facts.prediction_type}{given}; {habits}")
 
 
 def _agreed(question: str) -> bool:

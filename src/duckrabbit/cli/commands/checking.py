@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from duckrabbit.cli.options import with_examples
+from duckrabbit.cli.saying import say
 
 
 def register(app: typer.Typer) -> None:
@@ -70,7 +71,7 @@ def check(
     Console(highlight=False).print(table)
     broken = [row for row in rows if not row.holds]
     for row in broken:
-        typer.echo(f"broken: {row.law} of {row.subject}{': ' + row.note if row.note else ''}")
+        say(f"broken: {row.law} of {row.subject}{': ' + row.note if row.note else ''}")
     if broken:
         raise typer.Exit(1)
-    typer.echo(f"all {len(rows)} laws hold")
+    say(f"all {len(rows)} laws hold")

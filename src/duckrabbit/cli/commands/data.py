@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from duckrabbit.cli.options import with_examples
+from duckrabbit.cli.saying import say
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,7 @@ def fetch_data(
     from duckrabbit.data.mnist.fetch import fetch
     from duckrabbit.folders import data_folder
 
-    fetch(name, data_folder(name), local=data_dir, report=typer.echo, progress=sys.stderr.isatty())
+    fetch(name, data_folder(name), local=data_dir, report=say, progress=sys.stderr.isatty())
 
 
 def build_drawings(
@@ -100,7 +101,7 @@ def build_drawings(
             packages or data_folder("packages"),
             fetch=packages is None,
             processes=processes,
-            report=typer.echo,
+            report=say,
             on_drawing=lambda done, of: advance("drawings", of=of),
         )
     _tell_drawings(index, folder)
@@ -109,15 +110,13 @@ def build_drawings(
 def _tell_families(families: Any) -> None:
     for f in families:
         use = "kept for judging" if f.unseen else "only if named" if f.optional else ""
-        typer.echo(f"{f.family:28}{f.style:24}{f.licence:14}{f.author:40}{use}".rstrip())
+        say(f"{f.family:28}{f.style:24}{f.licence:14}{f.author:40}{use}".rstrip())
 
 
 def _tell_drawings(index: dict[str, Any], folder: Path) -> None:
     for title in ("families", "licences"):
-        typer.echo(f"{title}: " + ", ".join(f"{name} {count}" for name, count in index[title].items()))
+        say(f"{title}: " + ", ".join(f"{name} {count}" for name, count in index[title].items()))
     parts = {part: sum(shard["drawings"] for shard in shards) for part, shards in index["parts"].items()}
-    typer.echo(", ".join(f"{part} {count}" for part, count in parts.items()) + f"; {index['subjects']} subjects")
-    typer.echo(f"data hash {index['data_hash']}")
-    typer.echo(
-        f"The drawings are in {folder}; look at contact-sheet.png there, and see ATTRIBUTION.md for the sources."
-    )
+    say(", ".join(f"{part} {count}" for part, count in parts.items()) + f"; {index['subjects']} subjects")
+    say(f"data hash {index['data_hash']}")
+    say(f"The drawings are in {folder}; look at contact-sheet.png there, and see ATTRIBUTION.md for the sources.")

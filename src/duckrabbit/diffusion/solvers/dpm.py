@@ -11,7 +11,7 @@ from duckrabbit.diffusion.levels import NoiseLevel, Schedule, add_noise
 from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser, Prediction, from_x0
 from duckrabbit.diffusion.solvers.ancestral import check_eta, ddim_move
-from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step, level_between
+from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Past, Step, level_between
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class DPMSolverPP2M:
         h = to.half_log_snr - at.half_log_snr
         d = p
         if memory:
-            before, x0_before = memory[0]
+            before, x0_before, _ = memory[0]
             r = (at.half_log_snr - before.half_log_snr) / h
             d = from_x0(x, at, p.x0 + (p.x0 - x0_before) / (2 * r))
-        return Step(ddim_move(d.x0, d.eps, move, self.eta, lambda: noise(x, "step", i)), p, ((at, p.x0),))
+        return Step(ddim_move(d.x0, d.eps, move, self.eta, lambda: noise(x, "step", i)), p, (Past(at, p.x0, x),))
 
 
 @dataclass(frozen=True)
@@ -104,19 +104,19 @@ class DPMSolverPP3M:
     def step(self, denoise: Denoiser, x: Tensor, move: Move, noise: NoiseSource, i: int, memory: Memory) -> Step:
         """Raises UserError where it was not told the schedule and needs it."""
         known = memory or ()
-        if not known or _leaps(move, known[0][0]):
+        if not known or _leaps(move, known[0].at):
             made = DPMSolverPP2S(self.schedule).step(denoise, x, move, noise, i, None)
         elif len(known) == 1 or move.to.sigma == 0:
             made = DPMSolverPP2M().step(denoise, x, move, noise, i, known)
         else:
             made = _by_parabola(denoise(x, move.at), x, move, known)
-        return made._replace(memory=((move.at, made.prediction.x0), *known[:1]))
+        return made._replace(memory=(Past(move.at, made.prediction.x0, x), *known[:1]))
 
 
-def _by_parabola(p: Prediction, x: Tensor, move: Move, known: tuple[tuple[NoiseLevel, Tensor], ...]) -> Step:
+def _by_parabola(p: Prediction, x: Tensor, move: Move, known: tuple[Past, ...]) -> Step:
     """A move of order 3 from the estimate at its beginning and the two before."""
     at, to = move
-    (level1, d1), (level2, d2) = known
+    (level1, d1, _), (level2, d2, _) = known
     h = to.half_log_snr - at.half_log_snr
     r0 = (at.half_log_snr - level1.half_log_snr) / h
     r1 = (level1.half_log_snr - level2.half_log_snr) / h
@@ -132,7 +132,3 @@ def _leaps(move: Move, before: NoiseLevel) -> bool:
     """Whether a move is more than twice as long as the one before, in half log SNR; never the one to CLEAN."""
     last = move.at.half_log_snr - before.half_log_snr
     return move.to.sigma > 0 and move.to.half_log_snr - move.at.half_log_snr > 2 * last
-
-
-DPM_SOLVERS = (DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M)
-"""They begin where a stage's `lambda_min` says: before, an estimate of x0 says too little to lean on."""

@@ -12,6 +12,7 @@ from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser, diffuse
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Step, required
 from duckrabbit.errors import UserError
+from duckrabbit.values import number
 
 
 @dataclass(frozen=True)
@@ -32,9 +33,10 @@ class Heun:
     schedule: Schedule | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.churn <= math.sqrt(2) - 1 + 1e-9 or not 0 < self.spread < math.inf:
+        churn, spread = (number(f"Heun's {n}", getattr(self, n), finite=False) for n in ("churn", "spread"))
+        if not 0 <= churn <= math.sqrt(2) - 1 + 1e-9 or not 0 < spread < math.inf:
             raise UserError(
-                f"Heun's churn is between 0 and 0.414 and its spread above 0, not {self.churn:g} and {self.spread:g}."
+                f"Heun's churn is between 0 and 0.414 and its spread above 0, not {churn:g} and {spread:g}."
             )
 
     def on(self, schedule: Schedule) -> Heun:

@@ -9,8 +9,9 @@ from duckrabbit.diffusion.solvers.ancestral import DDIM, DDPM
 from duckrabbit.diffusion.solvers.dpm import DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M
 from duckrabbit.diffusion.solvers.heun import Heun
 from duckrabbit.diffusion.solvers.solver import Solver
+from duckrabbit.diffusion.solvers.unipc import UniPC
 from duckrabbit.errors import UserError
-from duckrabbit.registry import find, table
+from duckrabbit.registry import find, numbered, table
 
 SOLVERS: dict[str, Solver] = table("solver")
 SOLVERS |= {
@@ -23,9 +24,14 @@ SOLVERS |= {
     "sde-dpm++": DPMSolverPP2M(eta=1.0),
     "dpm++-2s": DPMSolverPP2S(),
     "dpm++-3m": DPMSolverPP3M(),
+    "unipc": UniPC(),
     "euler-a": DDIM(eta=1.0),
 }
 """The solvers by the names that commands and records use."""
+
+
+BY_ESTIMATES = (DPMSolverPP2M, DPMSolverPP2S, DPMSolverPP3M, UniPC)
+"""They begin where a stage's `lambda_min` says: before, an estimate of x0 says too little to lean on."""
 
 
 def find_solver(spec: str) -> Solver:
@@ -33,10 +39,13 @@ def find_solver(spec: str) -> Solver:
 
     Raises UserError for a name or a number that there is not.
     """
-    name, _, numbers = (spec, "", "") if spec in SOLVERS else spec.partition(":")
+    name, numbers = numbered(spec, SOLVERS)
     solver: Any = find("solver", name)
+    if numbers is None:
+        return solver  # type: ignore[no-any-return]
     try:
-        given = {key.strip(): float(value) for key, value in (part.split("=") for part in numbers.split(",") if part)}
-        return replace(solver, **given) if given else solver  # type: ignore[no-any-return]
+        if numbers:
+            return replace(solver, **numbers)  # type: ignore[no-any-return]
     except (TypeError, ValueError):
-        raise UserError(f"The solver {name} cannot be set to '{numbers}'; as an example, ddim:eta=0.5.") from None
+        pass
+    raise UserError(f"The solver {name} cannot be set to '{spec.partition(':')[2]}'; as an example, ddim:eta=0.5.")

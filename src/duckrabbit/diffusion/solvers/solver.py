@@ -25,8 +25,17 @@ from duckrabbit.errors import UserError
 NoiseSource = Callable[[Tensor, str, int], Tensor]
 """noise(like, purpose, i): standard normal, shaped like `like`; see streams.Noise."""
 
-Memory = tuple[tuple[NoiseLevel, Tensor], ...] | None
-"""Estimates of x0 (B, C, H, W) of the moves before, each with its level, the newest first."""
+
+class Past(NamedTuple):
+    """What was known where a move began: its level, the estimate of x0 there, and x; (B, C, H, W) both."""
+
+    at: NoiseLevel
+    x0: Tensor
+    x: Tensor
+
+
+Memory = tuple[Past, ...] | None
+"""What a solver remembers of the moves before, the newest first."""
 
 
 class Step(NamedTuple):

@@ -25,6 +25,7 @@ from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import between, folded, slid, turned
 from duckrabbit.registry import known, table
+from duckrabbit.values import text, whole
 
 
 class PixelView(ABC):
@@ -121,7 +122,8 @@ class Permute(PixelView):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.grid < 2:
+        whole("A view's seed", self.seed)
+        if whole("A view's grid", self.grid) < 2:
             raise UserError(f"A grid of {self.grid} has nothing to shuffle; choose 2 or more.")
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -224,7 +226,7 @@ def parse_view(spec: str, size: int = 64) -> View:
     once `registry.define` has read its file. `size` is the width of the model's first stage in pixels.
     Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
     """
-    parts = [_parse_one(part.strip(), size) for part in spec.split("+")]
+    parts = [_parse_one(part.strip(), size) for part in text("A view", spec).split("+")]
     return parts[0] if len(parts) == 1 else Compose(tuple(parts))
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from duckrabbit.diffusion.levels import DiscreteSchedule
+from duckrabbit.diffusion.levels import Schedule
+from duckrabbit.diffusion.schedules import DiscreteSchedule
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.scheduler import SchedulerFacts, Variance, read_scheduler
 from duckrabbit.models.model import Card, StageFacts
@@ -151,6 +152,7 @@ def stage_facts(config: StageConfig, where: str, *, steps: int = 100, noise_leve
         noising=_checked_level(noising, noise_level, where),
         noise_level=noise_level if noising else 0,
         lambda_min=scheduler.lambda_min,
+        told=scheduler.told,
     )
 
 
@@ -163,7 +165,11 @@ def _variance(scheduler: SchedulerFacts, learned: bool, where: str) -> Variance:
     return scheduler.variance or ("learned" if learned else "small")
 
 
-def _checked_level(noising: DiscreteSchedule | None, noise_level: int, where: str) -> DiscreteSchedule | None:
-    if noising is not None and not 0 <= noise_level < len(noising.alphas_cumprod):
+def _checked_level(noising: Schedule | None, noise_level: int, where: str) -> DiscreteSchedule | None:
+    if noising is None:
+        return None
+    if not isinstance(noising, DiscreteSchedule):
+        raise UserError(f"{where}: the low resolution picture is noised on a chain of levels, not on a flow.")
+    if not 0 <= noise_level < len(noising.alphas_cumprod):
         raise UserError(f"{where}: a noise level is from 0 to {len(noising.alphas_cumprod) - 1}, not {noise_level}.")
     return noising

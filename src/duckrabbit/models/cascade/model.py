@@ -16,7 +16,7 @@ from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.memory import Part, Policy, Residency
 from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, normal
-from duckrabbit.models.model import Card, StageFacts
+from duckrabbit.models.model import Card, StageFacts, told
 from duckrabbit.networks.batching import batched
 
 
@@ -91,7 +91,7 @@ class Cascade:
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], low: Tensor | None) -> Tensor:
             embeddings = self._embeddings(conditions)
-            time = torch.tensor(at.t, dtype=torch.float32, device=self.device)
+            time = torch.tensor(told(facts.told, at.t), dtype=torch.float32, device=self.device)
             labels = None if low is None else torch.full((len(x),), noise_level, device=self.device)
             sample = x if low is None else torch.cat([x, low.to(x)], dim=1)
             with self.turn():
@@ -110,6 +110,7 @@ class Cascade:
             learned_variance=facts.learned_variance,
             low_res=low_res,
             micro_batch=micro_batch,
+            schedule=facts.schedule,
         )
 
     def weight_hash(self) -> Mapping[str, str]:
@@ -122,7 +123,8 @@ class Cascade:
         wanted = [str(self.condition(p)) for p in prompts]
         self.prepare(wanted)
         encoder = encoder_hash(self.text.hashes()) if self.text else self.table.encoder
-        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder)
+        notes = {p: self._notes[p] for p in wanted if p in self._notes}
+        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder, notes)
 
     def free(self) -> None:
         """Free the weights; they are loaded again when they are needed."""
@@ -130,6 +132,7 @@ class Cascade:
 
     def _encode(self, prompts: list[str]) -> None:
         encoded = {p: self.table.embeddings[p] for p in prompts if p in self.table.embeddings}
+        self._notes |= {p: self.table.notes[p] for p in encoded if p in self.table.notes}
         unknown = [p for p in prompts if p not in encoded]
         if unknown and self.text is not None:
             encoder: TextEncoder = self.memory.use(self.text)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from duckrabbit.errors import UserError
-from duckrabbit.files import unless_too_slow
+from duckrabbit.files import begun_in_time, unless_too_slow
 
 WAIT = 20.0
 """Seconds that a hub may take to answer, or to send the next bytes."""
@@ -22,6 +23,12 @@ def sentences(name: str, revision: str | None, endpoint: str | None, token: str 
     from huggingface_hub import constants, errors, get_token
 
     site = (endpoint or constants.ENDPOINT).rstrip("/")
+    token = token or get_token()
+    if token and not (token.isascii() and token.isprintable()):
+        raise UserError(
+            "The token for the hub (HF_TOKEN, or that of `hf auth login`) holds letters that are in none: a token is "
+            f"plain ASCII, as in hf_abc. Copy it anew from {site}/settings/tokens, or unset HF_TOKEN."
+        )
     _bound_session()
     try:
         yield
@@ -36,7 +43,7 @@ def sentences(name: str, revision: str | None, endpoint: str | None, token: str 
     except errors.RevisionNotFoundError:
         raise UserError(f"{name} has no revision '{revision}'; give a commit, tag or branch.") from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, errors.HTTPError, OSError) as error:
-        raise UserError(_refusal(name, site, error, token or get_token())) from None
+        raise UserError(_refusal(name, site, error, token)) from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:  # what answered speaks another language
         raise UserError(_foreign(name, site, f"{type(error).__name__}: {_first_line(error)}")) from None
 
@@ -124,11 +131,19 @@ def _bound_session() -> None:
             "request": [*hooks["request"], _bound_request],
             "response": [*hooks["response"], _bound_answer],
         }
+        ways = [getattr(session, "_transport", None), *getattr(session, "_mounts", {}).values()]
+        for way in filter(None, ways):  # direct, and by each proxy
+            way.handle_request = partial(_begun, way.handle_request)
 
 
 def _bound_request(request: Any) -> None:
     limits = request.extensions.get("timeout") or dict.fromkeys(("connect", "read", "write", "pool"))
     request.extensions["timeout"] = {key: min(value or WAIT, WAIT) for key, value in limits.items()}
+
+
+def _begun(ask: Callable[[Any], Any], request: Any) -> Any:
+    """The answer to a request, whose head has to come within a time."""
+    return begun_in_time(lambda: ask(request), WAIT)
 
 
 def _bound_answer(response: Any) -> None:

@@ -9,20 +9,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, cast
 
-from duckrabbit.diffusion.levels import (
+from duckrabbit.diffusion.levels import Schedule
+from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.schedules import (
     DiscreteSchedule,
-    Spacing,
+    FlowSchedule,
     from_betas,
     linear,
     rescale_zero_terminal_snr,
     scaled_linear,
     squaredcos_cap_v2,
 )
-from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.spacings import FLOW_TIMES, Spacing
 from duckrabbit.errors import UserError
-from duckrabbit.models.model import Limiter
+from duckrabbit.models.model import Limiter, Told
 
 Variance = Literal["learned", "small", "large"]
 
@@ -31,10 +33,11 @@ Variance = Literal["learned", "small", "large"]
 class SchedulerFacts:
     """What a scheduler configuration says. `variance` is None where it says nothing of it.
 
-    `solver` is the name, in diffusion.solvers.SOLVERS, of what the scheduler class does.
+    `solver` is the name, in diffusion.solvers.SOLVERS, of what the scheduler class does. `told`: how the
+    network is told the time (models.model.Told).
     """
 
-    schedule: DiscreteSchedule
+    schedule: Schedule
     prediction_type: Parameterisation
     variance: Variance | None
     limiter: Limiter | None
@@ -42,6 +45,7 @@ class SchedulerFacts:
     offset: int
     lambda_min: float
     solver: str
+    told: Told = "t"
 
 
 _COMMON: dict[str, Any] = {
@@ -62,29 +66,51 @@ _COMMON: dict[str, Any] = {
     "steps_offset": 0,
     "lambda_min_clipped": -math.inf,
 }
+_BY_SIGMA = {"use_karras_sigmas": "karras", "use_exponential_sigmas": "exponential", "use_lu_lambdas": "log-snr"}
+"""Fields that ask for a spacing by sigma, and its name in diffusion.spacings."""
+_MULTISTEP: dict[str, Any] = {
+    **_COMMON,
+    **dict.fromkeys(_BY_SIGMA, False),
+    "timestep_spacing": "linspace",
+    "solver_order": 2,
+    "use_flow_sigmas": False,
+    "flow_shift": 1.0,
+}
+DPM, UNIPC, FLOW = "DPMSolverMultistepScheduler", "UniPCMultistepScheduler", "FlowMatchEulerDiscreteScheduler"
 _DEFAULTS: dict[str, dict[str, Any]] = {
     "DDPMScheduler": {**_COMMON, "variance_type": "fixed_small"},
     "DDIMScheduler": _COMMON,
-    "DPMSolverMultistepScheduler": {**_COMMON, "timestep_spacing": "linspace"},
+    DPM: {**_MULTISTEP, "algorithm_type": "dpmsolver++"},
+    UNIPC: _MULTISTEP,
+    FLOW: {"num_train_timesteps": 1000, "shift": 1.0, "use_karras_sigmas": False, "use_exponential_sigmas": False},
 }
-_MULTISTEP = {"dpmsolver++": "dpm++", "sde-dpmsolver++": "sde-dpm++"}
+"""The classes that are known, and the fields of each that are honoured, with their defaults."""
+_ALGORITHMS = {"dpmsolver++": "dpm++", "sde-dpmsolver++": "sde-dpm++"}
 
-_ONLY: dict[str, tuple[Any, ...]] = {
-    "set_alpha_to_one": (True,),
-    "solver_order": (2,),
-    "algorithm_type": tuple(_MULTISTEP),
-    "solver_type": ("midpoint",),
-    "final_sigmas_type": ("zero",),
-    "use_karras_sigmas": (False, None),
-    "use_exponential_sigmas": (False, None),
-    "use_beta_sigmas": (False, None),
-    "use_lu_lambdas": (False, None),
-    "use_flow_sigmas": (False, None),
-    "use_dynamic_shifting": (False, None),
+_ONLY: dict[str, dict[str, tuple[Any, ...]]] = {
+    "": {
+        "set_alpha_to_one": (True,),
+        "final_sigmas_type": ("zero",),
+        "use_beta_sigmas": (False, None),
+        "use_dynamic_shifting": (False, None),
+        "invert_sigmas": (False,),
+        "shift_terminal": (None,),
+        "stochastic_sampling": (False,),
+    },
+    DPM: {"solver_order": (2,), "solver_type": ("midpoint",)},
+    UNIPC: {
+        "solver_order": (2, 1),
+        "solver_type": ("bh2",),
+        "predict_x0": (True,),
+        "disable_corrector": ([], (), None),
+        "solver_p": (None,),
+    },
 }
-"""Fields that change the maths and of which only one choice is supported."""
+"""Fields that change the maths and of which only some choices are supported, by class; "" for all of them."""
 
-_HARMLESS = {"lower_order_final", "euler_at_final", "flow_shift", "time_shift_type"}
+_HARMLESS = {"lower_order_final", "euler_at_final", "time_shift_type", "sigma_min", "sigma_max"} | {
+    "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len",
+}  # fmt: skip
 """Fields without effect once those of _ONLY have their values; so is every name that begins with _."""
 
 _VARIANCES: dict[str, Variance] = {
@@ -96,7 +122,7 @@ _VARIANCES: dict[str, Variance] = {
 
 
 def read_scheduler(config: Mapping[str, Any]) -> SchedulerFacts:
-    """The facts of a `scheduler_config.json` of DDPM, DDIM or multistep DPM-Solver++.
+    """The facts of a `scheduler_config.json` of DDPM, DDIM, multistep DPM-Solver++, UniPC or FlowMatchEuler.
 
     Raises UserError, naming the field, for a value that is not supported and for a field that is
     neither honoured nor known to be harmless.
@@ -104,24 +130,54 @@ def read_scheduler(config: Mapping[str, Any]) -> SchedulerFacts:
     kind = config.get("_class_name", "DDPMScheduler")
     if kind not in _DEFAULTS:
         raise UserError(f"The scheduler {kind} is not supported; save the model with one of {', '.join(_DEFAULTS)}.")
+    known, only = _DEFAULTS[kind], {**_ONLY[""], **_ONLY.get(kind, {})}
     for name, value in config.items():
-        if name in _ONLY and value not in _ONLY[name]:
-            raise UserError(f"The scheduler's {name} = {value!r} is not supported, only {_ONLY[name][0]!r}.")
-        if not (name in _COMMON or name in _ONLY or name in _HARMLESS or name.startswith("_")):
+        if name in only and value not in only[name]:
+            raise UserError(f"The scheduler's {name} = {value!r} is not supported, only {only[name][0]!r}.")
+        if not (name in known or name in only or name in _HARMLESS or name.startswith("_") or _off(name, value)):
             raise UserError(
                 f"The scheduler's field {name} = {value!r} is not known here, and it may change the result; "
                 "remove it from scheduler_config.json if it does not."
             )
-    full = {**_DEFAULTS[kind], **{k: v for k, v in config.items() if k in _COMMON}}
+    full = {**known, **{k: v for k, v in config.items() if k in known}}
+    return _flow(kind, full) if kind == FLOW or full.get("use_flow_sigmas") else _chain(kind, full)
+
+
+def _off(name: str, value: Any) -> bool:
+    """Whether a field is a switch, and off."""
+    return name.startswith("use_") and value in (False, None)
+
+
+def _chain(kind: str, full: Mapping[str, Any]) -> SchedulerFacts:
     return SchedulerFacts(
         schedule=_schedule(full),
         prediction_type=cast(Parameterisation, _one_of(full, "prediction_type", ("epsilon", "sample", "v_prediction"))),
         variance=_variance(full),
-        limiter=_limiter(full, clips=kind != "DPMSolverMultistepScheduler"),
-        spacing=cast(Spacing, _one_of(full, "timestep_spacing", get_args(Spacing))),
+        limiter=_limiter(full, clips=kind not in (DPM, UNIPC)),
+        spacing=_spacing(kind, full),
         offset=int(full["steps_offset"]),
         lambda_min=float(full["lambda_min_clipped"]),
-        solver=_solver(kind, full["variance_type"], config.get("algorithm_type", "dpmsolver++")),
+        solver=_solver(kind, full),
+    )
+
+
+def _flow(kind: str, full: Mapping[str, Any]) -> SchedulerFacts:
+    """The straight path, whose network is told 1000 t and says noise - x0, unless it is told otherwise."""
+    if int(full["num_train_timesteps"]) != FLOW_TIMES:
+        raise UserError(f"A flow's num_train_timesteps = {full['num_train_timesteps']} is not supported, only 1000.")
+    kinds = ("flow_prediction", "epsilon", "sample")
+    says = "flow_prediction" if kind == FLOW else _one_of(full, "prediction_type", kinds)
+    even = {FLOW: "flow-euler", DPM: "flow-dpm", UNIPC: "flow-unipc"}[kind]
+    return SchedulerFacts(
+        schedule=FlowSchedule(shift=float(full["shift" if kind == FLOW else "flow_shift"])),
+        prediction_type=cast(Parameterisation, says),
+        variance=None,
+        limiter=None if kind == FLOW else _limiter(full, clips=False),
+        spacing=_by_sigma(full) or cast(Spacing, even),
+        offset=0,
+        lambda_min=-math.inf,
+        solver="ddim" if kind == FLOW else _solver(kind, full),
+        told="1000t",
     )
 
 
@@ -132,17 +188,31 @@ def _one_of(config: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> s
     return str(value)
 
 
+def _spacing(kind: str, config: Mapping[str, Any]) -> Spacing:
+    """The name, in diffusion.spacings, of what the scheduler class does under the name in its configuration."""
+    name = _one_of(config, "timestep_spacing", ("leading", "trailing", "linspace"))
+    is_open = kind in (DPM, UNIPC) and name != "trailing"
+    return _by_sigma(config) or cast(Spacing, f"{name}-open" if is_open else name)
+
+
+def _by_sigma(config: Mapping[str, Any]) -> Spacing | None:
+    asked = [spacing for name, spacing in _BY_SIGMA.items() if config.get(name)]
+    return cast(Spacing, asked[0]) if asked else None
+
+
 def _variance(config: Mapping[str, Any]) -> Variance | None:
     if config["variance_type"] is None:
         return None
     return _VARIANCES[_one_of(config, "variance_type", tuple(_VARIANCES))]
 
 
-def _solver(kind: str, variance_type: str | None, algorithm: str) -> str:
-    if kind == "DPMSolverMultistepScheduler":
-        return _MULTISTEP[algorithm]
+def _solver(kind: str, config: Mapping[str, Any]) -> str:
+    if kind == DPM:
+        return _ALGORITHMS[_one_of(config, "algorithm_type", tuple(_ALGORITHMS))]
+    if kind == UNIPC:
+        return "unipc" if config["solver_order"] == 2 else "unipc:order=1"
     names = {"learned": "ddpm", "small": "ddpm-small", "large": "ddpm-large"}
-    return "ddim" if kind == "DDIMScheduler" else names[_VARIANCES[variance_type or "fixed_small"]]
+    return "ddim" if kind == "DDIMScheduler" else names[_VARIANCES[config["variance_type"] or "fixed_small"]]
 
 
 def _limiter(config: Mapping[str, Any], clips: bool) -> Limiter | None:

@@ -19,6 +19,7 @@ from torch import Tensor
 from duckrabbit.errors import UserError
 from duckrabbit.files import write_atomically
 from duckrabbit.models.weights import read_tensors
+from duckrabbit.values import as_path
 
 LAST = 40
 """So many letters of a prompt are shown in a sentence about it."""
@@ -80,10 +81,14 @@ class TextEncoder:
 
 @dataclass(frozen=True, eq=False)
 class PromptTable:
-    """Embeddings (L, D) by prompt; `encoder` is the hash of the text encoder's files, "" if unknown."""
+    """Embeddings (L, D) by prompt; `encoder` is the hash of the text encoder's files, "" if unknown.
+
+    `notes` are the encoder's sentences on prompts of which it has not understood all, by prompt.
+    """
 
     embeddings: Mapping[str, Tensor]
     encoder: str = ""
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         shapes = {tuple(e.shape) for e in self.embeddings.values()}
@@ -102,6 +107,8 @@ class PromptTable:
         prompts = sorted(self.embeddings)
         tensors = {str(i): self.embeddings[p].contiguous() for i, p in enumerate(prompts)}
         metadata = {"format": _FORMAT, "prompts": json.dumps(prompts), "encoder": self.encoder}
+        if self.notes:
+            metadata["notes"] = json.dumps(dict(self.notes))
         write_atomically(path, save(tensors, metadata))
 
 
@@ -111,7 +118,7 @@ def read_prompts(path: str | Path) -> PromptTable:
     A .pth is read as plain tensors (`weights_only`), so that it cannot run code. Raises UserError
     where the file is missing, is of another kind, or holds NaN.
     """
-    path = Path(path)
+    path = as_path("A prompt file", path)
     if not path.is_file():
         raise UserError(f"There is no prompt file {path}; make one with `duckrabbit prompts encode`, or name another.")
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
@@ -131,11 +138,12 @@ def _read_safetensors(path: Path) -> PromptTable:
         if header.get("format") != _FORMAT:
             raise UserError(f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`.")
         embeddings = {normal(p): tensors[str(i)] for i, p in enumerate(json.loads(header["prompts"]))}
+        notes = {normal(p): str(note) for p, note in json.loads(header.get("notes", "{}")).items()}
     except UserError:
         raise
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
         raise UserError(f"The prompt file {path} cannot be read ({error}); write it again.") from None
-    return PromptTable(embeddings, header.get("encoder", ""))
+    return PromptTable(embeddings, header.get("encoder", ""), notes)
 
 
 def _read_pth(path: Path) -> PromptTable:

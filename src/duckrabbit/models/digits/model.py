@@ -20,15 +20,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from duckrabbit.diffusion.levels import (
-    FlowSchedule,
-    NoiseLevel,
-    OneStepSchedule,
-    Schedule,
-    linear,
-    rescale_zero_terminal_snr,
-)
+from duckrabbit.diffusion.levels import NoiseLevel, Schedule
 from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation
+from duckrabbit.diffusion.schedules import FlowSchedule, OneStepSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Card, Limiter, StageFacts
 from duckrabbit.models.weights import verify
@@ -150,7 +144,9 @@ class DigitsModel:
             x = x.to(self.device, dtype).contiguous(memory_format=torch.channels_last)
             return unet(x, t, labels)
 
-        return batched(forward, self.config.prediction_type, micro_batch=micro_batch or 256)
+        return batched(
+            forward, self.config.prediction_type, micro_batch=micro_batch or 256, schedule=self.stages[0].schedule
+        )
 
     def weight_hash(self) -> Mapping[str, str]:
         """sha256 of the weights, by their path in the folder."""

@@ -49,7 +49,7 @@ def register(desk: Desks, kept: Shelf) -> None:
 
 
 def describe(item: Item) -> dict[str, Any]:
-    """An item as data: where its files are, its settings, its command and its cost."""
+    """An item as data: where its files are, its settings, its command, what there is to know of it and its cost."""
     facts = item.facts
     return {
         "item": item.id,
@@ -58,6 +58,7 @@ def describe(item: Item) -> dict[str, Any]:
         "settings": {"kind": facts["kind"], **facts["settings"]},
         "address": to_address(facts["kind"], facts["settings"]),
         "command": facts["command"],
+        "notes": facts.get("notes", []),
         "seconds": facts["seconds"],
         "network_calls": facts["calls"],
     }

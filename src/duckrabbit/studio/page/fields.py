@@ -48,6 +48,8 @@ class Fields:
                 plain[name] = [*plain.get(name, []), *lines]
             else:
                 plain[name] = value
+        if not any(plain.get(name) for name in ("negative_prompt", "guidance")) and plain.get("prompts", True) == []:
+            plain.pop("guidance_scale", None)  # a slider always says something; nothing is there to be guided to
         return form_of(self.kind, plain)
 
     def values(self, settings: Mapping[str, Any]) -> list[Any]:

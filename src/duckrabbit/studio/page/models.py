@@ -59,7 +59,6 @@ def digit_menu(chosen: str | None) -> list[DigitChoice]:
 
 def _choice(name: str, folder: Path) -> DigitChoice | None:
     """The model in a folder; None where it cannot be used."""
-    from duckrabbit.diffusion.levels import OneStepSchedule
     from duckrabbit.models.digits.model import load_digits
 
     try:
@@ -69,7 +68,7 @@ def _choice(name: str, folder: Path) -> DigitChoice | None:
     facts = model.stages[0]
     schedule: Any = facts.schedule
     shared = (name, model.card.name, model.config.network.conditioning, model.card.guidance_scale, facts.steps)
-    if isinstance(schedule, OneStepSchedule):
-        return DigitChoice(*shared, sigma=schedule.sigma)
+    if schedule.one_step:
+        return DigitChoice(*shared, sigma=schedule.quarters()[1])
     times = range(len(getattr(schedule, "alphas_cumprod", ())))
     return DigitChoice(*shared, last=max((t for t in times if schedule.level(t).alpha > 0), default=0))

@@ -48,17 +48,22 @@ def sentence(words: str, *, failed: bool) -> str:
 
 
 def result(item: Item) -> str:
-    """A result: its pictures with captions, the way between, its files, its command and its cost."""
+    """A result: its pictures with captions, the way between, its notes, its files, its command and its cost."""
     facts, base = item.facts, f"shelf/{item.id}"
     rows = "".join(_row(row, base) for row in facts["rows"])
     strips = "".join(_strip(strip, base) for strip in facts["strips"])
     return f"""<article class="result of-{item.form.kind}" aria-label="Result">
 <div class="strips">{strips}</div><div class="rows">{rows}</div>
-{_files(facts["files"], base)}
+{_notes(facts.get("notes", ()))}{_files(facts["files"], base)}
 <p class="cost">{facts["seconds"]:.1f} s{_calls(facts)}</p>
 <div class="command"><pre tabindex="0">{escape(facts["command"])}</pre>
 <button type="button" class="copy" data-copy="{escape(facts["command"])}">Copy</button></div>
 </article>"""
+
+
+def _notes(notes: Sequence[str]) -> str:
+    """What there is to know of what was made, in sentences; nothing of an item that was kept without."""
+    return "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
 
 
 def _calls(facts: dict[str, Any]) -> str:

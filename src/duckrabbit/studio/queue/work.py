@@ -16,7 +16,7 @@ from PIL import Image
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
 from duckrabbit.models.digits.model import folder_name
-from duckrabbit.report.asked import described, figure_of, planned
+from duckrabbit.report.asked import described, figure_of, notes_of, planned
 from duckrabbit.report.figures import Figure
 from duckrabbit.report.sheet import enlarge
 from duckrabbit.report.write import runner, write_figure
@@ -100,6 +100,7 @@ def _facts(form: Form, made: Figure, folder: Path) -> dict[str, Any]:
         "command": form.command(),
         "made": time.strftime("%Y-%m-%d %H:%M:%S"),
         "title": described(form.request),
+        "notes": notes_of(made.results),
         "model": made.results[0].job.model.card.name if made.results else folder_name(Path(form.model)),
         "calls": sum(price.calls for price, _ in prices),
         "questions": sum(price.pictures * seeds for price, seeds in prices),

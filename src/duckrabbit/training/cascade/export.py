@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from duckrabbit.data.drawings.attribution import Credits
-from duckrabbit.diffusion.levels import Spacing
+from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
 from duckrabbit.networks.loading import LOADING, quietly_loading

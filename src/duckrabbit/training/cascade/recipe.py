@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from duckrabbit.diffusion.levels import DiscreteSchedule, squaredcos_cap_v2
+from duckrabbit.diffusion.schedules import DiscreteSchedule, squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.training.cascade.variational_bound import HybridObjective
 from duckrabbit.training.objectives import Weighting

@@ -22,8 +22,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import DiscreteSchedule
 from duckrabbit.diffusion.prediction import Parameterisation
+from duckrabbit.diffusion.schedules import DiscreteSchedule
 from duckrabbit.errors import UserError
 from duckrabbit.training.objectives import Draws, Weighting, snr_weight, target
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from duckrabbit.data.mnist.read import Pictures, to_range
-from duckrabbit.diffusion.levels import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
+from duckrabbit.diffusion.schedules import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
 from duckrabbit.networks.unet_28 import Edition, UNetConfig, build_unet
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
@@ -173,8 +173,20 @@ RECIPES: Mapping[str, DigitRecipe] = {recipe.name: recipe for recipe in _PRESETS
 """The presets: "cs180-*" as the course gives them, "fast-*" the project's own, by name."""
 
 
+EDITIONS = {"cs180-2024": "cs180", "cs180-2025": "cs180-flow", "cs180-2026": "cs180-flow"}
+"""What the course trained in a year: DDPM, then flow matching; its denoiser stayed."""
+
+
 def find_recipe(name: str) -> DigitRecipe:
-    """The preset `name`. Raises UserError, with the names that exist, for another."""
-    if name not in RECIPES:
+    """The preset `name`; a course by its year, as "cs180-2026-class", is the edition of that year.
+
+    Raises UserError, with the names that exist, for another.
+    """
+    preset, _, task = name.rpartition("-")
+    edition = EDITIONS.get(preset, preset)
+    known = f"{edition}-{task}"
+    if known not in RECIPES and edition != preset:
+        known = f"cs180-{task}"
+    if known not in RECIPES:
         raise UserError(f"There is no recipe '{name}'; choose from {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    return RECIPES[known]

@@ -23,20 +23,22 @@ def train(
     minutes: float | None = None,
     precision: str = "auto",
     on_step: Callable[[Progress], None] | None = None,
+    report: Callable[[str], None] = lambda line: None,
 ) -> Path | None:
     """Train a model of digits from scratch, or go on with it; the finished model's folder, None where it is not.
 
     recipe: "fast-class", "fast-time", "fast-denoiser", "cs180-class", ... data: "mnist" or "fashion-mnist",
     fetched once. folder: where the run is kept, with its checkpoints; in the runs' folder by default, so
     that `load(recipe)` finds the model. minutes: stop after so long; the same call goes on. precision: "no"
-    (float32), "bf16", or "auto", the fastest here. on_step: told of every step and its loss. Raises UserError
-    for a recipe, data or a precision that there are not, and for a run of another.
+    (float32), "bf16", or "auto", the fastest here. on_step: told of every step and its loss. report: told of what is
+    fetched, and of a run that goes on with other processes than before. Raises UserError for a recipe, data or a
+    precision that there are not, and for a run of another.
     """
     chosen = replace(find_recipe(recipe), data=data)
-    pictures = load_or_fetch(data, "train+validation")
+    pictures = load_or_fetch(data, "train+validation", report)
     where = Path(folder).expanduser() if folder is not None else runs_folder() / chosen.name
     end = time.perf_counter() + 60 * minutes if minutes is not None else float("inf")
-    with running(chosen, pictures, where, precision) as trainer:
+    with running(chosen, pictures, where, precision, report=report) as trainer:
         for step in trainer.run(lambda: time.perf_counter() > end):
             if on_step is not None:
                 on_step(step)

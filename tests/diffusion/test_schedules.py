@@ -9,18 +9,13 @@ from diffusers import DDPMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
 
-from duckrabbit.diffusion import levels
-from duckrabbit.diffusion.levels import (
-    CLEAN,
+from duckrabbit.diffusion import schedules
+from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, add_noise
+from duckrabbit.diffusion.schedules import (
     DiscreteSchedule,
     FlowSchedule,
-    NoiseLevel,
     OneStepSchedule,
-    add_noise,
     linear,
-    quarter_times,
-    rescale_zero_terminal_snr,
-    time_at,
 )
 from duckrabbit.errors import UserError
 
@@ -32,27 +27,27 @@ def cosine_abar(total):
 
 
 def test_linear_is_the_running_product_of_one_minus_beta():
-    got = np.array(levels.linear(300, 1e-3, 0.03).alphas_cumprod)
+    got = np.array(schedules.linear(300, 1e-3, 0.03).alphas_cumprod)
     want = np.exp(np.cumsum(np.log1p(-np.linspace(1e-3, 0.03, 300))))
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 def test_scaled_linear_is_linear_in_the_root_of_beta():
-    got = np.array(levels.scaled_linear(500).alphas_cumprod)
+    got = np.array(schedules.scaled_linear(500).alphas_cumprod)
     want = np.exp(np.cumsum(np.log1p(-(np.linspace(0.00085**0.5, 0.012**0.5, 500) ** 2))))
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
 @pytest.mark.parametrize("total", [10, 300, 1000])
 def test_cosine_telescopes_until_the_last_beta_is_capped(total):
-    got, want = np.array(levels.squaredcos_cap_v2(total).alphas_cumprod), cosine_abar(total)
+    got, want = np.array(schedules.squaredcos_cap_v2(total).alphas_cumprod), cosine_abar(total)
     np.testing.assert_allclose(got[:-1], want[:-1], rtol=1e-9)
     assert got[-1] == pytest.approx(got[-2] * 0.001, rel=1e-9)  # 1 - max_beta; uncapped it would be 0
 
 
 def test_zero_terminal_snr_keeps_the_first_level_and_spaces_the_roots_alike():
-    before = levels.linear()
-    after = levels.rescale_zero_terminal_snr(before)
+    before = schedules.linear()
+    after = schedules.rescale_zero_terminal_snr(before)
     root, new = np.sqrt(before.alphas_cumprod), np.sqrt(after.alphas_cumprod)
     assert new[-1] == 0
     assert new[0] == pytest.approx(root[0], rel=1e-12)
@@ -61,17 +56,17 @@ def test_zero_terminal_snr_keeps_the_first_level_and_spaces_the_roots_alike():
     assert after.level(999).alpha == 0
     assert after.level(999).noise_to_signal == math.inf
     with pytest.raises(UserError, match="one level"):
-        levels.rescale_zero_terminal_snr(levels.linear(1))
+        schedules.rescale_zero_terminal_snr(schedules.linear(1))
 
 
 @pytest.mark.parametrize(
     ("make", "config"),
     [
-        (levels.linear, {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}),
-        (levels.scaled_linear, {"beta_schedule": "scaled_linear", "beta_start": 8.5e-4, "beta_end": 0.012}),
-        (levels.squaredcos_cap_v2, {"beta_schedule": "squaredcos_cap_v2"}),
+        (schedules.linear, {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02}),
+        (schedules.scaled_linear, {"beta_schedule": "scaled_linear", "beta_start": 8.5e-4, "beta_end": 0.012}),
+        (schedules.squaredcos_cap_v2, {"beta_schedule": "squaredcos_cap_v2"}),
         (
-            lambda n: levels.rescale_zero_terminal_snr(levels.linear(n)),
+            lambda n: schedules.rescale_zero_terminal_snr(schedules.linear(n)),
             {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02, "rescale_betas_zero_snr": True},
         ),
     ],
@@ -88,7 +83,7 @@ def test_schedules_equal_diffusers(make, config, total):
 @pytest.mark.parametrize("total", [77, 300, 1000])
 def test_times_equal_diffusers_for_every_step_count(spacing, total):
     scheduler = DDPMScheduler(num_train_timesteps=total, timestep_spacing=spacing)
-    schedule = levels.linear(total)
+    schedule = schedules.linear(total)
     for steps in {*range(1, total + 1, 7), 1, 2, 3, 5, 10, 27, 30, 48, 50, 61, total - 1, total}:
         scheduler.set_timesteps(steps)
         theirs = scheduler.timesteps.tolist()
@@ -100,12 +95,12 @@ def test_times_equal_diffusers_for_every_step_count(spacing, total):
 def test_an_offset_moves_leading_times_as_diffusers_does():
     scheduler = DDPMScheduler(timestep_spacing="leading", steps_offset=1)
     scheduler.set_timesteps(50)
-    assert levels.linear().times(50, "leading", 1) == tuple(scheduler.timesteps.tolist())
+    assert schedules.linear().times(50, "leading", 1) == tuple(scheduler.timesteps.tolist())
 
 
 def test_the_course_numbers_of_abar():
     """CS180 5A A.1 noises with IF's cosine schedule; its abar at 250, 500, 750 from the telescoped cosine."""
-    schedule = levels.squaredcos_cap_v2()
+    schedule = schedules.squaredcos_cap_v2()
     for t, printed in [(250, 0.8459), (500, 0.4923), (750, 0.1432)]:
         abar = schedule.level(t).alpha ** 2
         assert abar == pytest.approx(cosine_abar(1000)[t], rel=1e-9)
@@ -114,19 +109,20 @@ def test_the_course_numbers_of_abar():
 
 def test_the_course_training_schedule_does_not_end_in_pure_noise():
     """CS180 5B trains on 300 linear betas: log abar_T = sum log(1 - beta) = -3.035."""
-    assert levels.linear(300).alphas_cumprod[-1] == pytest.approx(0.0481, abs=5e-5)
+    assert schedules.linear(300).alphas_cumprod[-1] == pytest.approx(0.0481, abs=5e-5)
 
 
 def test_schedules_refuse_what_they_do_not_have():
-    schedule = levels.linear(10)
-    for t in (10, -2, 0.5, math.inf, math.nan):
+    schedule = schedules.linear(10)
+    for t in (10, -2, -0.5, 9.5, math.inf, math.nan):
         with pytest.raises(UserError, match="0 to 9"):
             schedule.level(t)
     for steps in (0, 11):
         with pytest.raises(UserError, match="1 to 10"):
             schedule.times(steps)
-    with pytest.raises(UserError, match="leading, trailing or linspace"):
-        schedule.times(5, "karras")
+    for other, spacing in ((schedule, "flow-euler"), (schedule, "quadratic"), (FlowSchedule(), "leading")):
+        with pytest.raises(UserError, match=f"no spacing '{spacing}'; choose trailing, .*log-snr"):
+            other.times(5, spacing)
     for bad in [(), (0.5, 0.6), (0.5, 0.5), (1.5, 0.5), (0.5, math.nan)]:
         with pytest.raises(UserError):
             DiscreteSchedule(bad)
@@ -138,9 +134,9 @@ def test_schedules_refuse_what_they_do_not_have():
 
 
 SCHEDULES = {
-    "linear": levels.linear(300),
-    "cosine": levels.squaredcos_cap_v2(),
-    "zero SNR": levels.rescale_zero_terminal_snr(levels.linear(300)),
+    "linear": schedules.linear(300),
+    "cosine": schedules.squaredcos_cap_v2(),
+    "zero SNR": schedules.rescale_zero_terminal_snr(schedules.linear(300)),
     "flow": FlowSchedule(),
     "one step": OneStepSchedule(0.5),
 }
@@ -176,7 +172,7 @@ def test_a_chain_has_no_level_beyond_its_ends(name):
     schedule = SCHEDULES[name]
     first, last = (schedule.level(t).half_log_snr for t in (0, len(schedule.alphas_cumprod) - 1))
     for wrong in (first + 1e-3, math.inf, math.nan, *([last - 1e-3] if math.isfinite(last) else [])):
-        with pytest.raises(UserError, match="no level of half log SNR"):
+        with pytest.raises(UserError, match=r"no level of sigma .*half log SNR"):
             schedule.at(wrong)
     if math.isinf(last):
         assert schedule.at(last) == schedule.level(299)
@@ -193,8 +189,8 @@ def test_the_ends_of_what_is_allowed_are_allowed():
     assert FlowSchedule().level(0) == (0, 1, 0)
     assert FlowSchedule().level(1) == (1, 0, 1)
     assert OneStepSchedule(0.5).level(0) == (0, 1, 0)
-    assert time_at(FlowSchedule(), 0) == time_at(OneStepSchedule(0.5), 0) == time_at(whole, 0) == 0
-    assert len(levels.rescale_zero_terminal_snr(levels.linear(2)).alphas_cumprod) == 2
+    assert FlowSchedule().at_sigma(0).t == OneStepSchedule(0.5).at_sigma(0).t == whole.at_sigma(0).t == 0
+    assert len(schedules.rescale_zero_terminal_snr(schedules.linear(2)).alphas_cumprod) == 2
     assert whole.at(math.inf) == whole.level(0)
     assert whole.at(math.log(2)).t == pytest.approx(math.sqrt(0.2 / 0.5))  # sigma^2 = 1 / 5 on the way from 0 to 1 / 2
 
@@ -207,7 +203,7 @@ def test_a_flow_level_lies_on_the_straight_line(t):
 
 @given(st.integers(0, 999))
 def test_a_discrete_level_preserves_variance(t):
-    level = levels.squaredcos_cap_v2().level(t)
+    level = schedules.squaredcos_cap_v2().level(t)
     assert level.alpha**2 + level.sigma**2 == pytest.approx(1, abs=1e-12)
 
 
@@ -216,7 +212,7 @@ def test_flow_times_are_even_and_start_at_noise():
 
 
 def test_clean_is_minus_one_on_every_schedule():
-    assert levels.linear(10).level(-1) == FlowSchedule().level(-1) == CLEAN == (-1.0, 1.0, 0.0)
+    assert schedules.linear(10).level(-1) == FlowSchedule().level(-1) == CLEAN == (-1.0, 1.0, 0.0)
 
 
 @given(st.floats(0.01, 1), st.floats(0.01, 30))
@@ -239,24 +235,70 @@ def test_add_noise_equals_diffusers():
     x0, eps = torch.randn(2, 3, 4, 4, generator=g), torch.randn(2, 3, 4, 4, generator=g)
     for t in (0, 500, 990):
         theirs = scheduler.add_noise(x0, eps, torch.tensor([t, t]))
-        torch.testing.assert_close(add_noise(x0, levels.squaredcos_cap_v2().level(t), eps), theirs, atol=1e-5, rtol=0)
+        ours = add_noise(x0, schedules.squaredcos_cap_v2().level(t), eps)
+        torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
 
 
-@given(st.floats(0.01, 30))
-def test_a_sigma_finds_its_time_on_every_schedule(ratio):
-    """The nearest level: no neighbour's sigma / alpha is nearer."""
-    discrete = rescale_zero_terminal_snr(linear(300))
-    t = time_at(discrete, ratio)
-    distance = abs(discrete.level(t).noise_to_signal - ratio)
-    assert all(abs(discrete.level(s).noise_to_signal - ratio) >= distance for s in (t - 1, min(t + 1, 299)) if s >= 0)
-    assert FlowSchedule().level(time_at(FlowSchedule(), ratio)).noise_to_signal == pytest.approx(ratio)
-    assert OneStepSchedule(0.5).level(time_at(OneStepSchedule(0.5), ratio)) == (ratio, 1, ratio)
+@given(st.floats(0.02, 4))
+def test_a_sigma_finds_its_level_on_every_schedule(ratio):
+    for schedule in SCHEDULES.values():
+        assert schedule.at_sigma(ratio).noise_to_signal == pytest.approx(ratio, rel=1e-9)
+    assert OneStepSchedule(0.5).at_sigma(ratio) == (pytest.approx(ratio), 1, pytest.approx(ratio))
+
+
+def test_a_sigma_that_a_schedule_does_not_have_is_refused_with_those_it_has():
+    cosine = SCHEDULES["cosine"]
+    most = cosine.level(999).sigma / cosine.level(999).alpha
+    for wrong in (0.0, 1e-6, 1.01 * most, math.inf):
+        with pytest.raises(UserError, match=r"choose from 0\.0064\d+ to 2.*e\+04"):
+            cosine.at_sigma(wrong)
+    for wrong in (-1.0, math.nan):
+        with pytest.raises(UserError, match="no amount of noise"):
+            FlowSchedule().at_sigma(wrong)
+    assert SCHEDULES["zero SNR"].at_sigma(math.inf) == (299, 0, 1)
+    assert FlowSchedule().at_sigma(math.inf) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine", "zero SNR"])
+@given(t=st.floats(0, 299))
+def test_between_whole_times_a_level_is_that_of_its_half_log_snr(name, t):
+    """`at` looks the other way; and the log of sigma / alpha is a straight line between two neighbours."""
+    schedule = SCHEDULES[name]
+    level = schedule.level(t)
+    assert level.t == t
+    assert level.alpha**2 + level.sigma**2 == pytest.approx(1, rel=1e-12)
+    if level.alpha > 1e-6:
+        assert schedule.at(level.half_log_snr).t == pytest.approx(t, abs=1e-6)
+    k = min(int(t), 298)
+    before, after = (math.log(1 / abar - 1) if abar else math.inf for abar in schedule.alphas_cumprod[k : k + 2])
+    if math.isfinite(after):
+        assert -2 * level.half_log_snr == pytest.approx(before + (t - k) * (after - before), abs=1e-7)
+
+
+def test_between_times_and_without_noise_at_the_first():
+    whole = DiscreteSchedule((1.0, 0.5, 0.0))
+    assert whole.level(0.25) == (0.25, pytest.approx(math.sqrt(1 - 0.125 * 0.25)), pytest.approx(0.25 * math.sqrt(0.5)))
+    assert whole.level(1.25) == (1.25, pytest.approx(0.75 * math.sqrt(0.5)), pytest.approx(math.sqrt(1 - 0.5625 / 2)))
+    assert [at.t for at in whole.span] == [1, 1]
+
+
+@given(st.floats(0.1, 10), st.floats(0, 1), st.floats(0.2, 8))
+def test_a_flow_of_another_noise_scale_and_shift(scale, t, shift):
+    flow = FlowSchedule(scale, shift)
+    assert flow.level(t) == (t, 1 - t, scale * t)
+    if 0 < t < 1:
+        assert flow.at(math.log((1 - t) / (scale * t))).t == pytest.approx(t)
+    b = 1 - 3 / 7
+    assert flow.times(7)[3] == pytest.approx(shift * b / (1 + (shift - 1) * b))
+    for wrong in ((0, 1), (1, 0), (math.nan, 1), (1, math.inf)):
+        with pytest.raises(UserError, match="above 0"):
+            FlowSchedule(*wrong)
 
 
 def test_a_one_step_schedule_has_levels_and_no_path():
     schedule = OneStepSchedule(0.5)
     assert schedule.level(-1) == CLEAN
-    assert quarter_times(schedule) == (0.25, 0.5, 1.0)
+    assert schedule.quarters() == (0.25, 0.5, 1.0)
     for wrong in (-0.5, float("inf"), float("nan")):
         with pytest.raises(UserError, match="amount of noise"):
             schedule.level(wrong)
@@ -265,6 +307,6 @@ def test_a_one_step_schedule_has_levels_and_no_path():
 
 
 def test_quarters():
-    assert quarter_times(linear(1000)) == (250, 500, 750)
-    assert quarter_times(linear(10)) == (2, 5, 7)
-    assert quarter_times(FlowSchedule()) == (0.25, 0.5, 0.75)
+    assert linear(1000).quarters() == (250, 500, 750)
+    assert linear(10).quarters() == (2, 5, 7)
+    assert FlowSchedule().quarters() == (0.25, 0.5, 0.75)
