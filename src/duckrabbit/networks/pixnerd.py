@@ -93,8 +93,9 @@ def angles(rows: int, columns: int, count: int, extent: float) -> Tensor:
 
 
 def rotated(x: Tensor, phases: Tensor) -> Tensor:
-    """Vectors (..., N, D), each pair of neighbouring numbers turned by its phase (N, D / 2), in float32."""
-    a, b = x.float().unflatten(-1, (-1, 2)).unbind(-1)
+    """Vectors (..., N, D), each pair of neighbouring numbers turned by its phase (N, D / 2), in float32 or wider."""
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    a, b = wide.unflatten(-1, (-1, 2)).unbind(-1)
     cos, sin = phases.cos(), phases.sin()
     return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2).to(x.dtype)
 
@@ -107,6 +108,7 @@ class Clock(nn.Module):
         self.first, self.second = nn.Linear(_CLOCK, width), nn.Linear(width, width)
 
     def forward(self, time: Tensor) -> Tensor:
+        """Cosines and sines of the time at 128 frequencies, from 1 down to about 1 / 10, through an MLP."""
         half = _CLOCK // 2
         f = torch.exp(-math.log(_PERIOD) * torch.arange(half, device=time.device) / half)
         phases = time.float()[:, None] * f
@@ -130,6 +132,7 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: Tensor, text: Tensor | None = None, phases: Tensor | None = None) -> Tensor:
+        """softmax(q k^T / sqrt(D / heads)) v over both, (N, L, D)."""
         q, k, v = self._by_head(self.qkv(x), 3)
         q, k = self.q_norm(q), self.k_norm(k)
         if phases is not None:
@@ -153,6 +156,7 @@ class GatedMLP(nn.Module):
         self.up, self.down = nn.Linear(width, 8 * width, bias=False), nn.Linear(4 * width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Of states (N, L, D), the same shape."""
         gate, value = self.up(x).chunk(2, dim=-1)
         return self.down(silu(gate) * value)
 
@@ -167,6 +171,7 @@ class Block(nn.Module):
         self.modulation = nn.Linear(width, 6 * width)
 
     def forward(self, x: Tensor, told: Tensor, text: Tensor | None = None, phases: Tensor | None = None) -> Tensor:
+        """x (N, L, D) after both, the same shape; `text` and `phases` as in Attention."""
         shift, scale, gate, mlp_shift, mlp_scale, mlp_gate = self.modulation(told).chunk(6, dim=-1)
         x = x + gate * self.attention(self.attention_norm(x) * (1 + scale) + shift, text, phases)
         return x + mlp_gate * self.mlp(self.mlp_norm(x) * (1 + mlp_scale) + mlp_shift)
@@ -182,6 +187,7 @@ class FieldLayer(nn.Module):
         self.weights = nn.Linear(width, 2 * ratio * field_width**2)
 
     def forward(self, x: Tensor, states: Tensor) -> Tensor:
+        """h + silu(norm(h) A) B, the columns of A of length 1; the same shape."""
         m, _, width = x.shape
         first, second = self.weights(states).unflatten(-1, self.shape).unbind(1)
         inner = silu(self.norm(x) @ normalize(first.view(m, width, -1), dim=1))
@@ -218,7 +224,7 @@ class PixNerd(nn.Module):
         told = self.clock(time)
         states = self._states(x, told, text).flatten(0, 1)
         pixels = _cut(x, grid)
-        n, cells, channels, rows, columns = pixels.shape
+        n, _, channels, rows, columns = pixels.shape
         phases = angles(rows, columns, self.config.waves, _EXTENT).cos().to(x)
         colours = pixels.flatten(3).transpose(2, 3).flatten(0, 1)
         h = self.points(torch.cat([colours, phases.expand(len(colours), -1, -1)], dim=-1))
