@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3Model
+from transformers import Qwen2Tokenizer, Qwen3Config, Qwen3ForCausalLM, Qwen3Model
 
 from duckrabbit.models.pixnerd.checkpoint import _INNER, _TABLE
 from duckrabbit.models.pixnerd.folder import write_config
@@ -48,9 +48,15 @@ def text_encoder(width: int = 16, seed: int = 0) -> Qwen3Model:
 
 
 def save_text(folder: Path, *, apart: bool = True, width: int = 16) -> None:
-    """Tokenizer and encoder, in folders of their own or side by side, as a hub has them."""
+    """Tokenizer and encoder, in folders of their own; or side by side, as a hub has them: with a head, in pieces."""
     tokenizer().save_pretrained(folder / "tokenizer" if apart else folder)
-    text_encoder(width).save_pretrained(folder / "text_encoder" if apart else folder)
+    encoder = text_encoder(width)
+    if apart:
+        encoder.save_pretrained(folder / "text_encoder")
+        return
+    whole = Qwen3ForCausalLM(encoder.config)
+    whole.model.load_state_dict(encoder.state_dict())
+    whole.save_pretrained(folder, max_shard_size="20KB")
 
 
 def save_pixnerd(folder: Path, seed: int = 0) -> Path:

@@ -1,6 +1,7 @@
 """A tiny PixNerd: loaded from a folder, asked, sampled from and replayed; and a sentence for what cannot be."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -12,6 +13,7 @@ import duckrabbit as dr
 import tiny_pixnerd
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
+from duckrabbit.folders import cache_folder
 from duckrabbit.models.cascade import parts
 from duckrabbit.models.cascade.text_encoder import read_prompts
 from duckrabbit.models.load import digits_folder, load
@@ -93,6 +95,12 @@ def test_one_row_alone_is_as_in_a_batch(folder):
         assert torch.allclose(one.x0, among.x0, atol=1e-5)
 
 
+def test_bfloat16_is_near_float32(folder):
+    exact, rough = (ask(load(folder, dtype=dtype))[0].x0 for dtype in ("float32", "bfloat16"))
+    assert rough.dtype == torch.float32
+    assert (rough - exact).abs().max() < 0.05 * exact.abs().max()
+
+
 def test_gradients_flow_to_x(folder):
     x = torch.zeros(1, 3, 32, 32, requires_grad=True)
     ask(load(folder), x=x)[0].x0.square().sum().backward()
@@ -169,6 +177,23 @@ def test_the_checkpoint_is_read_under_its_prefix_and_converted_once(folder, copy
     (copy / "model.ckpt").unlink()
     assert set(load(copy).weight_hash()) == {"model.safetensors", "text_encoder/model.safetensors"}
     assert not list(copy.glob("*unfinished*"))
+
+
+def test_a_folder_that_cannot_be_written_is_converted_in_the_cache(folder, copy, monkeypatch):
+    (copy / "model.safetensors").unlink()
+    tiny_pixnerd.save_checkpoint(copy / "model.ckpt")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert torch.equal(ask(load(copy))[0].x0, ask(load(folder))[0].x0)
+    assert not (copy / "model.safetensors").exists()
+    assert len(list((cache_folder() / "pixnerd").glob("*.safetensors"))) == 1
+
+
+def test_a_folder_with_the_checkpoint_alone_is_of_the_published_sizes(tmp_path):
+    tiny_pixnerd.save_checkpoint(tmp_path / "model.ckpt")
+    model = load(tmp_path, memory="strict")
+    assert model.stages[0].size == 512
+    with pytest.raises(UserError, match="not of one model"):
+        model.network(0)
 
 
 @pytest.mark.parametrize(

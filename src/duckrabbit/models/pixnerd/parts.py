@@ -69,7 +69,7 @@ class NetworkPart:
 
     def load(self) -> Asked:
         """The module, on the CPU. Raises UserError for weights that are missing, damaged or foreign."""
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
         path = self.files.weights()
         header = read_header(path)
@@ -80,7 +80,9 @@ class NetworkPart:
             with torch.device("meta"):
                 network = PixNerd(self.config)
             kind = getattr(torch, self.dtype)
-            network.load_state_dict({k: v.to(kind) for k, v in load_file(path).items()}, assign=True)
+            with safe_open(path, "pt") as file:  # one tensor at a time: the file may be twice as large as the network
+                state = {name: file.get_tensor(name).to(kind) for name in header}
+            network.load_state_dict(state, assign=True)
         for name, value in network.named_parameters():
             if not torch.isfinite(value).all():
                 raise UserError(f"The weights in {path} hold NaN or infinite numbers ({name}); get the model again.")
