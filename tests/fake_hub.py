@@ -139,7 +139,7 @@ def _handler(hub: FakeHub):
                 "size": len(data),
                 "oid": digest[:40],
             }
-            if path.suffix in (".safetensors", ".bin"):
+            if path.suffix in (".safetensors", ".bin", ".ckpt"):
                 row["lfs"] = {"oid": digest, "size": len(data), "pointerSize": 130}
             return row
 

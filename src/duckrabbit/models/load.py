@@ -20,13 +20,13 @@ from duckrabbit.models.cascade.model import Cascade, encoder_hash
 from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, UNetPart
 from duckrabbit.models.cascade.scheduler import read_scheduler
 from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
+from duckrabbit.models.devices import pick_device, pick_dtype
 from duckrabbit.models.digits.model import is_digits, load_digits
 from duckrabbit.models.model import Card, Model, StageFacts, lacks, no_model
 from duckrabbit.models.oracle import Oracle
+from duckrabbit.models.pixnerd.load import load_pixnerd, means_pixnerd, parts_of
 from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.registry import known
-
-_DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16", "half": "float16"}
 
 
 def load(
@@ -44,12 +44,12 @@ def load(
 
     source: a name (`duckrabbit models list`) or that of a training run, "NAME@flow" for that model on a flow's
     schedule (models/recast.py), a folder in the diffusers format
-    or of a trained model of digits, a hub id, a diffusers pipeline, or an object with the members of
+    or of a trained model of digits or of PixNerd, a hub id, a diffusers pipeline, or an object with the members of
     `Model`, which comes back as it is. stage2: the second
     stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
     "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
-    default float16 on a GPU, float32 on the CPU. prompts: a prompt file to use instead of the text
-    encoder. memory: see models.memory. revision: a commit, tag or branch of the hub; hub: how to
+    default float16 on a GPU (bfloat16 for PixNerd), float32 on the CPU. prompts: a prompt file to use
+    instead of the text encoder. memory: see models.memory. revision: a commit, tag or branch of the hub; hub: how to
     reach it (models.hub).
 
     Raises UserError where there is no such model, or it is not of DeepFloyd IF's layout.
@@ -83,15 +83,28 @@ def load(
         where = pick_device(device)
         return load_digits(digits, card=cards().get(name), device=where, dtype=pick_dtype(dtype or "float32", where))
     if name == "oracle":
-        if stage2 or prompts:
-            raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
         _refuse_revision(revision, name)
-        if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
-            raise UserError("The oracle computes in float32; leave out the dtype.")
-        return Oracle(cards()[name], pick_device(device))
-    card, first, second = find_sources(name, stage2, revision, hub or Hub())
+        return _oracle(stage2 or prompts, dtype, device)
     where = pick_device(device)
+    if means_pixnerd(name):
+        if stage2:
+            raise UserError("PixNerd has one stage; leave out stage2.")
+        return load_pixnerd(name, where, _bfloat16_on_gpu(dtype, where), prompts, memory, revision, hub or Hub())
+    card, first, second = find_sources(name, stage2, revision, hub or Hub())
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def _oracle(other: Any, dtype: str | torch.dtype | None, device: str | None) -> Oracle:
+    if other:
+        raise UserError("The oracle has one stage and its own prompts; leave out stage2 and prompts.")
+    if dtype is not None and pick_dtype(dtype, "cpu") != "float32":
+        raise UserError("The oracle computes in float32; leave out the dtype.")
+    return Oracle(cards()["oracle"], pick_device(device))
+
+
+def _bfloat16_on_gpu(dtype: str | torch.dtype | None, device: str) -> str:
+    """The dtype of a model that was trained in bfloat16, whose numbers may be too large for float16."""
+    return pick_dtype(dtype or ("float32" if device == "cpu" else "bfloat16"), device)
 
 
 def digits_folder(name: str) -> Path | None:
@@ -102,31 +115,6 @@ def digits_folder(name: str) -> Path | None:
 
 def _is_pipeline(thing: Any) -> bool:
     return hasattr(thing, "unet") and hasattr(thing, "scheduler")
-
-
-def pick_device(device: str | None) -> str:
-    """The device to compute on; a processor has no number. Raises UserError for one that this machine has not."""
-    if device is None:
-        return "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    kind = str(device).split(":")[0]
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(kind, False):
-        raise UserError(
-            f"This machine has no device '{device}'; choose {', '.join(k for k, ok in there.items() if ok)}."
-        )
-    return kind if kind == "cpu" else str(device)
-
-
-def pick_dtype(dtype: str | torch.dtype | None, device: str) -> str:
-    """The dtype to compute in, by its name. Raises UserError for one that is not supported there."""
-    if dtype is None:
-        return "float32" if device == "cpu" else "float16"
-    name = str(dtype).removeprefix("torch.")
-    name = _DTYPES.get(name, name)
-    allowed = ("float32", "bfloat16") if device == "cpu" else ("float32", "float16", "bfloat16")
-    if name not in allowed:
-        raise UserError(f"On {device} the dtype is one of {', '.join(allowed)}, not {name}.")
-    return name
 
 
 def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tuple[Card, Source, Source | None]:
@@ -148,6 +136,15 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
         mine = {p.removeprefix("stage2/"): h for p, h in card.sha256.items() if p.startswith("stage2/")}
         return card, first, _source(card.stage2, card, None, mine, hub)
     return card, first, _source(str(stage2), card, None, {}, hub) if stage2 else None
+
+
+def find_parts(name: str, hub: Hub) -> tuple[Card, list[tuple[Any, str]]]:
+    """The card of a text-to-image model, and what of it has to lie on this machine: a source and a part each."""
+    if means_pixnerd(name):
+        return parts_of(name, hub)
+    card, first, second = find_sources(name, None, None, hub)
+    parts = [(first, part) for part in ("tokenizer", "text_encoder", "unet")]
+    return card, [*parts, *([(second, "unet")] if second is not None else [])]
 
 
 def _source(where: str, card: Card, revision: str | None, hashes: Mapping[str, str], hub: Hub) -> Source:
@@ -284,7 +281,7 @@ def _pipeline_config(pipeline: Any) -> StageConfig:
     return StageConfig(index, pipeline.unet.config, named(pipeline.scheduler), named(noising) if noising else None)
 
 
-__all__ = ["encoder_hash", "find_sources", "load", "pick_device", "pick_dtype"]
+__all__ = ["encoder_hash", "find_parts", "find_sources", "load", "pick_device", "pick_dtype"]
 
 
 def find_model(name: str) -> str:

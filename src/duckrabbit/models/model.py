@@ -71,7 +71,8 @@ class Card:
     """What cards.toml says of a model: where it comes from, its licence, its habits.
 
     `source`: "package:FOLDER" (shipped), "builtin", a hub id, or a folder; `stage2`: likewise where
-    the second stage lies, if not with the first. `steps` and `gflop`: of each stage, as in StageFacts. `null_prompt` is
+    the second stage lies, if not with the first, and `text_encoder` where that lies, if apart.
+    `steps` and `gflop`: of each stage, as in StageFacts. `null_prompt` is
     what guidance pushes away from. `roles` gives the prompts and other settings that the gallery
     plays each experiment with; `sha256` the hash of each weight file, by its path in the folder
     (those of the second stage under "stage2/").
@@ -89,6 +90,7 @@ class Card:
     null_prompt: str = ""
     gated: bool = False
     stage2: str = ""
+    text_encoder: str = ""
     variant: str = ""
     steps: tuple[int, ...] = ()
     gflop: tuple[float, ...] = ()

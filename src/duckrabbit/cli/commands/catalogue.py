@@ -162,7 +162,7 @@ def show_prompts(
     """
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
-    table = read_prompts(file)
+    table = read_prompts(file, spelled=str)
     for prompt, embedding in sorted(table.embeddings.items()):
         say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
     for note in table.notes.values():
@@ -183,7 +183,7 @@ def convert_prompts(
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
     _check_output(output)
-    table = read_prompts(file)
+    table = read_prompts(file, spelled=str)
     table.save(output)
     say(f"{len(table.embeddings)} prompts in {output}")
 
@@ -194,6 +194,10 @@ def is_here(card: Card) -> bool:
 
     if card.source == "builtin" or is_packaged(card):
         return True
+    if card.text_encoder:
+        from duckrabbit.models.pixnerd.load import is_cached
+
+        return is_cached(card)
     stages = [(card.source, ("text_encoder", "unet")), *([(card.stage2, ("unet",))] if card.stage2 else [])]
     return all(_is_cached(repository, part, card.variant) for repository, parts in stages for part in parts)
 

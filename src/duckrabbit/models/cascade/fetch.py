@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from duckrabbit.models.cascade.hub import Hub, Repository
-from duckrabbit.models.cascade.parts import Source
-from duckrabbit.models.load import find_sources
+from duckrabbit.models.load import find_parts
 from duckrabbit.models.model import Card
 
 
@@ -25,10 +24,7 @@ def missing_parts(name: str, hub: Hub | None = None) -> tuple[Card, list[Missing
 
     Raises UserError where there is no such model, or the hub refuses it.
     """
-    card, first, second = find_sources(name, None, None, hub or Hub())
-    wanted: list[tuple[Source, str]] = [(first, part) for part in ("tokenizer", "text_encoder", "unet")]
-    if second is not None:
-        wanted.append((second, "unet"))
+    card, wanted = find_parts(name, hub or Hub())
     found = [
         Missing(source, part, source.bytes_missing(part)) for source, part in wanted if isinstance(source, Repository)
     ]

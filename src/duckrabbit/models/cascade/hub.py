@@ -13,15 +13,13 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
 from duckrabbit.models.cascade.refusals import sentences
 from duckrabbit.models.weights import choose, count_parameters, hash_bytes, is_complete
 
-_CONFIGS = ["model_index.json", "unet/config.json", "scheduler/scheduler_config.json"]
-_NOISING = "image_noising_scheduler/scheduler_config.json"
 _UNKNOWN_SIZE = 1 << 40
 
 
@@ -51,7 +49,15 @@ def is_repository(name: str) -> bool:
 
 @dataclass(eq=False)
 class Repository:
-    """A stage in a repository of the hub; see parts.Source."""
+    """A stage in a repository of the hub; see parts.Source.
+
+    `configs`: the files that it is known by; `also`: those fetched with them, if there are; `width`: bytes of a
+    number in its plain variant.
+    """
+
+    configs: ClassVar[tuple[str, ...]] = ("model_index.json", "unet/config.json", "scheduler/scheduler_config.json")
+    also: ClassVar[tuple[str, ...]] = ("image_noising_scheduler/scheduler_config.json",)
+    width: ClassVar[int] = 4
 
     name: str
     revision: str | None = None
@@ -65,26 +71,26 @@ class Repository:
 
     def folder(self, part: str) -> Path:
         """The folder of a part, its files downloaded where they are not cached."""
-        folder = self._root / part
+        folder = self._place(part)
         if not is_complete(folder, part, self.variant):
             self._download(self._needed(part))
         return folder
 
     def bytes_missing(self, part: str) -> int:
         """What `folder(part)` would download, in bytes; 0 where the part is in the cache."""
-        if is_complete(self._root / part, part, self.variant):
+        if is_complete(self._place(part), part, self.variant):
             return 0
         return sum(self._files[name].size or 0 for name in self._needed(part))
 
     def size(self, part: str) -> int:
         """The numbers in a part's weights; a very large one where that cannot be known now."""
-        folder = self._root / part
+        folder = self._place(part)
         try:
             if is_complete(folder, part, self.variant):
                 _, names = choose([p.name for p in folder.iterdir()], self.variant, str(folder))
                 return sum(count_parameters(folder / name) for name in names)
             variant, names = choose(self._names(part), self.variant, f"{self.name}/{part}")
-            return sum(self._files[n].size or 0 for n in names) // (2 if variant else 4)
+            return sum(self._files[n].size or 0 for n in names) // (2 if variant else self.width)
         except UserError:
             return _UNKNOWN_SIZE
 
@@ -92,15 +98,21 @@ class Repository:
     def _root(self) -> Path:
         """The snapshot's folder, with the configurations in it; its name is the commit."""
         cached = self._cached()
-        if cached is not None and all((cached / name).is_file() for name in _CONFIGS):
+        if cached is not None and all((cached / name).is_file() for name in self.configs):
             return cached
         self._require_network()
-        if "model_index.json" not in self._files:
-            raise UserError(
-                f"{self.name} is not a model in the diffusers format: it has no model_index.json. "
-                "Choose a repository with one, such as DeepFloyd/IF-I-M-v1.0."
-            )
-        return self._download([n for n in [*_CONFIGS, _NOISING] if n in self._files])
+        if self.configs[0] not in self._files:
+            raise UserError(self._unlike())
+        return self._download([n for n in (*self.configs, *self.also) if n in self._files])
+
+    def _place(self, part: str) -> Path:
+        return self._root / part
+
+    def _unlike(self) -> str:
+        return (
+            f"{self.name} is not a model in the diffusers format: it has no model_index.json. "
+            "Choose a repository with one, such as DeepFloyd/IF-I-M-v1.0."
+        )
 
     def _cached(self) -> Path | None:
         from huggingface_hub import snapshot_download
@@ -111,7 +123,7 @@ class Repository:
                 self.name,
                 revision=self.revision,
                 cache_dir=self.hub.cache,
-                allow_patterns=_CONFIGS,
+                allow_patterns=list(self.configs),
                 local_files_only=True,
             )
         except LocalEntryNotFoundError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -26,7 +26,7 @@ class Cascade:
 
     `text` is None where prompts come from a table only. Several threads may sample from one: where its parts
     have to make room for one another (every policy but resident), a run waits for that of another thread.
-    It is pickled as what it is loaded from, without its weights.
+    It is pickled as what it is loaded from, without its weights. `spelled`: what a prompt becomes before it is encoded.
     """
 
     card: Card
@@ -37,6 +37,7 @@ class Cascade:
     dtype: str
     table: PromptTable = field(default_factory=lambda: PromptTable({}))
     policy: Policy = "auto"
+    spelled: Callable[[str], str] = normal
     _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _notes: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -55,8 +56,8 @@ class Cascade:
         return self.memory.turn()
 
     def condition(self, text: str) -> Condition:
-        """The prompt in its normal form. Raises UserError where there is neither entry nor encoder for it."""
-        prompt = normal(text)
+        """The prompt as it is spelled. Raises UserError where there is neither entry nor encoder for it."""
+        prompt = self.spelled(text)
         if self.text is None and prompt not in self.table.embeddings:
             known = ", ".join(f"'{p}'" for p in sorted(self.table.embeddings))
             raise UserError(
@@ -73,7 +74,7 @@ class Cascade:
 
     def notes_on(self, conditions: Iterable[Condition]) -> dict[str, str]:
         """Sentences on prompts, once they are prepared, of which the text encoder has not understood all."""
-        prompts = dict.fromkeys(normal(_prompt(c)) for c in conditions)
+        prompts = dict.fromkeys(self.spelled(_prompt(c)) for c in conditions)
         return {f"prompt {k + 1}": self._notes[p] for k, p in enumerate(prompts) if p in self._notes}
 
     def network(
@@ -146,7 +147,7 @@ class Cascade:
             self._ready[prompt] = embedding.to(self.device, getattr(torch, self.dtype))
 
     def _embeddings(self, conditions: list[Condition]) -> Tensor:
-        prompts = [normal(_prompt(c)) for c in conditions]
+        prompts = [self.spelled(_prompt(c)) for c in conditions]
         if any(p not in self._ready for p in prompts):
             self.prepare(prompts)
         return torch.stack([self._ready[p] for p in prompts]).to(self.device)

@@ -100,9 +100,9 @@ class UNetPart:
         """The module, on the CPU. Raises UserError for weights that are missing, damaged or foreign."""
         where, folder = f"{self.source.name}/unet", self.source.folder("unet")
         variant, paths = weight_paths(self.source, "unet")
-        _check_files(self.source, paths)
-        _check_room(self.size(), self.dtype, paths)
-        with _sentence(where), quietly_loading():
+        check_files(self.source, paths)
+        check_room(self.size(), self.dtype, paths)
+        with in_a_sentence(where), quietly_loading():
             from diffusers import UNet2DConditionModel
 
             module, info = UNet2DConditionModel.from_pretrained(
@@ -149,10 +149,10 @@ class TextPart:
         place, kind = _place(self.device, self.dtype, source.size("text_encoder"))
         index, words, folder = source.config().index, source.folder("tokenizer"), source.folder("text_encoder")
         variant, paths = weight_paths(source, "text_encoder")
-        _check_files(source, paths)
+        check_files(source, paths)
         if not place.startswith("cuda"):
-            _check_room(source.size("text_encoder") * _width(kind), kind, paths)
-        with _sentence(where), quietly_loading():
+            check_room(source.size("text_encoder") * _width(kind), kind, paths)
+        with in_a_sentence(where), quietly_loading():
             tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
                 words, local_files_only=True
             )
@@ -225,14 +225,15 @@ def _width(dtype: str) -> int:
     return int(getattr(torch, dtype).itemsize)
 
 
-def _check_files(source: Source, paths: list[Path]) -> None:
+def check_files(source: Source, paths: list[Path]) -> None:
+    """Raises UserError for a weight file that is not whole, or not the one that its card describes."""
     for path in paths:
         read_header(path)
         shown = f"{path.parent.name}/{path.name}"
         verify(path, source.sha256.get(shown), shown)
 
 
-def _check_room(size: int, dtype: str, paths: list[Path]) -> None:
+def check_room(size: int, dtype: str, paths: list[Path]) -> None:
     """Raises MemoryError where so many bytes are more than the machine has free.
 
     Files that hold this very dtype are only mapped into memory, and may be larger than it.
@@ -266,7 +267,7 @@ def _transformers_class(index: Mapping[str, Any], part: str, where: str) -> Any:
 
 
 @contextmanager
-def _sentence(where: str) -> Iterator[None]:
+def in_a_sentence(where: str) -> Iterator[None]:
     """What diffusers and transformers refuse, in one sentence."""
     try:
         yield

@@ -8,8 +8,8 @@ text encoder and not to the U-Net.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,13 +37,16 @@ class TextEncoder:
     """A tokenizer and its encoder (any that transformers loads and that answers with hidden states).
 
     One that `stays` is too large for the device, and computes where it is. `notes` are sentences on
-    prompts of which it has not understood all, by prompt.
+    prompts of which it has not understood all, by prompt. `limit`: tokens of a prompt, at most; `spelled`: what
+    a prompt becomes before it is read.
     """
 
     tokenizer: Any
     encoder: Any
     stays: bool = False
     notes: dict[str, str] = field(default_factory=dict)
+    limit: int = MAX_TOKENS
+    spelled: Callable[[str], str] = normal
 
     def to(self, device: str) -> TextEncoder:
         """Itself, with the encoder moved."""
@@ -53,12 +56,12 @@ class TextEncoder:
 
     @torch.no_grad()
     def __call__(self, prompts: Iterable[str]) -> dict[str, Tensor]:
-        """The embedding (L, D) of each prompt, on the CPU, by its normal form."""
-        texts = list(dict.fromkeys(normal(p) for p in prompts))
+        """The embedding (L, D) of each prompt, on the CPU, as it is spelled."""
+        texts = list(dict.fromkeys(self.spelled(p) for p in prompts))
         return {text: self._encode(text) for text in texts}
 
     def _encode(self, text: str) -> Tensor:
-        limit = min(MAX_TOKENS, int(getattr(self.tokenizer, "model_max_length", MAX_TOKENS)))
+        limit = min(self.limit, int(getattr(self.tokenizer, "model_max_length", self.limit)))
         tokens = self.tokenizer(text, padding="max_length", max_length=limit, truncation=True, return_tensors="pt")
         if note := self._note(text, limit, tokens.input_ids[0]):
             self.notes[text] = note
@@ -112,16 +115,19 @@ class PromptTable:
         write_atomically(path, save(tensors, metadata))
 
 
-def read_prompts(path: str | Path) -> PromptTable:
+def read_prompts(path: str | Path, spelled: Callable[[str], str] = normal) -> PromptTable:
     """A table from `prompts.safetensors`, or from the course's .pth: {prompt: (1, 77, 4096) tensor}.
 
-    A .pth is read as plain tensors (`weights_only`), so that it cannot run code. Raises UserError
+    A .pth is read as plain tensors (`weights_only`), so that it cannot run code. `spelled`: what the model that it is
+    for makes of a prompt, `str` for nothing. Raises UserError
     where the file is missing, is of another kind, or holds NaN.
     """
     path = as_path("A prompt file", path)
     if not path.is_file():
         raise UserError(f"There is no prompt file {path}; make one with `duckrabbit prompts encode`, or name another.")
     table = _read_pth(path) if path.suffix in (".pth", ".pt") else _read_safetensors(path)
+    embeddings = {spelled(p): e for p, e in table.embeddings.items()}
+    table = replace(table, embeddings=embeddings, notes={spelled(p): n for p, n in table.notes.items()})
     if not table.embeddings:
         raise UserError(f"The prompt file {path} is empty; write it again.")
     for prompt, embedding in table.embeddings.items():
@@ -137,8 +143,8 @@ def _read_safetensors(path: Path) -> PromptTable:
         tensors, header = read_tensors(path)
         if header.get("format") != _FORMAT:
             raise UserError(f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`.")
-        embeddings = {normal(p): tensors[str(i)] for i, p in enumerate(json.loads(header["prompts"]))}
-        notes = {normal(p): str(note) for p, note in json.loads(header.get("notes", "{}")).items()}
+        embeddings = {p: tensors[str(i)] for i, p in enumerate(json.loads(header["prompts"]))}
+        notes = {p: str(note) for p, note in json.loads(header.get("notes", "{}")).items()}
     except UserError:
         raise
     except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
@@ -163,4 +169,4 @@ def _read_pth(path: Path) -> PromptTable:
         isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
     ):
         raise UserError(f"{path} does not hold a dictionary of prompts and tensors, as the course's files do.")
-    return PromptTable({normal(p): e[0] if e.ndim == 3 and len(e) == 1 else e for p, e in content.items()})
+    return PromptTable({p: e[0] if e.ndim == 3 and len(e) == 1 else e for p, e in content.items()})
