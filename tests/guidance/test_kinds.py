@@ -201,17 +201,17 @@ def test_idle_beside_each_other():
 
 
 def test_a_model_without_classes_is_steered_to_a_digit(tmp_path):
-    """30 samples here; docs/log.md has 200 (and without the loss about a tenth are the digit asked for)."""
+    """12 samples here; docs/log.md has 200 (and without the loss about a tenth are the digit asked for)."""
     model, (classifier, _) = dr.load("mnist-time", device="cpu"), load_classifier()
     right = {}
     for scale in (0.0, 10.0):
         right[scale] = 0
-        for digit in (1, 4, 8):
+        for digit in (4, 8):
             tree = dr.Gradient(dr.Prompt(None), dr.DigitLoss(digit), scale)
-            drawn = dr.run(dr.generate(model, tree, steps=50 if scale else 10), seeds=range(10))
+            drawn = dr.run(dr.generate(model, tree, steps=50 if scale else 8), seeds=range(6))
             right[scale] += int((judge(classifier, drawn.unit)[0].argmax(1) == digit).sum())
-    assert right[10.0] >= 28
-    assert right[0.0] <= 9
+    assert right[10.0] >= 11
+    assert right[0.0] <= 5
     job = dr.generate(model, dr.Gradient(dr.Prompt(None), dr.DigitLoss(7), 3.0), steps=3)
     dr.run(job, seeds=4).save(tmp_path)
     assert dr.replay(next(tmp_path.glob("*.json"))).same

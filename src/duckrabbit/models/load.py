@@ -43,10 +43,9 @@ def load(
     """A model, light until it is used: only its configurations are read here.
 
     source: a name (`duckrabbit models list`) or that of a training run, "NAME@flow" for that model on a flow's
-    schedule (models/recast.py), a folder in the diffusers format
-    or of a trained model of digits or of PixNerd, a hub id, a diffusers pipeline, or an object with the members of
-    `Model`, which comes back as it is. stage2: the second
-    stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
+    schedule (models/recast.py), a folder in the diffusers format or of a trained model of digits or of PixNerd, a
+    hub id, a diffusers pipeline, or an object with the members of `Model`, which comes back as it is. stage2: the
+    second stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
     "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
     default float16 on a GPU (bfloat16 for PixNerd), float32 on the CPU. prompts: a prompt file to use
     instead of the text encoder. memory: see models.memory. revision: a commit, tag or branch of the hub; hub: how to
@@ -67,15 +66,25 @@ def load(
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):
         raise UserError(no_model(source))
-    if (own := known("model").get(str(source))) is not None:
-        return load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
-    plain, recast_to = split_recast(str(source))
-    if recast_to is not None:
-        inner = load(
-            plain, device=device, dtype=dtype, stage2=stage2, prompts=prompts, memory=memory, revision=revision, hub=hub
-        )
-        return Recast(inner, recast_to)
-    name = find_model(str(source))
+    name, schedule = split_recast(str(source))
+    if (own := known("model").get(name)) is not None:
+        model = load(own() if isinstance(own, type) or not hasattr(own, "stages") else own)
+    else:
+        model = _by_name(find_model(name), device, dtype, stage2, prompts, memory, revision, hub or Hub())
+    return model if schedule is None else Recast(model, schedule)
+
+
+def _by_name(
+    name: str,
+    device: str | None,
+    dtype: str | torch.dtype | None,
+    stage2: Any,
+    prompts: str | Path | PromptTable | None,
+    memory: Policy,
+    revision: str | None,
+    hub: Hub,
+) -> Model:
+    """The model that a name, a folder or a hub id is of: of digits, the oracle, PixNerd or a cascade."""
     if (digits := digits_folder(name)) is not None:
         if stage2 or prompts:
             raise UserError("A model of digits has one stage and takes no prompts; leave out stage2 and prompts.")
@@ -89,8 +98,8 @@ def load(
     if means_pixnerd(name):
         if stage2:
             raise UserError("PixNerd has one stage; leave out stage2.")
-        return load_pixnerd(name, where, _bfloat16_on_gpu(dtype, where), prompts, memory, revision, hub or Hub())
-    card, first, second = find_sources(name, stage2, revision, hub or Hub())
+        return load_pixnerd(name, where, _bfloat16_on_gpu(dtype, where), prompts, memory, revision, hub)
+    card, first, second = find_sources(name, stage2, revision, hub)
     return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
 
 
