@@ -166,7 +166,8 @@ def numbered(spec: str, entries: Mapping[str, Any]) -> tuple[str, dict[str, floa
     if not colon:
         return name, None
     try:
-        return name, {key.strip(): float(value) for key, value in (part.split("=") for part in words.split(","))}
+        pairs = [(key.strip(), float(value)) for key, value in (part.split("=") for part in words.split(","))]
+        return name, dict(pairs) if len(dict(pairs)) == len(pairs) else {}
     except ValueError:
         return name, {}
 

@@ -1,6 +1,5 @@
 """Spacings against the scheduler classes that they are named after, and against their formulas."""
 
-import math
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from duckrabbit.diffusion.schedules import FlowSchedule, linear, rescale_zero_terminal_snr, squaredcos_cap_v2
+from duckrabbit.errors import UserError
 
 OURS = {DDPMScheduler: "", DDIMScheduler: "", DPMSolverMultistepScheduler: "-open", UniPCMultistepScheduler: "-open"}
 
@@ -69,32 +69,43 @@ def test_times_of_a_flow_are_those_of_flow_match_euler(shift, steps):
 
 
 def test_karras_by_hand():
-    """Three levels of sigma / alpha from 80 to 0.02: the middle one has the mean of their seventh roots."""
+    """Three levels between the ends of a flow's thousandths: the middle one has the mean of their seventh roots."""
     schedule = FlowSchedule()
-    _, middle, last = schedule.times(3, "karras", lambda_min=-math.log(80))
-    assert schedule.level(last).noise_to_signal == pytest.approx(1 / 999)
-    seventh = (80 ** (1 / 7) + (1 / 999) ** (1 / 7)) / 2
+    first, middle, last = schedule.times(3, "karras")
+    assert (first, schedule.level(last).noise_to_signal) == (1, pytest.approx(1 / 999))
+    seventh = (999 ** (1 / 7) + (1 / 999) ** (1 / 7)) / 2
     assert schedule.level(middle).noise_to_signal == pytest.approx(seventh**7)
 
 
-@given(steps=st.integers(2, 50))
+@given(steps=st.integers(3, 50))
 def test_even_in_log_snr_is_exponential_in_sigma(steps):
     for schedule in (linear(), FlowSchedule(2.0, 3.0)):
-        times = schedule.times(steps + 1, "log-snr")
-        assert times == schedule.times(steps + 1, "exponential")
-        lambdas = [schedule.level(t).half_log_snr for t in times if schedule.level(t).alpha > 0]
-        gaps = np.diff(lambdas)
+        times = schedule.times(steps, "log-snr")
+        assert times == schedule.times(steps, "exponential")
+        gaps = np.diff([schedule.level(t).half_log_snr for t in times if schedule.level(t).alpha > 0])
         np.testing.assert_allclose(gaps, gaps[0] if len(gaps) else 0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("spacing", ["karras", "exponential", "log-snr"])
 def test_pure_noise_has_no_sigma_and_comes_first(spacing):
+    """In the place of the noisiest level that has one, so that no move goes from the one to the other."""
     repaired = rescale_zero_terminal_snr(linear(300))
-    for schedule, first, second in ((repaired, 299, 298), (FlowSchedule(), 1, 0.999)):
+    for schedule, first, noisiest in ((repaired, 299, 298), (FlowSchedule(), 1, 0.999)):
         assert schedule.times(1, spacing) == (first,)
-        assert schedule.times(2, spacing) == (first, second)
         times = schedule.times(12, spacing)
-        assert times[:2] == (first, second)
+        assert times[0] == first
+        assert times[1] < noisiest
         assert len(times) == 12
         assert all(a > b for a, b in pairwise(times))
     assert linear(300).times(1, spacing) == (299,)
+
+
+def test_no_more_steps_than_there_are_times():
+    schedule = linear(10)
+    for spacing, most in (("leading", 10), ("leading-open", 9), ("linspace-open", 9), ("karras", 10)):
+        assert len(schedule.times(most, spacing)) == most
+        with pytest.raises(UserError, match=f"choose from 1 to {most}"):
+            schedule.times(most + 1, spacing)
+    assert schedule.times(9, "leading", offset=1) == tuple(range(9, 0, -1))
+    with pytest.raises(UserError, match="choose from 1 to 9"):
+        schedule.times(10, "leading", offset=1)

@@ -10,11 +10,11 @@ from diffusers import DPMSolverMultistepScheduler, UniPCMultistepScheduler
 from duckrabbit.diffusion.plans import plan_through
 from duckrabbit.diffusion.prediction import Prediction, read_output
 from duckrabbit.diffusion.schedules import FlowSchedule, linear
-from duckrabbit.diffusion.solvers import DPMSolverPP2M, UniPC, find_solver
+from duckrabbit.diffusion.solvers import DDIM, DPMSolverPP2M, UniPC, find_solver
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.diffusion.trajectory import trajectory
 from duckrabbit.errors import UserError
-from exact import KINDS, M, V, carried, grid, last, no_noise, path, predict
+from exact import KINDS, M, V, carried, grid, last, marginal, no_noise, path, predict
 
 
 def walked(solver, kind, steps):
@@ -93,9 +93,28 @@ def test_what_is_sure_is_followed_exactly(order):
         torch.testing.assert_close(state.x, state.at.alpha * x0 + state.at.sigma * eps, atol=1e-12, rtol=1e-12)
 
 
+@pytest.mark.parametrize("solver", [UniPC(), DDIM()])
+def test_what_a_constraint_changes_stays(solver):
+    """x is moved by 1 after the third of 8 moves; the flow carries that on by the ratio of the standard deviations."""
+    plan = path("vp", 8, high=0.98)
+    nudge = lambda x, at, noise, i: x + (i == 2)
+    ends = [list(trajectory(predict, grid(), plan, solver, no_noise, c))[-1].x for c in (None, nudge)]
+    (_, before), (_, after) = marginal(plan[2].to), marginal(plan[-1].to)
+    assert (ends[1] - ends[0]).mean().item() == pytest.approx(math.sqrt(after / before), rel=0.2)
+
+
+def test_two_levels_of_next_to_no_picture():
+    flow = FlowSchedule()
+    states = trajectory(predict, grid(), plan_through(flow, [1, 0.9999999, 0.5, 0.2]), UniPC(3), no_noise)
+    assert all(state.x.isfinite().all() for state in states)
+
+
 def test_its_order_is_typed_after_its_name():
     assert find_solver("unipc") == UniPC(2)
     assert find_solver("unipc:order=3") == UniPC(3)
     for wrong in (0, 4, 2.5):
         with pytest.raises(UserError, match="1, 2 or 3"):
             UniPC(wrong)
+    for spec in ("unipc:order=3,order=2", "heun:churned=3", "dpm++-2s:schedule=3", "unipc:"):
+        with pytest.raises(UserError, match="cannot be set"):
+            find_solver(spec)

@@ -97,6 +97,9 @@ def test_a_curve_by_hand():
 def test_what_is_no_curve(wrong):
     with pytest.raises(UserError, match=r"7@0\.8|place of its own"):
         Curve.parse(wrong)
+    for points in (None, ((0.5, "a"),), (1, 2)):
+        with pytest.raises(UserError):
+            Curve(points)
 
 
 def test_the_gradient_of_a_square_on_a_gaussian():
@@ -129,12 +132,24 @@ def test_a_gradient_goes_through_whatever_is_below_it():
     torch.testing.assert_close(found, slope, rtol=1e-5, atol=1e-8)
 
 
+def test_one_gradient_at_two_places_is_asked_at_each():
+    g = Gradient(CAT, lambda x0: x0.pow(2).flatten(1).sum(1), 0.5)
+    close(run(Mean((g, g))).x0, run(g).x0)
+    flipped = run(g, picture().flip(-1)).x0.flip(-1)
+    close(run(Mean((g, Viewed(Flip(-1), g)))).x0, (run(g).x0 + flipped) / 2)
+
+
 def test_what_a_gradient_needs():
     loss = lambda x0: x0.flatten(1).sum(1)
     with pytest.raises(UserError, match="a loss to call"):
         Gradient(CAT, 3)
     with pytest.raises(UserError, match="one number for each picture"):
         run(Gradient(CAT, lambda x0: x0.sum()))
+    for loss_of in (lambda x0: 3.0, lambda x0: x0.detach().flatten(1).sum(1)):
+        with pytest.raises(UserError, match="differentiably"):
+            run(Gradient(CAT, loss_of))
+    with pytest.raises(UserError, match="lies in another"):
+        run(Gradient(Gradient(CAT, loss), loss))
     silent = lambda queries, at: [from_x0(q.x.detach(), at, q.x.detach()) for q in queries]
     with pytest.raises(UserError, match="No gradient comes back"):
         lower(Gradient(CAT, loss), silent)(picture(), AT)
@@ -215,6 +230,11 @@ def test_a_model_without_classes_is_steered_to_a_digit(tmp_path):
     job = dr.generate(model, dr.Gradient(dr.Prompt(None), dr.DigitLoss(7), 3.0), steps=3)
     dr.run(job, seeds=4).save(tmp_path)
     assert dr.replay(next(tmp_path.glob("*.json"))).same
-    for wrong in (-1, 10, 2.5):
+    for wrong in (-1, 10, 2.5, True, 3.0):
         with pytest.raises(UserError, match="0 to 9"):
             dr.DigitLoss(wrong)
+    for wrong in ((1, -1), (0, 0)):
+        with pytest.raises(UserError, match="value range"):
+            dr.DigitLoss(3, wrong)
+    with pytest.raises(UserError, match="pictures of"):
+        dr.DigitLoss(3)(torch.zeros(1, 3, 32, 32))

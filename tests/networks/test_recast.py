@@ -1,5 +1,7 @@
 """A network of one schedule at the levels of another, against the mixture, which knows every level exactly."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -8,9 +10,12 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.diffusion.schedules import FlowSchedule, OneStepSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
+from duckrabbit.folders import ASSETS
 from duckrabbit.models.recast import Recast
 from duckrabbit.networks.mixture import GaussianMixture, oracle_network
 from duckrabbit.networks.recast import recast
+from duckrabbit.tasks.asking import ask
+from duckrabbit.tasks.requests import Generate
 from trees import picture
 
 MEANS = torch.stack([picture(k, batch=1, size=4)[0] for k in (1, 2)])
@@ -87,6 +92,25 @@ def test_a_cascade_at_flow_draws_and_enlarges():
     job = dr.generate(model, "a glossy emoji of a cat", steps=2, steps_stage2=1)
     assert [move.at.t for move in job.stages[0].plan] == [1, 0.5]
     assert dr.run(job, 1).images.isfinite().all()
+
+
+def test_digits_at_flow_are_digits(tmp_path):
+    """By their labels, without a prompt, from a folder that is not told, and replayed on a flow."""
+    model = dr.load("mnist-class@flow", device="cpu")
+    one, many = (dr.run(dr.generate(model, subject, steps=2), 1).images for subject in ("3", [3, 4]))
+    torch.testing.assert_close(one, many[:1], atol=1e-4, rtol=0)
+    assert len(ask(Generate(model="mnist-time@flow", device="cpu", steps=(2,))).jobs) == 1
+    shutil.copytree(ASSETS / "weights" / "mnist-class", tmp_path / "mine")
+    job = ask(Generate(model=f"{tmp_path}/mine@flow", prompts=("3",), device="cpu", steps=(2,))).jobs[0]
+    dr.run(job, 1).save(tmp_path / "out")
+    record = next((tmp_path / "out").glob("*.json"))
+    assert str(tmp_path) not in record.read_text()
+    with pytest.raises(UserError, match="--model FOLDER"):
+        dr.replay(record)
+    for where in (tmp_path / "mine", f"{tmp_path}/mine@flow", dr.load(str(tmp_path / "mine"), device="cpu")):
+        assert dr.replay(record, model=where).same
+    with pytest.raises(UserError, match="its own schedule"):
+        dr.evaluate(model)
 
 
 def test_what_cannot_be_recast():

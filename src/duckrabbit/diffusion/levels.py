@@ -83,7 +83,8 @@ class Schedule(Protocol):
     ) -> tuple[float, ...]:
         """`steps` times from noise towards the picture, the clean end left out.
 
-        The first has half log SNR `lambda_min` or more. Raises UserError for a spacing that it does not have.
+        On the grid of a chain the first has half log SNR `lambda_min` or more. Raises UserError for a spacing that
+        it does not have, and for more steps than it has times.
         """
 
     def at_sigma(self, noise_to_signal: float) -> NoiseLevel:

@@ -21,6 +21,7 @@ from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.diffusion.prediction import Denoiser, Prediction
 from duckrabbit.errors import UserError
+from duckrabbit.values import whole
 
 
 def invert(denoise: Denoiser, x0: Tensor, plan: Plan, rounds: int = 5) -> Tensor:
@@ -56,8 +57,10 @@ def log_likelihood(denoise: Denoiser, x: Tensor, plan: Plan, *, probes: int | No
     """
     _check(plan, 1)
     levels = [at for at in (*(move.at for move in plan), plan[-1].to) if at.sigma > 0]
-    if len(levels) < 2 or (probes is not None and probes < 1):
-        raise UserError("A likelihood needs a plan of two noisy levels or more, and one probe or more.")
+    if len(levels) < 2:
+        raise UserError("A likelihood needs a plan of two noisy levels or more.")
+    if probes is not None:
+        whole("A likelihood's probes", probes, 1)
     directions = _directions(x, probes, seed)
     here, spread = _looked(denoise, x, levels[-1], directions)
     gathered = torch.zeros_like(spread)
@@ -83,7 +86,9 @@ def _directions(x: Tensor, probes: int | None, seed: int) -> Tensor:
     size = x[0].numel()
     if probes is None:
         return torch.eye(size, dtype=x.dtype, device=x.device).view(size, 1, *x.shape[1:])
-    drawn = torch.randint(0, 2, (probes, 1, *x.shape[1:]), generator=torch.Generator().manual_seed(seed))
+    drawn = torch.randint(
+        0, 2, (probes, 1, *x.shape[1:]), generator=torch.Generator().manual_seed(whole("A seed", seed, 0))
+    )
     return (2 * drawn - 1).to(x) / math.sqrt(probes)
 
 
@@ -107,7 +112,6 @@ def _of_eps(of_x0: Tensor, x: Tensor, at: NoiseLevel) -> Tensor:
 
 
 def _check(plan: Plan, rounds: int) -> None:
-    if rounds < 1:
-        raise UserError(f"An inversion asks once a move or more, not {rounds} times.")
+    whole("An inversion's rounds, how often it asks for each move,", rounds, 1)
     if not plan or any(move.is_up for move in plan):
         raise UserError("What is undone is a plan from noise to picture, of one move or more, none of them up.")

@@ -102,14 +102,14 @@ class DiscreteSchedule(Schedule):
     ) -> tuple[float, ...]:
         """Times in falling order; those of a grid are whole, and `offset` moves the leading ones up.
 
-        Of the T times those with half log SNR >= `lambda_min` are used. "trailing" keeps its stride of T / steps
-        where that leaves some out, as diffusers does, and so has fewer steps.
+        Of the T times those with half log SNR >= `lambda_min` are used, but for spacings by sigma. "trailing" keeps
+        its stride of T / steps where that leaves some out, as diffusers does, and so has fewer steps.
         """
-        usable = sum(each >= lambda_min for each in self._half_log_snrs)
-        if not 1 <= steps <= usable:
-            raise UserError(f"{steps} steps do not fit this schedule; choose from 1 to {usable}.")
         if is_by_sigma(spacing):
-            return sigma_times(self, steps, spacing, lambda_min)
+            _check_steps(steps, self.length)
+            return sigma_times(self, steps, spacing)
+        usable = sum(each >= lambda_min for each in self._half_log_snrs)
+        _check_steps(steps, usable - offset * (spacing == "leading") - spacing.endswith("-open"))
         return tuple(float(t) for t in grid_times(spacing, steps, self.length, usable, offset))
 
     def quarters(self) -> tuple[float, ...]:
@@ -156,11 +156,11 @@ class FlowSchedule(Schedule):
     def times(
         self, steps: int, spacing: str = "trailing", offset: int = 0, lambda_min: float = -math.inf
     ) -> tuple[float, ...]:
-        """1, 1 - 1/n, ..., 1/n, shifted; or as FlowMatchEuler of diffusers has them; there is no offset."""
+        """1, 1 - 1/n, ..., 1/n, shifted; or as diffusers has them; there is no offset, and no `lambda_min`."""
         if steps < 1:
             raise UserError(f"{steps} steps do not make a path; choose 1 or more.")
         if is_by_sigma(spacing):
-            return sigma_times(self, steps, spacing, lambda_min)
+            return sigma_times(self, steps, spacing)
         return flow_times(spacing, steps, self.shift)
 
 
@@ -185,7 +185,7 @@ class OneStepSchedule(Schedule):
 
     def at(self, half_log_snr: float) -> NoiseLevel:
         """The level with this half log SNR, -log sigma."""
-        return self.level(math.exp(-half_log_snr))
+        return self.level(math.exp(-half_log_snr) if half_log_snr > -700 else math.inf)
 
     @property
     def span(self) -> tuple[NoiseLevel, NoiseLevel]:
@@ -204,6 +204,11 @@ class OneStepSchedule(Schedule):
     def quarters(self) -> tuple[float, ...]:
         """Less, as much and more than it knows."""
         return tuple(self.sigma * k for k in (0.5, 1.0, 2.0))
+
+
+def _check_steps(steps: int, most: int) -> None:
+    if not 1 <= steps <= most:
+        raise UserError(f"{steps} steps do not fit this schedule; choose from 1 to {most}.")
 
 
 def from_betas(betas: Sequence[float]) -> DiscreteSchedule:

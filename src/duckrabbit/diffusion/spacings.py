@@ -95,22 +95,19 @@ def is_by_sigma(spacing: str) -> bool:
     return spacing in _BY_SIGMA
 
 
-def sigma_times(schedule: Schedule, steps: int, spacing: str, lambda_min: float) -> tuple[float, ...]:
+def sigma_times(schedule: Schedule, steps: int, spacing: str) -> tuple[float, ...]:
     """Times between the ends of the schedule's span, evenly in what the spacing goes by.
 
-    Pure noise has no finite sigma: a schedule that begins there has that time first, and steps - 1 others.
+    Pure noise has no finite sigma: on a schedule that begins there, that time takes the place of the noisiest.
     """
     there, back = _BY_SIGMA[spacing]
     noisiest, cleanest = schedule.span
-    if noisiest.half_log_snr < lambda_min:
-        noisiest = schedule.at(lambda_min)
-    start = () if lambda_min > -math.inf else _pure_noise(schedule)
-    count = steps - len(start)
-    if count < 2:
-        return (*start, noisiest.t)[:steps]
+    first = _pure_noise(schedule) or (noisiest.t,)
+    if steps == 1:
+        return first
     high, low = there(noisiest.noise_to_signal), there(cleanest.noise_to_signal)
-    inner = [schedule.at_sigma(back(high + (low - high) * i / (count - 1))).t for i in range(1, count - 1)]
-    return (*start, noisiest.t, *inner, cleanest.t)
+    inner = [schedule.at_sigma(back(high + (low - high) * i / (steps - 1))).t for i in range(1, steps - 1)]
+    return (*first, *inner, cleanest.t)
 
 
 def _pure_noise(schedule: Schedule) -> tuple[float, ...]:

@@ -17,6 +17,7 @@ from duckrabbit.evaluation.scorecard import Scorecard
 from duckrabbit.folders import data_folder
 from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model
+from duckrabbit.models.recast import plain
 from duckrabbit.tasks.arguments import check_model
 
 
@@ -44,6 +45,8 @@ def evaluate(
     that takes noise away in one step, which draws nothing.
     """
     check_model(model)
+    if plain(model) is not model:
+        raise UserError("A model is scored on its own schedule; give it without @flow.")
     facts = model.stages[0]
     own = ((_own_scale(model, scales),), (model.card.solver,), (facts.steps,))
     chosen = (scales or own[0], solvers or own[1], steps or own[2])

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.errors import UserError
+from duckrabbit.values import number, shown
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,13 @@ class Curve:
     points: tuple[tuple[float, float], ...]
 
     def __post_init__(self) -> None:
+        try:
+            pairs = tuple(
+                (number("A share of noise", u), number("A scale", scale, finite=False)) for u, scale in self.points
+            )
+        except (TypeError, ValueError):
+            raise UserError(f"A curve is pairs of a share of noise and a scale, not {shown(self.points)}.") from None
+        object.__setattr__(self, "points", pairs)
         places = [u for u, _ in self.points]
         if not places or len(set(places)) < len(places):
             raise UserError("A curve of guidance scales has one point or more, each at a place of its own.")

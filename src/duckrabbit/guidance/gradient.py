@@ -39,15 +39,17 @@ class Gradient(Guidance):
 
     def ask(self, x: Tensor, at: NoiseLevel, views: tuple[View, ...] = ()) -> Ask:
         """The child's questions about an x with a gradient, shared with no other branch."""
-        asked = x.detach().requires_grad_()
-        own = asked_as(self.child.ask(asked, at, views), lambda q: replace(q, token=(q.token, id(self))))
+        asked, token = x.detach().requires_grad_(), object()
+        own = asked_as(self.child.ask(asked, at, views), lambda q: replace(q, token=(q.token, token)))
         p = yield from own
         if not p.x0.requires_grad:
             raise UserError(
                 "No gradient comes back from the network, so that no loss can steer it: its model has to pass it on, "
-                "and torch.no_grad() must not be around the run."
+                "torch.no_grad() must not be around the run, and no Gradient lies in another."
             )
         losses = self.loss(p.x0)
+        if not isinstance(losses, Tensor) or not losses.requires_grad:
+            raise UserError("The loss of a gradient guidance is a tensor that depends on x0 differentiably.")
         if losses.shape != (len(x),):
             raise UserError(f"A loss has one number for each picture, ({len(x)},), not {tuple(losses.shape)}.")
         (slope,) = torch.autograd.grad(losses.sum(), asked)

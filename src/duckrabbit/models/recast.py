@@ -79,6 +79,11 @@ class Recast:
         return self.model.weight_hash()
 
 
+def plain(model: Model) -> Model:
+    """The model itself, whatever schedule it is walked on."""
+    return model.model if isinstance(model, Recast) else model
+
+
 def split_recast(source: str) -> tuple[str, str | None]:
     """The model and the schedule of "NAME@flow"; anything else is a model, with None."""
     name, at, schedule = source.rpartition("@")

@@ -12,7 +12,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
-from duckrabbit.models.recast import split_recast
+from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.records.read import read_job, read_record
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result
@@ -50,6 +50,9 @@ def replay(
     """
     record, folder = read_record(path), as_path("A record", path).parent
     recorded = record["model"]
+    schedule = split_recast(str(recorded.get("name")))[1]
+    if model is not None and schedule is not None:
+        model = _recast(model, schedule)
     if model is None or isinstance(model, str | Path):
         kept = record["dtype"] if device in (None, record["device"]) else None
         model = load(model or _name(recorded), device=device or record["device"], dtype=dtype or kept, prompts=prompts)
@@ -61,6 +64,13 @@ def replay(
     if fresh["model"]["weights"] != recorded.get("weights"):
         changed.insert(0, "weights")
     return Replay(result, same, 0 if same else _difference(result, folder, record), tuple(changed))
+
+
+def _recast(model: Model | str | Path, schedule: str) -> Model | str:
+    """The model on the schedule that the record's was walked on, unless it is there already."""
+    if isinstance(model, str | Path):
+        return str(model) if split_recast(str(model))[1] else f"{model}@{schedule}"
+    return model if isinstance(model, Recast) else Recast(model, schedule)
 
 
 def _name(recorded: dict[str, Any]) -> str:

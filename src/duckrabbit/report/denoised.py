@@ -49,7 +49,7 @@ def by_filters(facts: StageFacts, picture: Tensor, t: float, seed: int) -> list[
 
 
 def velocity_rows(looks: Sequence[Look], value_range: tuple[float, float]) -> list[Row]:
-    """x_t, the update (1 - t) v that the network asks for, the true one x_0 - x_t, and a map of their distance.
+    """x_t, the update t u that the network asks for, the true one x_0 - x_t, and a map of their distance.
 
     Updates are drawn on one scale for all times, 0 is middle grey; the map is sqrt(mean over RGB of the square),
     dark where it is 0 and light at the largest of all.

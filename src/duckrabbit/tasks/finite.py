@@ -10,6 +10,7 @@ from torch import Tensor
 
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.errors import UserError
+from duckrabbit.guidance.gradient import Gradient
 from duckrabbit.guidance.nodes import CFG, nodes_of
 from duckrabbit.tasks.job import Stage
 
@@ -67,9 +68,8 @@ def finite(states: Iterator[State], stage: Stage, dtype: str = "") -> Iterator[S
 
 def _cause(stage: Stage, dtype: str) -> str:
     """What may be at fault, the likeliest first, and what to do about it."""
-    scales = [
-        abs(node.scale) for _, node in nodes_of(stage.guidance) if isinstance(node, CFG) and not callable(node.scale)
-    ]
+    nodes = [node for _, node in nodes_of(stage.guidance) if isinstance(node, CFG | Gradient)]
+    scales = [abs(node.scale(move.at) if callable(node.scale) else node.scale) for node in nodes for move in stage.plan]
     if max(scales, default=0) >= LARGE:
         return f"A guidance scale of {max(scales):g} is very large: lower it."
     if dtype in HALF:

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_atomically, write_text
+from duckrabbit.models.recast import split_recast
 from duckrabbit.tasks.arguments import shown, text
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.others import Others
@@ -189,7 +190,7 @@ def described(job: Job, tensors: dict[str, Tensor]) -> dict[str, Any]:
 def _without_paths(request: Mapping[str, Any]) -> dict[str, Any]:
     """A request, its files by their names alone: where they lay is nobody's business."""
     kept = {name: Path(value).name if name in ("image", "mask") else value for name, value in request.items()}
-    if "model" in kept and Path(str(kept["model"])).expanduser().is_dir():
+    if "model" in kept and Path(split_recast(str(kept["model"]))[0]).expanduser().is_dir():
         kept["model"] = LOCAL
     kept.pop("prompt_file", None)
     return kept
@@ -199,7 +200,7 @@ def _record(result: Result, tensors: dict[str, Tensor]) -> dict[str, Any]:
     job, notes = result.job, dict(result.notes)
     description, weights = described(job, tensors), {}
     try:
-        asking = tuple(stage.guidance for stage in job.stages if stage.asks)
+        asking = {stage.index: stage.guidance for stage in job.stages if stage.asks}
         weights = {**job.model.weight_hash(), **Others(job.model, asking).hashes()} if asking else {}
     except (UserError, OSError) as error:  # the pictures are made, and are not lost for this
         notes["weights"] = f"not hashed: {error}"

@@ -109,7 +109,7 @@ def denoiser(model: Model, subject: Subject = "", **options: Unpack[Options]) ->
     options["stage"] = 1
     tree = generate(model, subject, **options).stages[0].guidance
     model.prepare(sorted(set(conditions_of(tree)), key=str))
-    others = Others(model, (tree,))
+    others = Others(model, {0: tree})
     others.prepare()
     return lower(tree, model.network(0), others.networks(0))
 
@@ -128,7 +128,7 @@ def _checked(
 
 def _prepared(job: Job) -> tuple[dict[str, str], Others]:
     """Make the job's prompts ready; what there is to know of them, in sentences, and the other models that it asks."""
-    others = Others(job.model, tuple(s.guidance for s in job.stages if s.asks))
+    others = Others(job.model, {s.index: s.guidance for s in job.stages if s.asks})
     others.prepare()
     conditions = sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
     job.model.prepare(conditions)
@@ -171,7 +171,7 @@ def walk_stage(
         at = stage.plan[0].at
         x = (at.alpha**2 + at.sigma**2) ** 0.5 * x
     solver = on_schedule(stage.solver, facts.schedule)
-    asked = others or Others(model, (stage.guidance,))
+    asked = others or Others(model, {stage.index: stage.guidance})
     denoise = lower(stage.guidance, network, asked.networks(stage.index, low_res, level, micro_batch))
     return trajectory(denoise, x, stage.plan, solver, noise, stage.constrain)
 

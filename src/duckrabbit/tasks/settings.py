@@ -153,7 +153,8 @@ def _refuse_idle(model: Model, options: Mapping[str, Any], settings: Settings, f
         idle = ("steps", "spacing") if settings.stages == 1 else ("steps",)
         named_by = "times" if settings.times else "sigmas"
         refuse_idle(options, (*idle, *(["sigmas"] if settings.times else [])), f"{named_by} says where the steps are")
-    if settings.preset is not None and settings.stages == 1:
+    course = settings.course
+    if course is not None and settings.stages == 1 and course.suits(model.stages[0].schedule):
         refuse_idle(options, ("spacing",), f"the preset {settings.preset} has its own levels")
 
 
@@ -175,7 +176,7 @@ def plan_of(facts: StageFacts, settings: Settings, stage: int) -> Plan:
     if course is not None and stage == 0 and course.suits(schedule):
         return course.plan(schedule, steps)
     if callable(spacing):
-        return plan_through(schedule, tuple(float(t) for t in spacing(schedule, steps or facts.steps)))
+        return plan_through(schedule, _row("spacing", spacing(schedule, steps or facts.steps)))
     lambda_min = facts.lambda_min if isinstance(_found(settings.solver), BY_ESTIMATES) else -math.inf
     return plan_through(schedule, schedule.times(steps or facts.steps, spacing, facts.offset, lambda_min))
 
@@ -265,7 +266,7 @@ def _row(name: str, value: Any) -> tuple[float, ...]:
         raise UserError(f"{name} is a row of numbers, from noise to picture, not {shown(value)}.") from None
     if not row:
         raise UserError(f"{name} names no level; give one or more, from noise to picture.")
-    return tuple(number(f"Each of {name}", each) for each in row)
+    return tuple(number(f"Each of {name}", each, finite=name != "sigmas") for each in row)
 
 
 def _interval(value: Any) -> tuple[float, float]:

@@ -221,7 +221,8 @@ def own_names(request: Request) -> Iterator[tuple[str, str]]:
         value = getattr(request, f.name)
         if kind := f.option.names:
             for text in value if f.several else filter(None, (value,)):
-                yield from ((kind, part.strip()) for part in (text.split("+") if kind == "view" else (text,)))
+                parts = text.split("+") if kind == "view" else [text]
+                yield from ((kind, part.strip().removesuffix("@flow" * (kind == "model"))) for part in parts)
 
 
 def to_plain(request: Request) -> dict[str, Any]:

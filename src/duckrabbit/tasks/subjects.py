@@ -24,6 +24,7 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model
+from duckrabbit.models.recast import plain
 from duckrabbit.tasks.arguments import refuse_idle, shown, text
 from duckrabbit.tasks.settings import Settings, scale_at
 
@@ -101,7 +102,7 @@ def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str,
         return lambda stage: subject
     if isinstance(subject, Mapping):
         return partial(_anagram_tree, model, _views_of(model, subject), settings)
-    if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(model, DigitsModel):
+    if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(plain(model), DigitsModel):
         subject = str(subject)
     if not isinstance(subject, str):
         raise UserError(

@@ -121,6 +121,7 @@ def test_solver_of_the_class():
         {"final_sigmas_type": "sigma_min"},
         {"use_beta_sigmas": True},
         {"use_dynamic_shifting": True},
+        {"sigma_max": 50.0},
         {"shift": 3.0},
         {"some_new_field": None},
     ],
@@ -139,12 +140,26 @@ def test_a_class_without_a_field_does_not_take_it(field):
         read_scheduler({"_class_name": kind, field: False})
 
 
+@pytest.mark.parametrize(
+    ("field", "spacing"), [("use_karras_sigmas", "karras"), ("use_exponential_sigmas", "exponential")]
+)
 @pytest.mark.parametrize("kind", KINDS[2:])
-def test_spacings_by_sigma_are_asked_for_by_fields(kind):
-    names = {"use_karras_sigmas": "karras", "use_exponential_sigmas": "exponential"}
-    for field, spacing in names.items():
-        config = getattr(diffusers, kind)(**{field: True}).config
-        assert read_scheduler({**config, "_class_name": kind}).spacing == spacing
+def test_spacings_by_sigma_are_asked_for_by_fields(kind, field, spacing):
+    """Sigmas that each side computes itself, also where the noisiest levels are left out on a grid."""
+    config = {field: True, "beta_schedule": "squaredcos_cap_v2"}
+    config |= {"lambda_min_clipped": -5.1} if kind.startswith("DPM") else {}
+    scheduler = getattr(diffusers, kind)(**config)
+    facts = read_scheduler({**scheduler.config, "_class_name": kind})
+    assert facts.spacing == spacing
+    scheduler.set_timesteps(7)
+    times = facts.schedule.times(7, facts.spacing, facts.offset, facts.lambda_min)
+    ours = [facts.schedule.level(t).noise_to_signal for t in times]
+    assert ours == pytest.approx(scheduler.sigmas[:-1].tolist(), rel=2e-3)  # theirs are float32 all the way
+    with pytest.raises(UserError, match="at once"):
+        read_scheduler({"_class_name": kind, "use_karras_sigmas": True, "use_exponential_sigmas": True})
+    flow = {"_class_name": kind, "use_flow_sigmas": True, "prediction_type": "flow_prediction", field: True}
+    with pytest.raises(UserError, match=field):
+        read_scheduler(flow)
 
 
 @pytest.mark.parametrize("shift", [1.0, 3.0, 6.0])
@@ -176,6 +191,7 @@ def test_flows_are_those_of_diffusers(kind, shift):
         {"invert_sigmas": True},
         {"stochastic_sampling": True},
         {"use_beta_sigmas": True},
+        {"use_karras_sigmas": True},
         {"num_train_timesteps": 500},
         {"prediction_type": "epsilon"},
     ],

@@ -70,7 +70,7 @@ def evaluate(
     from duckrabbit.folders import data_folder
     from duckrabbit.models.load import digits_folder, load
 
-    if (digits := digits_folder(model)) is not None:
+    if (digits := digits_folder(_on_its_schedule(model))) is not None:
         if judge or data or stage != 1 or dry_run:
             raise UserError("A model of digits takes no --judge, --data, --stage or --dry-run.")
         _digits(model, digits, (device, dtype), (guidance_scale, solver, steps), count or 2000, memory, output)
@@ -84,6 +84,13 @@ def evaluate(
     options = ScoreOptions(settings, count or 64, stage, memory, sheet, dry_run, *files)
     with nullcontext() if dry_run else only_writer(output, BUSY):
         report(loaded, _lies(model), options)
+
+
+def _on_its_schedule(model: str) -> str:
+    """The model. Raises UserError for one that is to be walked on another schedule."""
+    if model.endswith("@flow"):
+        raise UserError("A model is scored on its own schedule; leave out @flow.")
+    return model
 
 
 def _digits(

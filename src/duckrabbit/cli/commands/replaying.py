@@ -41,7 +41,7 @@ def replay(
     for spec in own or ():
         acquaint(spec)
     if model is not None:
-        define("model", model)
+        define("model", model.removesuffix("@flow"))
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(

@@ -42,7 +42,7 @@ class DPMSolverPP2M:
         h = to.half_log_snr - at.half_log_snr
         d = p
         if memory:
-            before, x0_before, _ = memory[0]
+            before, x0_before = memory[0][:2]
             r = (at.half_log_snr - before.half_log_snr) / h
             d = from_x0(x, at, p.x0 + (p.x0 - x0_before) / (2 * r))
         return Step(ddim_move(d.x0, d.eps, move, self.eta, lambda: noise(x, "step", i)), p, (Past(at, p.x0, x),))
@@ -116,7 +116,7 @@ class DPMSolverPP3M:
 def _by_parabola(p: Prediction, x: Tensor, move: Move, known: tuple[Past, ...]) -> Step:
     """A move of order 3 from the estimate at its beginning and the two before."""
     at, to = move
-    (level1, d1, _), (level2, d2, _) = known
+    (level1, d1), (level2, d2) = known[0][:2], known[1][:2]
     h = to.half_log_snr - at.half_log_snr
     r0 = (at.half_log_snr - level1.half_log_snr) / h
     r1 = (level1.half_log_snr - level2.half_log_snr) / h

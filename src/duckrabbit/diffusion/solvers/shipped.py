@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 from duckrabbit.diffusion.solvers.ancestral import DDIM, DDPM
@@ -44,8 +44,14 @@ def find_solver(spec: str) -> Solver:
     if numbers is None:
         return solver  # type: ignore[no-any-return]
     try:
-        if numbers:
+        if numbers and set(numbers) <= _numbers_of(solver):
             return replace(solver, **numbers)  # type: ignore[no-any-return]
     except (TypeError, ValueError):
         pass
     raise UserError(f"The solver {name} cannot be set to '{spec.partition(':')[2]}'; as an example, ddim:eta=0.5.")
+
+
+def _numbers_of(solver: Any) -> set[str]:
+    """The fields of a solver that are numbers."""
+    values = {f.name: getattr(solver, f.name) for f in fields(solver)}
+    return {name for name, value in values.items() if isinstance(value, int | float) and not isinstance(value, bool)}

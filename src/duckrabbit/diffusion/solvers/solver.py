@@ -27,11 +27,15 @@ NoiseSource = Callable[[Tensor, str, int], Tensor]
 
 
 class Past(NamedTuple):
-    """What was known where a move began: its level, the estimate of x0 there, and x; (B, C, H, W) both."""
+    """What was known where a move began: its level, the estimate of x0 there, and x; (B, C, H, W) both.
+
+    `made`: the x that the move led to, before any constraint, for solvers that look back at it.
+    """
 
     at: NoiseLevel
     x0: Tensor
     x: Tensor
+    made: Tensor | None = None
 
 
 Memory = tuple[Past, ...] | None

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from duckrabbit.diffusion.levels import NoiseLevel
+from duckrabbit.diffusion.levels import NoiseLevel, add_noise
 from duckrabbit.diffusion.plans import Move
 from duckrabbit.diffusion.prediction import Denoiser
 from duckrabbit.diffusion.solvers.solver import Memory, NoiseSource, Past, Step
 from duckrabbit.errors import UserError
 from duckrabbit.values import number
+
+NEARLY_NOISE = math.log(1e-6)
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,16 @@ class UniPC:
         p = denoise(x, at)
         if to.sigma == 0:
             return Step(p.x0, p, None)
+        if at.half_log_snr <= NEARLY_NOISE and to.half_log_snr <= NEARLY_NOISE:
+            return Step(add_noise(p.x0, to, p.eps), p, None)
         if memory:
             start = memory[0]
-            x = _moved(start, Move(start.at, at), [*memory[1:], Past(at, p.x0, x)])
+            corrected = _moved(start, Move(start.at, at), [*memory[1:], Past(at, p.x0, x)])
+            x = corrected + (x - start.made if start.made is not None else 0)  # what a constraint changed stays
         here = Past(at, p.x0, x)
         known = (memory or ())[: int(self.order) - 1]
-        return Step(_moved(here, move, known), p, (here, *known))
+        made = _moved(here, move, known)
+        return Step(made, p, (here._replace(made=made), *known))
 
 
 def _moved(start: Past, move: Move, known: Sequence[Past]) -> Tensor:
@@ -65,7 +71,7 @@ def _moved(start: Past, move: Move, known: Sequence[Past]) -> Tensor:
 
 def _lambda(at: NoiseLevel) -> float:
     """log(alpha / sigma); of pure noise, as diffusers has it, that of a millionth of a picture."""
-    return max(at.half_log_snr, math.log(1e-6))
+    return max(at.half_log_snr, NEARLY_NOISE)
 
 
 def _weights(ratios: Sequence[float], h: float) -> list[float]:

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.classifier import Classifier, load_classifier
+from duckrabbit.networks.unet_28 import SIZE
+from duckrabbit.values import number, whole
 
 
 @dataclass(frozen=True)
@@ -25,16 +27,21 @@ class DigitLoss:
     value_range: tuple[float, float] = (-1.0, 1.0)
 
     def __post_init__(self) -> None:
-        if self.digit not in range(10):
-            raise UserError(f"A digit is from 0 to 9, not {self.digit}.")
+        whole("A digit", self.digit, 0, 9)
+        low, high = self.value_range
+        if not number("value_range's low end", low) < number("value_range's high end", high):
+            raise UserError(f"A value range is (low, high), not {self.value_range}.")
 
     def __call__(self, x0: Tensor) -> Tensor:
         """-log p(digit | x0) of each picture."""
+        if x0.shape[1:] != (1, SIZE, SIZE):
+            raise UserError(f"A digit is read from pictures of (1, {SIZE}, {SIZE}), not of {tuple(x0.shape[1:])}.")
         low, high = self.value_range
         unit = ((x0 - low) / (high - low)).clamp(0, 1)
-        return -_classifier().to(x0.device)(unit.float()).log_softmax(1)[:, self.digit]
+        return -_classifier(str(x0.device))(unit.float()).log_softmax(1)[:, self.digit]
 
 
-@lru_cache(maxsize=1)
-def _classifier() -> Classifier:
-    return load_classifier()[0]
+@lru_cache(maxsize=8)
+def _classifier(device: str) -> Classifier:
+    """One for each device, so that threads do not move it from under each other."""
+    return load_classifier()[0].to(device)

@@ -96,6 +96,8 @@ _ONLY: dict[str, dict[str, tuple[Any, ...]]] = {
         "invert_sigmas": (False,),
         "shift_terminal": (None,),
         "stochastic_sampling": (False,),
+        "sigma_min": (None,),
+        "sigma_max": (None,),
     },
     DPM: {"solver_order": (2,), "solver_type": ("midpoint",)},
     UNIPC: {
@@ -108,7 +110,7 @@ _ONLY: dict[str, dict[str, tuple[Any, ...]]] = {
 }
 """Fields that change the maths and of which only some choices are supported, by class; "" for all of them."""
 
-_HARMLESS = {"lower_order_final", "euler_at_final", "time_shift_type", "sigma_min", "sigma_max"} | {
+_HARMLESS = {"lower_order_final", "euler_at_final", "time_shift_type"} | {
     "base_shift", "max_shift", "base_image_seq_len", "max_image_seq_len",
 }  # fmt: skip
 """Fields without effect once those of _ONLY have their values; so is every name that begins with _."""
@@ -167,13 +169,16 @@ def _flow(kind: str, full: Mapping[str, Any]) -> SchedulerFacts:
         raise UserError(f"A flow's num_train_timesteps = {full['num_train_timesteps']} is not supported, only 1000.")
     kinds = ("flow_prediction", "epsilon", "sample")
     says = "flow_prediction" if kind == FLOW else _one_of(full, "prediction_type", kinds)
+    asked = [name for name in _BY_SIGMA if full.get(name)]
+    if asked:
+        raise UserError(f"The scheduler's {asked[0]} = True is not supported for a flow, only False.")
     even = {FLOW: "flow-euler", DPM: "flow-dpm", UNIPC: "flow-unipc"}[kind]
     return SchedulerFacts(
         schedule=FlowSchedule(shift=float(full["shift" if kind == FLOW else "flow_shift"])),
         prediction_type=cast(Parameterisation, says),
         variance=None,
         limiter=None if kind == FLOW else _limiter(full, clips=False),
-        spacing=_by_sigma(full) or cast(Spacing, even),
+        spacing=cast(Spacing, even),
         offset=0,
         lambda_min=-math.inf,
         solver="ddim" if kind == FLOW else _solver(kind, full),
@@ -196,8 +201,10 @@ def _spacing(kind: str, config: Mapping[str, Any]) -> Spacing:
 
 
 def _by_sigma(config: Mapping[str, Any]) -> Spacing | None:
-    asked = [spacing for name, spacing in _BY_SIGMA.items() if config.get(name)]
-    return cast(Spacing, asked[0]) if asked else None
+    asked = [name for name in _BY_SIGMA if config.get(name)]
+    if len(asked) > 1:
+        raise UserError(f"The scheduler asks for {' and '.join(asked)} at once; one of them is supported.")
+    return cast(Spacing, _BY_SIGMA[asked[0]]) if asked else None
 
 
 def _variance(config: Mapping[str, Any]) -> Variance | None:
