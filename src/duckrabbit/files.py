@@ -161,7 +161,7 @@ def _alone(lock_file: Path, what: Path, remedy: str, wait: float) -> Iterator[No
                 lock_file.parent.mkdir(parents=True, exist_ok=True)
                 lock.acquire(timeout=wait)
                 break
-            except FileNotFoundError:  # one who wrote nothing took the folder away
+            except (FileNotFoundError, FileExistsError):  # one who wrote nothing took the folder away
                 if not left:
                     raise
     except Timeout:

@@ -195,7 +195,7 @@ def is_here(card: Card) -> bool:
     if card.source == "builtin" or is_packaged(card):
         return True
     if card.text_encoder:
-        from duckrabbit.models.pixnerd.load import is_cached
+        from duckrabbit.models.pixnerd.cached import is_cached
 
         return is_cached(card)
     stages = [(card.source, ("text_encoder", "unet")), *([(card.stage2, ("unet",))] if card.stage2 else [])]

@@ -21,11 +21,12 @@ from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
 from duckrabbit.models.cascade.folder import StageConfig, read_json
 from duckrabbit.models.model import Card
+from duckrabbit.models.pixnerd.cached import CHECKPOINT
 from duckrabbit.models.pixnerd.checkpoint import convert
 from duckrabbit.models.weights import count_parameters, file_hash
 from duckrabbit.networks.pixnerd import PixNerdConfig
 
-CONFIG, WEIGHTS, CHECKPOINT = "config.json", "model.safetensors", "model.ckpt"
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
 TEXT_INDEX = {"tokenizer": ("transformers", "AutoTokenizer"), "text_encoder": ("transformers", "AutoModel")}
 """The classes of the text encoder's parts: whatever their configurations name."""
 _CARD = ("title", "licence", "licence_url", "attribution", "guidance_scale", "steps", "null_prompt")

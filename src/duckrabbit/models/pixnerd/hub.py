@@ -9,7 +9,8 @@ from typing import ClassVar
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig
 from duckrabbit.models.cascade.hub import Repository
-from duckrabbit.models.pixnerd.folder import CHECKPOINT, TEXT_INDEX, safetensors_in
+from duckrabbit.models.pixnerd.cached import CHECKPOINT
+from duckrabbit.models.pixnerd.folder import TEXT_INDEX, safetensors_in
 from duckrabbit.networks.pixnerd import PixNerdConfig
 
 _TOKENIZER = ("tokenizer_config.json", "tokenizer.json")

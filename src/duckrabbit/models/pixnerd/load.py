@@ -13,7 +13,7 @@ from duckrabbit.models.cascade.memory import Policy
 from duckrabbit.models.cascade.model import Cascade
 from duckrabbit.models.cascade.text_encoder import PromptTable, read_prompts
 from duckrabbit.models.model import Card, StageFacts
-from duckrabbit.models.pixnerd.folder import CHECKPOINT, Local, LocalText, folder_card, is_pixnerd
+from duckrabbit.models.pixnerd.folder import Local, LocalText, folder_card, is_pixnerd
 from duckrabbit.models.pixnerd.hub import Published, Qwen
 from duckrabbit.models.pixnerd.parts import NetworkPart, QwenPart
 from duckrabbit.networks.pixnerd import PixNerdConfig
@@ -67,17 +67,6 @@ def load_pixnerd(
         memory,
         spelled=str,
     )
-
-
-def is_cached(card: Card) -> bool:
-    """Whether the published model and its text encoder are on this machine; looks at files only."""
-    from huggingface_hub import try_to_load_from_cache
-
-    from duckrabbit.models.weights import is_complete
-
-    config = try_to_load_from_cache(card.text_encoder, "config.json")
-    here = isinstance(config, str) and is_complete(Path(config).parent, "text_encoder", "")
-    return here and isinstance(try_to_load_from_cache(card.source, CHECKPOINT), str)
 
 
 def parts_of(name: str, hub: Hub) -> tuple[Card, list[tuple[Any, str]]]:
