@@ -76,7 +76,7 @@ def test_an_option_is_told_by_its_own_name():
         dr.generate(dr.load("oracle", device="cpu"), "a cross", spacing=4)
 
 
-@pytest.mark.parametrize("stem", ["a/../../b", "../b", "/tmp/b", "a/b", "..", "", 3])
+@pytest.mark.parametrize("stem", ["a/../../b", "../b", "/b", "a/b", "..", "", 3])
 def test_the_name_of_a_result_leaves_no_folder(stem, tmp_path):
     result = dr.run(dr.generate(dr.load("oracle", device="cpu"), "a cross", steps=1), 7)
     with pytest.raises(dr.UserError, match="result's name is"):

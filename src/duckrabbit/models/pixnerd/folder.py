@@ -20,6 +20,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
 from duckrabbit.models.cascade.folder import StageConfig, read_json
+from duckrabbit.models.cascade.parts import Folder
 from duckrabbit.models.model import Card
 from duckrabbit.models.pixnerd.cached import CHECKPOINT
 from duckrabbit.models.pixnerd.checkpoint import convert
@@ -103,17 +104,8 @@ class Local:
 
 
 @dataclass(frozen=True)
-class LocalText:
-    """A Qwen3 in a folder, in subfolders or all at the top; see cascade.parts.Source."""
-
-    path: Path
-    variant: str = ""
-    sha256: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """The folder's path."""
-        return str(self.path)
+class LocalText(Folder):
+    """A Qwen3 in a folder, in subfolders or all at the top."""
 
     def config(self) -> StageConfig:
         """The classes of its parts."""
