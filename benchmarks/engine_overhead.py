@@ -68,7 +68,7 @@ def bare(model: Cascade, job: dr.Job, batch: int) -> Callable[[], object]:
     table = model.encode(["", PROMPT]).embeddings
     embeddings = torch.cat([table[p].expand(batch, -1, -1) for p in (PROMPT, "")])
     facts = model.stages[0]
-    x = torch.randn(2 * batch, facts.channels, facts.size, facts.size)
+    x = torch.randn(2 * batch, facts.channels, *facts.size)
 
     @torch.no_grad()
     def calls() -> None:

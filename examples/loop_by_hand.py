@@ -31,7 +31,7 @@ def main() -> None:
     model.prepare([args.prompt, ""])
     denoise = dr.lower(tree, model.network(0))
     noise = dr.Noise(seeds=(180,))
-    x = noise(torch.empty(1, facts.channels, facts.size, facts.size), "start")
+    x = noise(torch.empty(1, facts.channels, *facts.size), "start")
 
     frames = []
     for state in dr.trajectory(denoise, x, plan, dr.DDPM("small"), noise):

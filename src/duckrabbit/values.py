@@ -13,6 +13,9 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 
+Size = tuple[int, int]
+"""(height, width) of a picture, in pixels."""
+
 
 def whole(name: str, value: object, least: int | None = None, most: int | None = None) -> int:
     """`value` as an int from `least` to `most`. Raises UserError for all else, True and 5.0 among it."""
@@ -73,3 +76,8 @@ def as_whole(value: object) -> int | None:
 def _scalar(value: Any) -> Any:
     """The Python number in an array or a tensor without dimensions; any other value as it is."""
     return value.item() if getattr(value, "ndim", None) == 0 and callable(getattr(value, "item", None)) else value
+
+
+def words_of(size: Size) -> str:
+    """A size as people write it: width x height."""
+    return f"{size[1]} x {size[0]}"

@@ -51,7 +51,7 @@ def alive(monkeypatch):
 
 def ask(model, stage=0, prompt="a cat", x=None, micro_batch=None):
     facts = model.stages[stage]
-    x = torch.linspace(-1, 1, 3 * facts.size**2).view(1, 3, facts.size, facts.size) if x is None else x
+    x = torch.linspace(-1, 1, 3 * facts.size[0] ** 2).view(1, 3, *facts.size) if x is None else x
     extra = {"low_res": x.flip(-1), "noise_level": 100} if stage else {}
     network = model.network(stage, micro_batch=micro_batch, **extra)
     return network([Query(x, model.condition(prompt))], facts.schedule.level(400))[0]
@@ -116,8 +116,8 @@ def test_loading_reads_json_only():
 
 
 def test_the_second_stage_is_found_or_given_or_left_out(cascade_folder, tmp_path):
-    assert [s.size for s in load(cascade_folder).stages] == [16, 32]
-    assert [s.size for s in load(cascade_folder, stage2=False).stages] == [16]
+    assert [s.size for s in load(cascade_folder).stages] == [(16, 16), (32, 32)]
+    assert [s.size for s in load(cascade_folder, stage2=False).stages] == [(16, 16)]
     alone = shutil.copytree(cascade_folder, tmp_path / "alone", ignore=shutil.ignore_patterns("stage_2"))
     assert len(load(alone).stages) == 1
     both = load(alone, stage2=cascade_folder / "stage_2")
@@ -139,7 +139,7 @@ def test_miniature_is_what_its_card_says():
     assert dict(model.weight_hash()) == dict(cards()["miniature"].sha256)
     p = ask(model, 0, str(model.card.roles["generate"][0]))
     assert torch.isfinite(p.eps).all()
-    assert model.stages[0].size == p.eps.shape[-1]
+    assert model.stages[0].size == p.eps.shape[-2:]
 
 
 def test_bfloat16_answers_nearly_the_same(cascade_folder):
@@ -269,7 +269,8 @@ def _scheduler(**values):
         (_index(vae=["diffusers", "AutoencoderKL"]), "latent"),
         (_index(unet=["diffusers", "UNet2DModel"]), "UNet2DConditionModel"),
         (_index(text_encoder=[None, None]), "no text encoder"),
-        (_unet(sample_size=[16, 24]), "sample_size"),
+        (_unet(sample_size=[16, 24, 8]), "sample_size"),
+        (_unet(sample_size="16"), "sample_size"),
         (_unet(out_channels=5), "output channels"),
         (_unet(class_embed_type="timestep"), "classes"),
         (_unet(out_channels=3), "learned variance"),
@@ -305,11 +306,13 @@ def test_wrong_requests_are_sentences(cascade_folder):
 def test_wrong_questions_are_sentences(cascade_folder):
     model = load(cascade_folder)
     low = torch.zeros(1, 3, 32, 32)
+    asked, level = [Query(low, "")], model.stages[1].schedule.level(400)
     for call, words in (
         (lambda: model.network(2), "stage"),
         (lambda: model.network(1), "needs a low resolution"),
         (lambda: model.network(0, low), "takes no low resolution"),
-        (lambda: model.network(1, low[..., :16, :16]), "enlarge"),
+        (lambda: model.network(1, low[:, :2]), "3 channels"),
+        (lambda: model.network(1, low[..., :16, :16])(asked, level), "enlarge"),
         (lambda: model.network(1, low, 1000), "noise level"),
         (lambda: model.prepare([3]), "prompts"),
         (lambda: model.prepare([None]), "prompts"),

@@ -92,7 +92,7 @@ def test_other_weights_are_told(saved, tmp_path):
 
 def test_a_record_of_another_size_is_refused(saved, oracle):
     _, folder = saved
-    with pytest.raises(dr.UserError, match="a model of 16 pixels"):
+    with pytest.raises(dr.UserError, match="a model of 16 x 16 pixels"):
         dr.replay(folder / "01.json", model=oracle)
 
 

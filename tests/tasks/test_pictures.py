@@ -199,25 +199,25 @@ def test_a_program_in_a_picture_is_not_run(tmp_path):
 )
 def test_boxes_that_are_none(box):
     with pytest.raises(dr.UserError, match="x0,y0,x1,y1"):
-        box_mask(box, 16)
+        box_mask(box, (16, 16))
 
 
 def test_a_box_is_where_it_says():
-    mask = box_mask((2, 3, 6, 5), 16)
+    mask = box_mask((2, 3, 6, 5), (16, 16))
     assert mask.sum() == 8
     assert mask[0, 0, 3:5, 2:6].min() == 1
 
 
-@given(st.integers(0, 6), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6))
-def test_every_box_within_the_square_is_a_mask_but_the_whole_and_the_empty(x0, y0, x1, y1):
-    whole = (x0, y0, x1, y1) == (0, 0, 6, 6)
+@given(st.integers(0, 7), st.integers(0, 6), st.integers(0, 7), st.integers(0, 6))
+def test_every_box_within_the_picture_is_a_mask_but_the_whole_and_the_empty(x0, y0, x1, y1):
+    whole = (x0, y0, x1, y1) == (0, 0, 7, 6)
     if x0 < x1 and y0 < y1 and not whole:
-        mask = box_mask((x0 + 0.4, y0 - 0.4, x1 + 0.2, y1 - 0.2), 6)  # corners lie on the nearest pixel's edge
-        assert mask.shape == (1, 1, 6, 6)
-        assert all(mask[0, 0, y, x] == (x0 <= x < x1 and y0 <= y < y1) for x in range(6) for y in range(6))
+        mask = box_mask((x0 + 0.4, y0 - 0.4, x1 + 0.2, y1 - 0.2), (6, 7))  # corners lie on the nearest pixel's edge
+        assert mask.shape == (1, 1, 6, 7)
+        assert all(mask[0, 0, y, x] == (x0 <= x < x1 and y0 <= y < y1) for x in range(7) for y in range(6))
     else:
         with pytest.raises(dr.UserError):
-            box_mask((x0, y0, x1, y1), 6)
+            box_mask((x0, y0, x1, y1), (6, 7))
 
 
 def test_sizes_at_the_bounds_are_read():
@@ -280,7 +280,7 @@ def test_a_model_of_one_channel_sees_the_mean_of_the_channels():
     ],
 )
 def test_what_is_done_to_a_picture_is_told(size, expected):
-    notes = notes_on(Picture(torch.zeros(1, 3, 1, 1), None, size, "It"), 32, "first ")
+    notes = notes_on(Picture(torch.zeros(1, 3, 1, 1), None, size, "It"), (32, 32), "first ")
     for key in ("cut", "size"):
         assert expected.get(key, "") in notes.get(key, "")
     assert ("cut" in notes) == ("cut" in expected)

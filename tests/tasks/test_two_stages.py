@@ -12,10 +12,10 @@ from duckrabbit.tasks.reading import open_picture
 def test_what_the_first_stage_made_is_written_too(cascade_folder, tmp_path):
     model = dr.load(cascade_folder)
     result = dr.run(dr.generate(model, "a cat", steps=3, steps_stage2=2), [7])
-    assert [x.shape[-1] for x in result.stage_images] == [f.size for f in model.stages]
+    assert [x.shape[-2:] for x in result.stage_images] == [f.size for f in model.stages]
     result.save(tmp_path)
     first, last = (open_picture(tmp_path / f"image-seed7{end}.png") for end in ("-stage1", ""))
-    assert [first.width, last.width] == [f.size for f in model.stages]
+    assert [first.size, last.size] == [f.size for f in model.stages]
 
 
 def test_the_starts_of_an_edit_keep_something_whatever_steps_a_model_likes():

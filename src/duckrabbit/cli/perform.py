@@ -21,10 +21,11 @@ from duckrabbit.report.lettering import one_line
 from duckrabbit.report.write import runner, write_figure
 from duckrabbit.tasks import timing
 from duckrabbit.tasks.asking import ask
-from duckrabbit.tasks.job import Job, cost
+from duckrabbit.tasks.job import Job, cost, sized_facts
 from duckrabbit.tasks.plain import draw
 from duckrabbit.tasks.requests import Request
 from duckrabbit.tasks.spelling import own_names
+from duckrabbit.values import words_of
 
 console = Console(stderr=True, highlight=False)
 STOPPED = 130
@@ -124,20 +125,23 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
     for job, pictures in plan:
         say(f"{one_line(job.title)} ({job.model.card.name}, {job.model.device}, {job.model.dtype})")
         for stage, price in zip(job.stages, cost(job), strict=True):
-            facts = job.model.stages[stage.index]
+            facts = sized_facts(job.model, stage)
             if not stage.asks:
                 to = stage.plan[-1].to
-                say(f"  {facts.size} px, {to.alpha:.3f} of the picture and {to.sigma:.3f} of noise, no network")
+                share = f"{to.alpha:.3f} of the picture and {to.sigma:.3f} of noise"
+                say(f"  {words_of(facts.size)} px, {share}, no network")
                 continue
             end = stage.plan[-1].to
             levels = f"t = {stage.plan[0].at.t:g} to {'clean' if end.sigma == 0 else f'{end.t:g}'}"
-            say(f"  stage {stage.index + 1}: {facts.size} px, {price.moves} moves, {levels}, {stage.solver!r}")
+            say(
+                f"  stage {stage.index + 1}: {words_of(facts.size)} px, {price.moves} moves, {levels}, {stage.solver!r}"
+            )
             say(draw(stage.guidance, 2))
             say(
                 f"    {price.calls} network calls, at most {price.questions} questions each, "
                 f"{price.pictures * pictures} pictures through the network for {pictures} seed{'s' * (pictures != 1)}"
             )
-            guess = timing.estimate(job.model, stage.index, price.pictures * pictures)
+            guess = timing.estimate(job.model, stage.index, price.pictures * pictures, stage.size)
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
         say(note)

@@ -8,8 +8,12 @@ members.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import gcd, lcm
 from typing import TYPE_CHECKING, Literal, Protocol
+
+from duckrabbit.errors import UserError
+from duckrabbit.values import Size, as_whole, shown, words_of
 
 if TYPE_CHECKING:  # a card can be read without torch
     from torch import Tensor
@@ -41,14 +45,15 @@ def told(how: Told, t: float) -> float:
 class StageFacts:
     """What a run has to know about one stage before its weights are there.
 
-    size: width and height in pixels. `limiter` is what the stage's scheduler configuration asks
-    for, None for nothing. `noising`: the schedule that noises the low resolution picture, None for
-    a stage that takes none. `lambda_min`: where DPM-Solver++ starts, a half log SNR (-inf: anywhere).
+    size: (height, width) of its pictures in pixels, unless a run asks for others. `stride`: the network takes any
+    height and width that it divides; None where it takes its own size alone. `limiter` is what the stage's
+    scheduler configuration asks for, None for nothing. `noising`: the schedule that noises the low resolution
+    picture, None for a stage that takes none. `lambda_min`: where DPM-Solver++ starts, a half log SNR (-inf: anywhere).
     `told`: how the network is told the time. `gflop`: multiply-adds x 2 of one forward on one picture, in
     1e9; None where unknown.
     """
 
-    size: int
+    size: Size
     channels: int
     schedule: Schedule
     prediction_type: Parameterisation
@@ -64,6 +69,53 @@ class StageFacts:
     gflop: float | None = None
     value_range: tuple[float, float] = (-1.0, 1.0)
     told: Told = "t"
+    stride: int | None = None
+
+    def __post_init__(self) -> None:
+        """Raises UserError for a size that is no pair of whole numbers."""
+        sides = self.size if isinstance(self.size, tuple) and len(self.size) == 2 else ()
+        if not sides or not all((as_whole(side) or 0) > 0 for side in sides):
+            raise UserError(f"The size of a stage is (height, width) in pixels, not {shown(self.size)}.")
+
+
+def sized(stages: tuple[StageFacts, ...], size: Size, name: str) -> tuple[StageFacts, ...]:
+    """The stages of the model `name` where the first makes pictures of `size`, and later ones enlarge them as ever.
+
+    Raises UserError for a size that a network of them cannot see, or that is more than LARGER times its own.
+    """
+    first = stages[0].size
+    if size == first:
+        return stages
+    times = [facts.size[0] // first[0] for facts in stages]
+    whole = all(facts.size == (k * first[0], k * first[1]) for facts, k in zip(stages, times, strict=True))
+    strides = [facts.stride for facts in stages if facts.stride is not None]
+    if not whole or len(strides) < len(stages):
+        raise UserError(f"{name} makes pictures of {words_of(first)} pixels only; leave the size out.")
+    step = lcm(*(stride // gcd(stride, k) for stride, k in zip(strides, times, strict=True)))
+    if min(size) < 1 or any(side % step for side in size):
+        raise UserError(
+            f"{name} makes pictures whose width and height are multiples of {step}, and not of {words_of(size)} "
+            f"pixels; try {words_of(_near(size, step))}."
+        )
+    if any(side > LARGER * own for side, own in zip(size, first, strict=True)):
+        raise UserError(
+            f"{name} was made for pictures of {words_of(first)} pixels; {words_of(size)} is more than {LARGER} times "
+            "that, where nothing that it has learned holds. Choose a smaller size."
+        )
+    area = size[0] * size[1] / (first[0] * first[1])
+    return tuple(
+        replace(facts, size=(k * size[0], k * size[1]), gflop=None if facts.gflop is None else area * facts.gflop)
+        for facts, k in zip(stages, times, strict=True)
+    )
+
+
+LARGER = 8
+"""So many times a model's own height or width is the most that it is asked for."""
+
+
+def _near(size: Size, stride: int) -> Size:
+    height, width = (max(stride, round(side / stride) * stride) for side in size)
+    return height, width
 
 
 @dataclass(frozen=True)

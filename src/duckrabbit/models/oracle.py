@@ -38,7 +38,7 @@ class Oracle:
         self.dtype = "float32"
         self.stages: tuple[StageFacts, ...] = (
             StageFacts(
-                size=SIZE,
+                size=(SIZE, SIZE),
                 channels=3,
                 schedule=squaredcos_cap_v2(),
                 prediction_type="sample",

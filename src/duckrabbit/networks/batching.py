@@ -11,6 +11,7 @@ from torch import Tensor
 from duckrabbit.diffusion.levels import CLEAN, NoiseLevel, Schedule
 from duckrabbit.diffusion.prediction import Condition, Network, Parameterisation, Prediction, Query, read_output
 from duckrabbit.errors import UserError
+from duckrabbit.values import words_of
 
 Forward = Callable[[Tensor, NoiseLevel, list[Condition], Tensor | None], Tensor]
 """forward(x, at, conditions, low_res): one call of a module on N pictures.
@@ -43,6 +44,7 @@ def batched(
 
     def network(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
         _check_time(at, schedule)
+        _check_alike(queries, low_res)
         counts = [len(q.x) for q in queries]
         with torch.set_grad_enabled(torch.is_grad_enabled() and any(q.x.requires_grad for q in queries)):
             x = torch.cat([q.x for q in queries])
@@ -72,6 +74,20 @@ def _channels(output: Tensor, channels: int, learned_variance: bool) -> tuple[Te
         )
     value, var_interp = output.chunk(2, dim=1) if learned_variance else (output, None)
     return value, var_interp
+
+
+def _check_alike(queries: list[Query], low_res: Tensor | None) -> None:
+    """Raises UserError for questions about pictures of several sizes, and for a low resolution picture not enlarged.
+
+    A view makes another size of a picture where it is a quarter turn of one that is not square.
+    """
+    sizes = list(dict.fromkeys(words_of((q.x.shape[-2], q.x.shape[-1])) for q in queries))
+    if len(sizes) > 1:
+        raise UserError(f"A view makes pictures of other sizes ({' and '.join(sizes)} pixels); it needs a square one.")
+    if low_res is not None and [words_of((low_res.shape[-2], low_res.shape[-1]))] != sizes:
+        raise UserError(
+            f"The low resolution picture is {tuple(low_res.shape[1:])}; enlarge it to {sizes[0]} pixels first."
+        )
 
 
 def _check_time(at: NoiseLevel, schedule: Schedule | None) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from duckrabbit.values import Size
 
-def enlarge(low_res: Tensor, size: int) -> Tensor:
-    """A picture (B, C, h, w) enlarged to (B, C, size, size), as a second stage was trained to see it.
 
-    Bilinear, with the corner pixels' centres on the corners (align_corners=True): DeepFloyd IF.
+def enlarge(low_res: Tensor, size: int | Size) -> Tensor:
+    """A picture (B, C, h, w) enlarged to `size`, as a second stage was trained to see it.
+
+    `size`: (height, width), or the side of a square. Bilinear, with the corner pixels' centres on the corners
+    (align_corners=True): DeepFloyd IF.
     """
-    return interpolate(low_res, (size, size), mode="bilinear", align_corners=True)
+    return interpolate(low_res, size, mode="bilinear", align_corners=True)

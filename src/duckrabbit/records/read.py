@@ -15,12 +15,12 @@ from torch import Tensor
 
 from duckrabbit.diffusion.constraints import KnownPixels
 from duckrabbit.errors import UserError
-from duckrabbit.models.model import Model
-from duckrabbit.tasks.job import Job, Stage, cost
+from duckrabbit.models.model import Model, sized
+from duckrabbit.tasks.job import Job, Stage, cost, sized_facts
 from duckrabbit.tasks.plain import from_plain, tensor_hash
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import CHUNK, FORMAT
-from duckrabbit.values import as_path
+from duckrabbit.values import as_path, words_of
 
 _NEEDED = {"model": dict, "stages": list, "seeds": list, "cost": list, "pixels": list, "device": str, "dtype": str}
 
@@ -94,9 +94,12 @@ def _check_stage(stage: object, model: Model) -> None:
         raise TypeError("a plan has no move")
     if not 0 <= stage.index < len(model.stages):
         raise UserError(f"The record needs a stage {stage.index + 1}, which {model.card.name} has not.")
-    facts = model.stages[stage.index]
+    facts = sized_facts(model, stage)
+    if facts.size != model.stages[stage.index].size:
+        sized(model.stages[stage.index : stage.index + 1], facts.size, model.card.name)
     for picture in (stage.start, getattr(stage.constrain, "image", None)):
-        if picture is not None and picture.shape[1:] != (facts.channels, facts.size, facts.size):
+        if picture is not None and picture.shape[1:] != (facts.channels, *facts.size):
             raise UserError(
-                f"The record was made with a model of {picture.shape[-1]} pixels; {model.card.name} has {facts.size}."
+                f"The record was made with a model of {words_of((picture.shape[-2], picture.shape[-1]))} pixels; "
+                f"{model.card.name} has {words_of(facts.size)}."
             )

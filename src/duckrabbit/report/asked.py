@@ -13,7 +13,7 @@ from duckrabbit.report.figures import Figure, Run
 from duckrabbit.report.learning import learning
 from duckrabbit.report.lettering import one_line
 from duckrabbit.tasks.asking import Asked, subject_of, times_of, views_of
-from duckrabbit.tasks.job import Job
+from duckrabbit.tasks.job import Job, canvas
 from duckrabbit.tasks.pictures import Picture, resize
 from duckrabbit.tasks.requests import (
     Anagram,
@@ -75,7 +75,7 @@ def _inpainted(request: Inpaint, asked: Asked, run: Run) -> Figure:
 
 
 def _enlarged(request: Upscale, asked: Asked, run: Run) -> Figure:
-    given = [(resize(_picture(asked).pixels, asked.jobs[0].model.stages[0].size), "the picture")]
+    given = [(resize(_picture(asked).pixels, canvas(asked.jobs[0])), "the picture")]
     return figures.before_and_after(run, given, asked.jobs[0], request.seeds, "Enlarged", request.views)
 
 

@@ -11,7 +11,7 @@ import torch
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.report.figures import Run
-from duckrabbit.tasks.job import Job, value_range
+from duckrabbit.tasks.job import Job, canvas, value_range
 from duckrabbit.tasks.results import Result
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def choose(run: Run, job: Job, viewings: Sequence[tuple[Viewing, str]], tried: S
 
 def anagram_viewings(job: Job, prompts: Mapping[str, str]) -> list[tuple[Viewing, str]]:
     """Each view of an anagram with its prompt."""
-    return [(parse_view(spec, job.model.stages[0].size), prompt) for spec, prompt in prompts.items()]
+    return [(parse_view(spec, canvas(job)), prompt) for spec, prompt in prompts.items()]
 
 
 def hybrid_viewings(near: str, far: str | None) -> list[tuple[Viewing, str]]:

@@ -27,11 +27,12 @@ from duckrabbit.report.lettering import one_line
 from duckrabbit.report.print_pages import Kind as PageKind
 from duckrabbit.report.print_pages import print_page
 from duckrabbit.report.sheet import Cell, Row, Sheet
-from duckrabbit.tasks.job import Job, value_range
-from duckrabbit.tasks.pictures import Source, as_picture, to_model_size, to_pixels, to_range
+from duckrabbit.tasks.job import Job, canvas, stage_facts, value_range
+from duckrabbit.tasks.pictures import Source, read_picture, to_model_size, to_pixels, to_range
 from duckrabbit.tasks.results import Result
 from duckrabbit.tasks.run import OnState
 from duckrabbit.tasks.settings import level_words
+from duckrabbit.values import Size
 
 ACROSS = 8
 """The most states of a film side by side."""
@@ -80,7 +81,8 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) 
 def edits(run: Run, source: Source, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
     """A row for each seed: the results of all jobs, then the picture they began with."""
     results = [run(job, seeds, None) for job in jobs]
-    picture = Cell(array(to_model_size(as_picture(source), *_shape(results[0]))), "the picture")
+    size, channels = _shape(results[0])
+    picture = Cell(array(to_model_size(_seen(source, size), size, channels)), "the picture")
     rows = []
     for b, seed in enumerate(seeds):
         made = tuple(Cell(arrays(r)[b], r.job.title) for r in results)
@@ -103,11 +105,11 @@ def before_and_after(
     result = run(job, seeds, None)
     size, channels = _shape(result)
     given = [
-        Cell(array(to_model_size(picture, min(size, picture.shape[-1]), channels)), words) for picture, words in before
+        Cell(array(to_model_size(picture, min(size, _size(picture)), channels)), words) for picture, words in before
     ]
     rows = [Row((*given, *_by_seed(arrays(result), seeds)))]
     for name in views:
-        view = parse_view(name, job.model.stages[0].size)
+        view = parse_view(name, canvas(job))
         pictures = [_through(result, b, view) for b in range(len(seeds))]
         rows.append(Row(_by_seed(pictures, seeds), f"through {name}"))
     return Figure(Sheet(tuple(rows), title), (result,))
@@ -116,8 +118,8 @@ def before_and_after(
 def forward_process(run: Run, source: Source, jobs: Sequence[Job], seed: int) -> Figure:
     """The picture, and what the forward process makes of it at each time."""
     results = [run(job, [seed], None) for job in jobs]
-    facts = jobs[0].model.stages[0]
-    picture = to_model_size(as_picture(source), facts.size, facts.channels)
+    facts = stage_facts(jobs[0])
+    picture = to_model_size(_seen(source, facts.size), facts.size, facts.channels)
     cells = [Cell(array(picture), "the picture")]
     for result in results:
         at = result.job.stages[0].plan[-1].to
@@ -132,8 +134,8 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
     model is a one-step denoiser, step by step. All see the same noise. PSNR in dB and SSIM are against
     the picture at the model's size.
     """
-    facts, ways = jobs[0].model.stages[0], len(jobs) // len(times)
-    picture = to_model_size(as_picture(source), facts.size, facts.channels)
+    facts, ways = stage_facts(jobs[0]), len(jobs) // len(times)
+    picture = to_model_size(_seen(source, facts.size), facts.size, facts.channels)
     rows, results, films, looks = [], [], {}, list[Look]()
     for k, t in enumerate(times):
         cells, states = by_filters(facts, picture, t, seed), list[State]()
@@ -180,7 +182,7 @@ def illusion(
     """
     result = run(job, seeds, None)
     prompts = {spec: one_line(prompt) for spec, prompt in prompts.items()}
-    views = {spec: parse_view(spec, job.model.stages[0].size) for spec in prompts}
+    views = {spec: parse_view(spec, canvas(job)) for spec in prompts}
     abreast = max(1, 8 // len(prompts))
     rows = []
     for first in range(0, len(seeds), abreast):
@@ -228,7 +230,7 @@ def near_and_far(
         large = _enlarged(pixels, 256)
         cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
         for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
-            small = interpolate(large, (side, side), mode="area")
+            small = interpolate(large, _at(large, side), mode="area")
             cells.append(Cell(_array(small, result), caption, exact=True))
         rows.append(Row(tuple(cells), f"seed {_seed_label(seed, words)}" if len(seeds) > 1 or words else ""))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
@@ -236,6 +238,11 @@ def near_and_far(
 
 def _by_seed(pictures: Sequence[np.ndarray], seeds: Sequence[int]) -> tuple[Cell, ...]:
     return tuple(Cell(picture, f"seed {seed}") for picture, seed in zip(pictures, seeds, strict=True))
+
+
+def _seen(source: Source, size: Size) -> Tensor:
+    """What is seen of a picture at a model's `size`, (1, 3, H, W) in [0, 1]."""
+    return read_picture(source).shaped(size).pixels
 
 
 def array(picture: Tensor) -> np.ndarray:
@@ -268,10 +275,19 @@ def _array(x: Tensor, result: Result) -> np.ndarray:
     return to_pixels(x, value_range(result.job))[0].numpy()
 
 
-def _shape(result: Result) -> tuple[int, int]:
-    """(width, channels) of a result's pictures."""
-    return result.images.shape[-1], result.images.shape[1]
+def _shape(result: Result) -> tuple[Size, int]:
+    """((height, width), channels) of a result's pictures."""
+    return _size(result.images), result.images.shape[1]
 
 
-def _enlarged(x: Tensor, side: int) -> Tensor:
-    return x if x.shape[-1] >= side else interpolate(x, (side, side), mode="bicubic", antialias=False)
+def _size(x: Tensor) -> Size:
+    return x.shape[-2], x.shape[-1]
+
+
+def _at(x: Tensor, width: int) -> Size:
+    """The size of `x` when it is so wide."""
+    return max(1, round(x.shape[-2] * width / x.shape[-1])), width
+
+
+def _enlarged(x: Tensor, width: int) -> Tensor:
+    return x if x.shape[-1] >= width else interpolate(x, _at(x, width), mode="bicubic", antialias=False)

@@ -17,15 +17,16 @@ DPI = 300
 PAGE = (2480, 3508)
 """A4 upright at 300 dpi."""
 SIDE = 2008
-"""The picture's width in dots, 170 mm."""
+"""The picture's longer side in dots, 170 mm."""
 LINE = 1.6
 """From line to line, in sizes of the letters."""
 
 
 def print_page(picture: np.ndarray, lines: list[str], small: str = "") -> Image.Image:
-    """The page: the picture (uint8, square) with square pixels, a line for each prompt, a small line at the foot."""
+    """The page: the picture (uint8) with square pixels, a line for each prompt, a small line at the foot."""
     page = Image.new("RGB", PAGE, PAPER)
-    large = Image.fromarray(enlarge(picture, SIDE))
+    height, width = picture.shape[:2]
+    large = Image.fromarray(enlarge(picture, round(SIDE * width / max(height, width))))
     left, top = (PAGE[0] - large.width) // 2, 320
     page.paste(large, (left, top))
     pen = ImageDraw.Draw(page)

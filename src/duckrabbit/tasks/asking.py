@@ -31,13 +31,15 @@ from duckrabbit.tasks.requests import (
     prompts_of,
 )
 from duckrabbit.tasks.settings import NOT_ONE_STEP, Options, options_for
+from duckrabbit.tasks.sizes import stages_at
 from duckrabbit.tasks.spelling import to_plain
 from duckrabbit.tasks.subjects import Subject
+from duckrabbit.values import Size
 
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a request means: its jobs, and what it has read for them: a picture, and a mask (1, 1, S, S)."""
+    """What a request means: its jobs, and what it has read for them: a picture, and a mask (1, 1, H, W)."""
 
     jobs: list[Job]
     picture: Picture | None = None
@@ -119,7 +121,7 @@ def _variants(request: Generate) -> list[tuple[str, Options]]:
 def _edit(request: Edit, model: Model) -> Asked:
     if sum(map(bool, (request.start, request.strength, request.t))) > 1:
         raise UserError("Give one of --start, --strength and --t.")
-    picture, options = read_picture(request.image), options_of(request)
+    picture, options = read_picture(request.image).shaped(_canvas(request, model)), options_of(request)
     places: list[dict[str, Any]] = [{"strength": s} for s in request.strength]
     places = places or [{"t": t} for t in request.t]
     places = places or [{"start": i} for i in request.start] or _default_places(request, model, picture)
@@ -137,7 +139,7 @@ def _default_places(request: Edit, model: Model, picture: Picture) -> list[dict[
 
 
 def _inpaint(request: Inpaint, model: Model) -> Asked:
-    picture, white = _hole_of(request)
+    picture, white = _hole_of(request, _canvas(request, model))
     job = tasks.inpaint(
         model, picture, white, subject_of(request),
         jump=request.jump, resample=request.resample, how=request.how, **options_of(request),
@@ -145,20 +147,25 @@ def _inpaint(request: Inpaint, model: Model) -> Asked:
     return Asked([job], picture, white)
 
 
-def _hole_of(request: Inpaint) -> tuple[Picture, Tensor]:
-    """The picture of an inpainting, and its mask (1, 1, S, S). Raises UserError where one is missing."""
+def _canvas(request: Made, model: Model) -> Size:
+    """(height, width) of what the first stage makes."""
+    return stages_at(model, request.size)[0].size
+
+
+def _hole_of(request: Inpaint, canvas: Size) -> tuple[Picture, Tensor]:
+    """The picture of an inpainting, and its mask (1, 1, H, W). Raises UserError where one is missing."""
     if (request.mask is None) == (request.box is None):
         raise UserError("Say what to make anew: either a MASK (white is new) or --box x0,y0,x1,y1.")
-    picture = read_picture(request.image)
+    picture = read_picture(request.image).shaped(canvas)
     if request.mask is not None:
         return picture, as_mask(request.mask, picture, request.invert)
     assert request.box is not None
-    inside = box_mask(request.box, min(picture.size))
+    inside = box_mask(request.box, picture.middle)
     return picture, 1 - inside if request.invert else inside
 
 
 def _upscale(request: Upscale, model: Model) -> Asked:
-    picture = read_picture(request.image)
+    picture = read_picture(request.image).shaped(_canvas(request, model))
     return Asked([tasks.upscale(model, picture, subject_of(request), **options_of(request))], picture)
 
 
@@ -172,12 +179,13 @@ def _hybrid(request: Hybrid, model: Model) -> Asked:
 
 
 def _noise(request: Noise, model: Model) -> Asked:
-    picture = read_picture(request.image)
-    return Asked([tasks.noise(model, picture, at) for at in times_of(request, model)], picture)
+    picture = read_picture(request.image).shaped(_canvas(request, model))
+    return Asked([tasks.noise(model, picture, at, size=request.size) for at in times_of(request, model)], picture)
 
 
 def _denoise(request: Denoise, model: Model) -> Asked:
-    options, picture, methods = options_of(request), read_picture(request.image), methods_of(model.stages[0])
+    options, methods = options_of(request), methods_of(model.stages[0])
+    picture = read_picture(request.image).shaped(_canvas(request, model))
     if "iterative" not in methods:
         refuse_idle({**options}, NOT_ONE_STEP, f"{model.card.name} takes noise away in one step")
     jobs = [

@@ -90,7 +90,7 @@ def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> 
     rows = []
     for k, facts in enumerate(model.stages):
         name = f"{card.name}, stage {k + 1}"
-        shape = (2, facts.channels, facts.size, facts.size)
+        shape = (2, facts.channels, *facts.size)
         x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(model.device)
         low = None if facts.noising is None else enlarge(0.5 * x[..., ::4, ::4], facts.size)
         network = model.network(k, low, facts.noise_level)

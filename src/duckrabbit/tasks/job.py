@@ -8,7 +8,7 @@ written down and run again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from duckrabbit.diffusion.trajectory import Constraint, trajectory
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.tree import Guidance, lower
 from duckrabbit.models.model import Model, StageFacts
-from duckrabbit.values import shown
+from duckrabbit.values import Size, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,7 @@ class Stage:
     """One walk down a plan with one network of the model.
 
     `start` (1 or B, C, H, W), in the model's range, is noised to the plan's first level (SDEdit);
-    None starts from pure noise.
+    None starts from pure noise. `size`: (height, width) of its pictures; None is the model's own.
     """
 
     index: int
@@ -53,6 +53,7 @@ class Stage:
     start: Tensor | None = None
     constrain: Constraint | None = None
     low_res: LowRes | None = None
+    size: Size | None = None
 
     @property
     def asks(self) -> bool:
@@ -83,6 +84,26 @@ class Job:
         return len(self.subjects) or 1
 
 
+def stage_facts(job: Job, position: int = 0) -> StageFacts:
+    """The facts of the stage at a position of a job, -1 the last, at the size of its pictures."""
+    return sized_facts(job.model, job.stages[position])
+
+
+def sized_facts(model: Model, stage: Stage) -> StageFacts:
+    """The facts of a stage at the size of its pictures."""
+    facts = model.stages[stage.index]
+    return facts if stage.size is None else replace(facts, size=stage.size)
+
+
+def canvas(job: Job) -> Size:
+    """(height, width) of what the model's first stage makes in a job, or would make where only a later one runs."""
+    own, stage = job.model.stages[0].size, job.stages[0]
+    if stage.size is None:
+        return own
+    times = job.model.stages[stage.index].size[0] // own[0]
+    return stage.size[0] // times, stage.size[1] // times
+
+
 def value_range(job: Job) -> tuple[float, float]:
     """The range of a job's result."""
     return job.model.stages[job.stages[-1].index].value_range
@@ -109,7 +130,7 @@ def cost(job: Job) -> list[Cost]:
     """
     if not isinstance(job, Job):
         raise UserError(f"What costs is a job, as dr.generate makes it, not {shown(job)}.")
-    return [_count(job.model.stages[stage.index], stage, job.of_a_seed) for stage in job.stages]
+    return [_count(sized_facts(job.model, stage), stage, job.of_a_seed) for stage in job.stages]
 
 
 def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
@@ -122,7 +143,7 @@ def _count(facts: StageFacts, stage: Stage, batch: int) -> Cost:
     def silent(like: Tensor, purpose: str, i: int) -> Tensor:
         return torch.zeros_like(like)
 
-    blank = torch.zeros((batch, facts.channels, facts.size, facts.size), dtype=torch.float32)
+    blank = torch.zeros((batch, facts.channels, *facts.size), dtype=torch.float32)
     solver = on_schedule(stage.solver, facts.schedule)
     for _ in trajectory(lower(stage.guidance, counting, lambda name: counting), blank, stage.plan, solver, silent):
         pass

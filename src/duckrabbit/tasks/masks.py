@@ -11,6 +11,7 @@ from torch.nn.functional import adaptive_avg_pool2d, adaptive_max_pool2d, max_po
 
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.pictures import Picture, Source, read_picture
+from duckrabbit.values import Size, words_of
 
 DARK, LIGHT = 0.25, 0.75
 """What is darker is black, what is lighter white; between them lie the greys of soft edges."""
@@ -25,31 +26,32 @@ PICTURE = 0.1
 FLAT = 0.1
 """Paint is of one colour where no channel is further from its median."""
 BLOCKS = 256
-"""Soft edges are looked for in so many blocks a side, at most; they reach over a 32nd of the mask."""
+"""Soft edges are looked for in so many blocks of the longer side, at most; they reach over a 32nd of the mask."""
 MEANING = "White is where the picture is made anew, black is kept"
 
 
 def as_mask(source: Source, like: Source | None = None, invert: bool = False) -> Tensor:
-    """A mask as float32 (1, 1, S, S): 1 (white) where the picture is to be made anew; `invert`: where it is black.
+    """A mask as float32 (1, 1, H, W): 1 (white) where the picture is to be made anew; `invert`: where it is black.
 
+    As much of it is used as is seen of `like`.
     Greys are cut at the half where they are the soft edge between black and white. Of a mask with
     transparency the clear part is black if all else is white or of one other colour but black, as on a
     painted layer; and white if all else is a picture with a hole in it.
 
     Raises UserError for what has colours or a third level, where it is not clear what is meant, where
     it is all of one value, and where its whole size, upright, is not that of `like`; a tensor may also
-    be of the middle square alone.
+    be of its middle alone.
     """
     read = read_picture(source)
     if like is not None:
         picture = read_picture(like)
-        side = min(picture.size)
-        cut_before = isinstance(source, Tensor) and read.size == (side, side)  # as this function gives it
+        cut_before = isinstance(source, Tensor) and read.size == picture.middle[::-1]  # as this function gives it
         if not cut_before:
             check_alike(read.size, picture.size)
+        read = read.shaped(picture.middle)
     white = _white(_stretched(read))
     if white.min() == white.max():
-        where = "The mask is" if read.size[0] == read.size[1] else "The mask's middle square is"
+        where = "The mask is" if read.size == read.middle[::-1] else f"The mask's middle {words_of(read.middle)} is"
         new = bool(white.min()) != invert
         what = "nothing would be kept" if new else "nothing would be painted"
         raise UserError(f"{where} all {'white' if white.min() else 'black'}: {what}. {MEANING}.")
@@ -64,17 +66,18 @@ def check_alike(mask: tuple[int, int], picture: tuple[int, int]) -> None:
         raise UserError(f"The mask has {size} pixels and the picture {want}; {way}.")
 
 
-def box_mask(box: tuple[float, float, float, float], size: int) -> Tensor:
-    """A mask (1, 1, size, size) that is 1 inside x0, y0, x1, y1, in pixels of the picture's square."""
+def box_mask(box: tuple[float, float, float, float], size: Size) -> Tensor:
+    """A mask (1, 1, *size) that is 1 inside x0, y0, x1, y1, in pixels of what is seen of the picture."""
     if not all(math.isfinite(v) for v in box):
         raise UserError("The corners of a box are numbers of pixels: x0,y0,x1,y1.")
     x0, y0, x1, y1 = (round(v) for v in box)
-    if not (0 <= x0 < x1 <= size and 0 <= y0 < y1 <= size) or (x1 - x0) * (y1 - y0) == size * size:
+    height, width = size
+    if not (0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height) or (x1 - x0) * (y1 - y0) == width * height:
         raise UserError(
-            f"The box {x0},{y0},{x1},{y1} does not lie within the picture's middle square of {size} x {size} pixels; "
+            f"The box {x0},{y0},{x1},{y1} does not lie within the picture's middle {words_of(size)} pixels; "
             "give x0,y0,x1,y1 with x0 < x1 and y0 < y1, and leave something to keep."
         )
-    mask = torch.zeros((1, 1, size, size), dtype=torch.float32)
+    mask = torch.zeros((1, 1, *size), dtype=torch.float32)
     mask[..., y0:y1, x0:x1] = 1
     return mask
 
@@ -87,7 +90,7 @@ def share_anew(mask: Tensor) -> str:
 
 
 def _white(read: Picture) -> Tensor:
-    """(B, 1, S, S), 1 where the mask is white, by its colours or by its transparency."""
+    """(B, 1, H, W), 1 where the mask is white, by its colours or by its transparency."""
     if read.alpha is None or read.alpha.min() == read.alpha.max() > 0:
         return _levels(read.colours)
     if read.alpha.max() == 0:
@@ -122,7 +125,7 @@ def _is_paint(painted: Tensor) -> bool:
 
 
 def _levels(colours: Tensor) -> Tensor:
-    """(B, 1, S, S), 1 where `colours` (B, 3, S, S) are white. Raises UserError where they are not black and white."""
+    """(B, 1, H, W), 1 where `colours` (B, 3, H, W) are white. Raises UserError where they are not black and white."""
     coloured = (colours.amax(1) - colours.amin(1) > COLOURED).float().mean()
     if coloured > STRAY:
         raise UserError(
@@ -133,12 +136,14 @@ def _levels(colours: Tensor) -> Tensor:
 
 
 def _halved(values: Tensor, what: str) -> Tensor:
-    """`values` (B, 1, S, S) cut at the half, if all greys are soft edges. Raises UserError for a third level."""
-    white, side = (values > 0.5).float(), min(BLOCKS, values.shape[-1])
-    grey = adaptive_avg_pool2d(((values >= DARK) & (values <= LIGHT)).float(), side)
-    reach = max(2, side // 32)
+    """`values` (B, 1, H, W) cut at the half, if all greys are soft edges. Raises UserError for a third level."""
+    white, (height, width) = (values > 0.5).float(), values.shape[-2:]
+    share = min(1.0, BLOCKS / max(height, width))
+    blocks = max(1, round(share * height)), max(1, round(share * width))
+    grey = adaptive_avg_pool2d(((values >= DARK) & (values <= LIGHT)).float(), blocks)
+    reach = max(2, max(blocks) // 32)
     some_white, some_black = (
-        max_pool2d(adaptive_max_pool2d(level, side), 2 * reach + 1, 1, reach) for level in (white, 1 - white)
+        max_pool2d(adaptive_max_pool2d(level, blocks), 2 * reach + 1, 1, reach) for level in (white, 1 - white)
     )
     if (grey * (1 - some_white * some_black)).mean() > STRAY or grey.mean() > MOST_GREY:
         levels = "neither black nor white" if what == "brightness" else "neither clear nor opaque"

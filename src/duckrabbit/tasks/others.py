@@ -17,6 +17,7 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model
 from duckrabbit.models.recast import split_recast
 from duckrabbit.networks.recast import recast
+from duckrabbit.values import words_of
 
 
 class Others:
@@ -73,9 +74,9 @@ class Others:
         own, its = self.model.stages[stage], other.stages[stage]
         if (own.size, own.channels, own.value_range) != (its.size, its.channels, its.value_range):
             raise UserError(
-                f"{name} makes pictures of {its.size} px, {its.channels} channel(s) and the range {its.value_range}, "
-                f"and {self.model.card.name} of {own.size} px, {own.channels} and {own.value_range}; two models "
-                "share a canvas where these are the same."
+                f"{name} makes pictures of {words_of(its.size)} px, {its.channels} channel(s) and the range "
+                f"{its.value_range}, and {self.model.card.name} of {words_of(own.size)} px, {own.channels} and "
+                f"{own.value_range}; two models share a canvas where these are the same."
             )
 
 

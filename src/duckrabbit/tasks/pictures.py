@@ -6,7 +6,7 @@ range. Files and images are read by reading.py.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Union
@@ -21,6 +21,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.files import Atomic
 from duckrabbit.tasks.arguments import shown
 from duckrabbit.tasks.reading import check_size, open_picture, standard
+from duckrabbit.values import Size, words_of
 
 Source = Union[str, Path, Image.Image, np.ndarray, Tensor, "Picture"]
 """What a task takes for a picture: a file; a PIL image; an array (H, W), (H, W, 3) or (H, W, 4), of 8
@@ -30,25 +31,56 @@ UNNAMED = "The picture"
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """The middle square of a picture that was read.
+    """The middle of a picture that was read: a square, or a rectangle of another shape (`shaped`).
 
-    `colours` float32 (1 or B, 3, S, S) in [0, 1], sRGB; `alpha` (1, 1, S, S), 1 where it is opaque,
-    or None. `size` is the whole picture's, (width, height); `name` what sentences call it.
+    `colours` float32 (1 or B, 3, H, W) in [0, 1], sRGB; `alpha` (1, 1, H, W), 1 where it is opaque,
+    or None. `size` is the whole picture's, (width, height); `name` what sentences call it; `whole` what it
+    was cut from.
     """
 
     colours: Tensor
     alpha: Tensor | None
     size: tuple[int, int]
     name: str = UNNAMED
+    whole: Tensor | Image.Image | None = field(default=None, repr=False)
 
     @cached_property
     def pixels(self) -> Tensor:
-        """(1 or B, 3, S, S) in [0, 1]: what is transparent lies on white."""
+        """(1 or B, 3, H, W) in [0, 1]: what is transparent lies on white."""
         return self.colours if self.alpha is None else self.colours * self.alpha + (1 - self.alpha)
+
+    @property
+    def middle(self) -> Size:
+        """(height, width) of what was cut out."""
+        return self.colours.shape[-2], self.colours.shape[-1]
+
+    def shaped(self, like: Size) -> Picture:
+        """The largest middle of the whole picture that has the proportions of `like`, (height, width)."""
+        if self.whole is None or middle_of(self.size, like)[2:] == self.middle[::-1]:
+            return self
+        return _cut(self.whole, self.name, like)
+
+
+SQUARE: Size = (1, 1)
+"""The proportions of a square."""
+
+
+def middle_of(size: tuple[int, int], like: Size) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of the largest middle of a picture, `size` (width, height), as `like` (height, width).
+
+    At least a pixel of each.
+    """
+    (width, height), (h, w) = size, like
+    wide, high = (max(1, round(height * w / h)), height) if width * h >= height * w else (width, round(width * h / w))
+    high = max(1, high)
+    return (width - wide) // 2, (height - high) // 2, wide, high
 
 
 def read_picture(source: Source) -> Picture:
-    """The middle square of a picture, upright. Raises UserError for what is none."""
+    """The middle square of a picture, upright; `shaped` cuts another rectangle out of it.
+
+    Raises UserError for what is no picture.
+    """
     if isinstance(source, Picture):
         return source
     name = UNNAMED
@@ -58,15 +90,13 @@ def read_picture(source: Source) -> Picture:
         whole = _of_array(source)
     elif isinstance(source, Image.Image):
         check_size(*source.size, name)
-        return _of_image(standard(source), name)
+        return _cut(standard(source), name)
     elif isinstance(source, str | Path):
-        return _of_image(open_picture(source), Path(source).name)
+        return _cut(open_picture(source), Path(source).name)
     else:
         raise UserError(f"A picture is a file, a PIL image, an array or a tensor, not {shown(source)}.")
-    size = whole.shape[-1], whole.shape[-2]
-    check_size(*size, name)
-    middle = _middle(whole)
-    return Picture(middle[:, :3].expand(-1, 3, -1, -1), middle[:, 3:] if middle.shape[1] == 4 else None, size)
+    check_size(whole.shape[-1], whole.shape[-2], name)
+    return _cut(whole, name)
 
 
 def as_picture(source: Source) -> Tensor:
@@ -74,37 +104,35 @@ def as_picture(source: Source) -> Tensor:
     return read_picture(source).pixels
 
 
-def notes_on(picture: Picture, size: int, when: str = "") -> dict[str, str]:
+def notes_on(picture: Picture, size: Size, when: str = "") -> dict[str, str]:
     """What is cut away of a picture, and that it is brought (`when`: "first ") to a model's `size`, in sentences."""
     width, height = picture.size
-    side, notes = min(width, height), {}
-    if width != height:
-        lost = 100 * (max(width, height) - side) // max(width, height)
+    _, _, wide, high = middle_of(picture.size, size)
+    used, notes = (high, wide), {}
+    if (wide, high) != picture.size:
+        lost = 100 * (width * height - wide * high) // (width * height)
         share = f"{lost} %" if lost else "less than 1 %"
-        used = f"the middle {side} x {side} of {width} x {height} pixels is used"
-        notes["cut"] = f"{picture.name}: {used}; {share} is cut away."
-    if side != size:
-        way = "shrunk" if side > size else "enlarged"
-        notes["size"] = f"{picture.name}: {side} x {side} pixels are {when}{way} to the model's {size} x {size}."
+        whole = f"the middle {words_of(used)} of {width} x {height} pixels is used"
+        notes["cut"] = f"{picture.name}: {whole}; {share} is cut away."
+    if used != size:
+        way = "shrunk" if high * wide > size[0] * size[1] else "enlarged"
+        what = f"{words_of(used)} pixels are {when}{way} to the model's {words_of(size)}"
+        notes["size"] = f"{picture.name}: {what}."
     return notes
 
 
-def _middle(whole: Tensor) -> Tensor:
-    """(..., S, S) of (..., H, W)."""
-    side = min(whole.shape[-2:])
-    top, left = ((n - side) // 2 for n in whole.shape[-2:])
-    return whole[..., top : top + side, left : left + side].contiguous()
-
-
-def _of_image(image: Image.Image, name: str) -> Picture:
-    """A standard picture, cut before it becomes numbers of 32 bits."""
-    side, (width, height) = min(image.size), image.size
-    left, top = (width - side) // 2, (height - side) // 2
-    array = np.asarray(image.crop((left, top, left + side, top + side)))
-    unit = array / np.float32(255) if array.dtype == np.uint8 else array
-    channels = torch.from_numpy(np.atleast_3d(unit).copy()).permute(2, 0, 1)[None]
+def _cut(whole: Tensor | Image.Image, name: str, like: Size = SQUARE) -> Picture:
+    """The middle of a tensor (B, C, H, W) or of a standard picture, which is cut before it is numbers of 32 bits."""
+    size = whole.size if isinstance(whole, Image.Image) else (whole.shape[-1], whole.shape[-2])
+    left, top, wide, high = middle_of(size, like)
+    if isinstance(whole, Tensor):
+        channels = whole[..., top : top + high, left : left + wide]
+    else:
+        array = np.asarray(whole.crop((left, top, left + wide, top + high)))
+        unit = array / np.float32(255) if array.dtype == np.uint8 else array
+        channels = torch.from_numpy(np.atleast_3d(unit).copy()).permute(2, 0, 1)[None]
     alpha = channels[:, 3:].contiguous() if channels.shape[1] == 4 else None
-    return Picture(channels[:, :3].expand(-1, 3, -1, -1).contiguous(), alpha, image.size, name)
+    return Picture(channels[:, :3].expand(-1, 3, -1, -1).contiguous(), alpha, size, name, whole)
 
 
 def _of_tensor(source: Tensor) -> Tensor:
@@ -131,15 +159,16 @@ def _of_array(source: np.ndarray) -> Tensor:
     return torch.from_numpy(array.astype(np.float32) / np.float32(most)).permute(2, 0, 1)[None]
 
 
-def resize(picture: Tensor, size: int) -> Tensor:
-    """`picture` (B, C, H, W) at size x size, antialiased; unchanged where it has that size."""
-    if picture.shape[-2:] == (size, size):
+def resize(picture: Tensor, size: int | Size) -> Tensor:
+    """`picture` (B, C, H, W) at `size`, (height, width) or a square's side, antialiased; unchanged where it has it."""
+    height, width = (size, size) if isinstance(size, int) else size
+    if picture.shape[-2:] == (height, width):
         return picture
-    return interpolate(picture, (size, size), mode="bicubic", antialias=True).clamp(0, 1)
+    return interpolate(picture, (height, width), mode="bicubic", antialias=True).clamp(0, 1)
 
 
-def to_model_size(picture: Tensor, size: int, channels: int = 3) -> Tensor:
-    """`picture` (B, 3, H, W) as a model of so many pixels and channels sees it: (B, channels, size, size)."""
+def to_model_size(picture: Tensor, size: Size, channels: int = 3) -> Tensor:
+    """`picture` (B, 3, H, W) as a model of such a size, and so many channels, sees it: (B, channels, *size)."""
     small = resize(picture, size)
     return small.mean(1, keepdim=True) if channels == 1 else small
 

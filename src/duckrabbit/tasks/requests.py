@@ -170,7 +170,7 @@ class Inpaint(FromNoise):
     ] = None
     box: Annotated[
         tuple[float, float, float, float] | None,
-        Option("Instead of a mask: x0,y0,x1,y1 in pixels of the middle square, made anew."),
+        Option("Instead of a mask: x0,y0,x1,y1 in pixels of what is seen of the picture, made anew."),
     ] = None
     invert: Annotated[bool, Option("The other way round: black, or what is outside the box, is made anew.")] = False
     prompts: Prompts = ()

@@ -23,7 +23,7 @@ from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
 from duckrabbit.tasks.finite import finite
-from duckrabbit.tasks.job import Job, LowRes, Stage
+from duckrabbit.tasks.job import Job, LowRes, Stage, sized_facts
 from duckrabbit.tasks.others import Others
 from duckrabbit.tasks.results import Result, described
 from duckrabbit.tasks.settings import Options
@@ -155,9 +155,9 @@ def walk_stage(
     others: Others | None = None,
 ) -> Iterator[State]:
     """The states of one stage; `previous` (B, C, h, w) is the result of the stage before it."""
-    facts = model.stages[stage.index]
+    facts = sized_facts(model, stage)
     noise = Noise(seeds, scope=f"stage{stage.index + 1}")
-    shape = (len(seeds), facts.channels, facts.size, facts.size)
+    shape = (len(seeds), facts.channels, *facts.size)
     like = torch.empty(shape, dtype=torch.float32, device=model.device)
     low_res, level = None, 0
     if stage.low_res is not None:

@@ -24,6 +24,8 @@ from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.registry import find
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, refuse_unknown, shown, text, whole
 from duckrabbit.tasks.courses import COURSES, Course, course_of
+from duckrabbit.tasks.sizes import stages_at
+from duckrabbit.values import Size
 
 Preset = Literal["cs180", "cs180-2024", "cs180-2025", "cs180-2026"]
 Times = Callable[[Schedule, int], Sequence[float]]
@@ -50,7 +52,8 @@ class Options(TypedDict, total=False):
     guidance: instead of classifier-free guidance, a registered name, as in "apg:eta=0.2", or a function
     (conditional, unconditional, scale) -> a guidance tree. constraint: a rule (x, at, noise, i) -> x for every
     state, or its name. interval: guide only while low < sigma / alpha <= high. noise_level: the time
-    that a low resolution picture is noised to. preset: a course's numbers (courses.py).
+    that a low resolution picture is noised to. preset: a course's numbers (courses.py). size: of the pictures
+    of the first stage, "96x64" (width x height) or (height, width); later stages enlarge them as ever.
     """
 
     guidance_scale: float | None
@@ -69,11 +72,12 @@ class Options(TypedDict, total=False):
     interval: tuple[float, float] | None
     noise_level: int | None
     preset: Preset | None
+    size: str | int | Size | None
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Options, with every gap filled by what the model wants."""
+    """Options, every gap filled by what the model wants. `facts` are those of its stages, at the size asked for."""
 
     guidance_scale: float
     guidance_scale_stage2: float
@@ -91,6 +95,7 @@ class Settings:
     interval: tuple[float, float]
     noise_level: int | None
     preset: Preset | None
+    facts: tuple[StageFacts, ...]
 
     @property
     def course(self) -> Course | None:
@@ -133,6 +138,7 @@ def resolve(model: Model, options: Options, own: Collection[str] = (), first: in
         _interval(options.get("interval")),
         _noise_level(model, None if noise_level is None else whole("noise_level", noise_level)),
         preset,
+        stages_at(model, options.get("size")),
     )
     _refuse_idle(model, options, settings, first)
     return settings

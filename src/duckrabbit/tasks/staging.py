@@ -12,7 +12,7 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Plan
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model, StageFacts
-from duckrabbit.tasks.job import Job, LowRes, Stage
+from duckrabbit.tasks.job import Job, LowRes, Stage, stage_facts
 from duckrabbit.tasks.pictures import Picture, to_model_size, to_range
 from duckrabbit.tasks.settings import Settings, level_words, limited, plan_of, solver_of
 from duckrabbit.tasks.subjects import Subject, Trees, refuse_aimless
@@ -39,12 +39,13 @@ def from_noise(
         raise UserError("This task keeps what is known by a constraint of its own; leave out yours.")
     stages = []
     for k in range(settings.stages):
-        facts = model.stages[k]
+        facts = settings.facts[k]
         tree = limited(trees(k), facts, settings if k == 0 else replace(settings, preset=None))
         low = None if facts.noising is None else LowRes(noise_level_of(facts, settings))
         keep = settings.constraint if constrain is None else constrain(facts)
         walk = plan or plan_of(facts, settings, k)
-        stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low))
+        size = None if facts.size == model.stages[k].size else facts.size
+        stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low, size))
     return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
 
 
@@ -73,9 +74,10 @@ def noisy(facts: StageFacts, t: float) -> NoiseLevel:
 
 def last_stage(job: Job) -> StageFacts:
     """The facts of the stage that makes the pictures."""
-    return job.model.stages[job.stages[-1].index]
+    return stage_facts(job, -1)
 
 
 def seen_by(picture: Picture, facts: StageFacts) -> Tensor:
     """A picture as a stage sees it: its size, its channels, its range."""
-    return to_range(to_model_size(picture.pixels, facts.size, facts.channels), facts.value_range)
+    seen = picture.shaped(facts.size).pixels
+    return to_range(to_model_size(seen, facts.size, facts.channels), facts.value_range)

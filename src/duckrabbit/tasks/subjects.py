@@ -23,10 +23,11 @@ from duckrabbit.guidance.shipped import is_shipped, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
 from duckrabbit.models.digits.model import DigitsModel
-from duckrabbit.models.model import Model
+from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.models.recast import plain
 from duckrabbit.tasks.arguments import refuse_idle, shown, text
 from duckrabbit.tasks.settings import Settings, scale_at
+from duckrabbit.values import words_of
 
 One = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
 """A prompt; a label, of a model of digits; {view: prompt, ...}, a view by its name or itself; or a guidance tree."""
@@ -101,7 +102,7 @@ def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str,
     if isinstance(subject, Guidance):
         return lambda stage: subject
     if isinstance(subject, Mapping):
-        return partial(_anagram_tree, model, _views_of(model, subject), settings)
+        return partial(_anagram_tree, model, _views_of(model, subject, settings.facts), settings)
     if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(plain(model), DigitsModel):
         subject = str(subject)
     if not isinstance(subject, str):
@@ -135,9 +136,11 @@ def refuse_beside(subject: Subject | None, options: Mapping[str, object]) -> Non
         refuse_idle(options, GUIDING, "a guidance tree says itself how it guides")
 
 
-def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str]) -> list[tuple[View, str]]:
-    """The views of an anagram with their prompts. Raises UserError for what does not suit the model."""
-    facts = model.stages[0]
+def _views_of(
+    model: Model, subject: Mapping[str | View, str] | Mapping[str, str], stages: tuple[StageFacts, ...]
+) -> list[tuple[View, str]]:
+    """The views of an anagram with their prompts. Raises UserError for what does not suit the model or its pictures."""
+    facts = stages[0]
     viewed: list[tuple[View, str]] = []
     for spec, prompt in subject.items():
         is_view = not isinstance(spec, type) and callable(getattr(spec, "inverse_var_interp", None))
@@ -152,9 +155,14 @@ def _views_of(model: Model, subject: Mapping[str | View, str] | Mapping[str, str
             raise UserError(
                 f"The view {spec} needs values that are symmetric about 0; {model.card.name} has {low:g} to {high:g}."
             )
-        for each in model.stages:
-            shape = (1, each.channels, each.size, each.size)
-            view(torch.zeros(shape, dtype=torch.float32))  # a view that does not fit says so before a run
+        for each in stages:
+            shape = (1, each.channels, *each.size)
+            seen = view(torch.zeros(shape, dtype=torch.float32))  # a view that does not fit says so before a run
+            if tuple(seen.shape) != shape:
+                raise UserError(
+                    f"The view {spec} makes a picture of {words_of(each.size)} pixels one of "
+                    f"{seen.shape[-1]} x {seen.shape[-2]}; it needs a square one."
+                )
         viewed.append((view, prompt))
     return viewed
 

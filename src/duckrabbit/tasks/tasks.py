@@ -28,6 +28,7 @@ from duckrabbit.tasks.settings import (
     plan_of,
     resolve,
 )
+from duckrabbit.tasks.sizes import stages_at
 from duckrabbit.tasks.staging import (
     any_picture,
     from_noise,
@@ -38,6 +39,7 @@ from duckrabbit.tasks.staging import (
     seen_by,
 )
 from duckrabbit.tasks.subjects import Subject, banded, refuse_beside, subject_trees
+from duckrabbit.values import Size, words_of
 
 COURSE_STEPS = 33
 """The moves between the course's 34 levels; its start indices 1, 3, 5, 7, 10 and 20 count them."""
@@ -133,19 +135,20 @@ def edit(
         raise UserError(
             "Say where to start by one of these: the index of a move (--start), a --strength, a time (--t)."
         )
-    plan = plan_of(model.stages[0], settings, 0)
+    facts = settings.facts[0]
+    plan = plan_of(facts, settings, 0)
     if start is not None:
         start = whole("start", start)
         rest, kept = start_at(plan, start), f"start {start}"
     elif t is not None:
-        at = noisy(model.stages[0], number("t", t, finite=False))
-        rest, kept = plan_from(model.stages[0], settings, at), f"t = {t:g}"
+        at = noisy(facts, number("t", t, finite=False))
+        rest, kept = plan_from(facts, settings, at), f"t = {t:g}"
     else:
         strength = number("strength", strength)
         rest, kept = start_by_strength(plan, strength), f"strength {strength:g}"
     trees = subject_trees(model, or_null(model, subject), settings, options)
     job = from_noise(model, trees, settings, options, kept)
-    picture, facts = read_picture(image), model.stages[0]
+    picture = read_picture(image)
     first = replace(job.stages[0], plan=rest, start=None if t is None and rest == plan else seen_by(picture, facts))
     return replace(job, stages=(first, *job.stages[1:]), notes=notes_on(picture, facts.size))
 
@@ -173,14 +176,14 @@ def inpaint(
     if jump > 1 and resample == 1:
         raise UserError("jump would change nothing with resample 1, which does not go back. Leave it out.")
     one_of("way to keep known pixels,", how, ("renoised", "clean"))
-    picture = read_picture(image)
+    picture = read_picture(image).shaped(settings.facts[0].size)
     white = as_mask(mask, picture, invert)
 
     def keep(facts: StageFacts) -> KnownPixels:
         small = (resize(white, facts.size) > 0.5).float()
         if small.min() == small.max():
             raise UserError(
-                f"At the model's {facts.size} x {facts.size} pixels nothing is left of the mask's white or black part; "
+                f"At the model's {words_of(facts.size)} pixels nothing is left of the mask's white or black part; "
                 "make it larger."
             )
         return KnownPixels(seen_by(picture, facts), small, how)
@@ -202,22 +205,24 @@ def upscale(model: Model, image: Source, subject: Subject | None = None, **optio
     refuse_idle(options, of_first, "stage II runs alone")
     trees = subject_trees(model, or_null(model, subject), settings, options)
     job = from_noise(model, trees, settings, options, "enlarged")
-    picture, facts = read_picture(image), model.stages[0]
-    second = replace(job.stages[1], low_res=LowRes(noise_level_of(model.stages[1], settings), seen_by(picture, facts)))
+    picture, (facts, later) = read_picture(image), settings.facts[:2]
+    second = replace(job.stages[1], low_res=LowRes(noise_level_of(later, settings), seen_by(picture, facts)))
     return replace(job, stages=(second,), notes=notes_on(picture, facts.size, "first "))
 
 
-def noise(model: Model, image: Source, t: float) -> Job:
-    """The forward process (1.1): a picture noised to time t of the model's schedule.
+def noise(model: Model, image: Source, t: float, *, size: str | int | Size | None = None) -> Job:
+    """The forward process (1.1): a picture noised to time t of the model's schedule, of `size` as in Options.
 
     One upward move from CLEAN, x_t = alpha x_0 + sigma eps; no network is asked or loaded.
     """
     check_model(model)
-    facts, t = model.stages[0], number("t", t, finite=False)
+    facts, t = stages_at(model, size)[0], number("t", t, finite=False)
     at = noisy(facts, t)
     plan = (Move(CLEAN, at),)
     picture = read_picture(image)
-    stage = Stage(0, Prompt(model.condition(model.card.null_prompt)), plan, DDIM(), seen_by(picture, facts))
+    null = Prompt(model.condition(model.card.null_prompt))
+    own = facts.size == model.stages[0].size
+    stage = Stage(0, null, plan, DDIM(), seen_by(picture, facts), size=None if own else facts.size)
     return Job(model, (stage,), f"t = {t:g}", notes=notes_on(picture, facts.size))
 
 
@@ -243,7 +248,7 @@ def denoise(
     if options.get("guidance_scale") is None and options.get("guidance_curve") is None:
         options["guidance_scale"] = 1.0
     settings = resolve(model, {**options, "stage": 1}, ("method",))
-    facts, t = model.stages[0], number("t", t, finite=False)
+    facts, t = settings.facts[0], number("t", t, finite=False)
     at = noisy(facts, t)
     if at.alpha == 0:
         raise UserError(f"At {level_words(facts, t)} nothing is left of the picture; choose a smaller one.")

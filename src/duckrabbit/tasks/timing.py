@@ -10,6 +10,7 @@ from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.results import Result
+from duckrabbit.values import Size
 
 GFLOPS = {"cpu": 100.0, "mps": 2_000.0, "cuda": 20_000.0}
 """What to expect of a device before anything has run on it, in GFLOP/s; a guess."""
@@ -17,13 +18,13 @@ FEWEST = 20
 """Fewer pictures than that say more about loading the weights than about the network."""
 
 
-def estimate(model: Model, stage: int, pictures: int) -> float | None:
-    """About how many seconds `pictures` take through a stage; None where nothing is known."""
+def estimate(model: Model, stage: int, pictures: int, size: Size | None = None) -> float | None:
+    """About how many seconds `pictures`, of a `size`, take through a stage; None where nothing is known."""
     seconds = _read().get(_key(model, stage))
     gflop = model.stages[stage].gflop
     if seconds is None and gflop is not None:
         seconds = gflop / GFLOPS.get(model.device.partition(":")[0], GFLOPS["cpu"])
-    return None if seconds is None else seconds * pictures
+    return None if seconds is None else seconds * pictures * _area(model, stage, size)
 
 
 def learn(result: Result) -> None:
@@ -33,10 +34,17 @@ def learn(result: Result) -> None:
     for stage, price, seconds in zip(job.stages, result.record["cost"], result.stage_seconds, strict=True):
         pictures = price["pictures"] * result.repeats
         if pictures >= FEWEST:
-            known[_key(job.model, stage.index)] = round(seconds / pictures, 6)
+            own = pictures * _area(job.model, stage.index, stage.size)
+            known[_key(job.model, stage.index)] = round(seconds / own, 6)
     if known != before:
         with suppress(ValueError):
             write_text(_path(), json.dumps(known))
+
+
+def _area(model: Model, stage: int, size: Size | None) -> float:
+    """How many times as large as the model's own a picture is."""
+    own = model.stages[stage].size
+    return 1.0 if size is None else size[0] * size[1] / (own[0] * own[1])
 
 
 def _key(model: Model, stage: int) -> str:

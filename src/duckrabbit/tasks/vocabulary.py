@@ -57,7 +57,7 @@ Views = Annotated[
         "How a further prompt is seen: flip, rotate_90, negate, my_view.py:MyView, ...", flag="--view", names="view"
     ),
 ]
-Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle square is used.", metavar="IMAGE")]
+Picture = Annotated[Path, Option("A photo, a web picture, a drawing; its middle is used.", metavar="IMAGE")]
 Scale = Annotated[float | None, Option("How strongly to follow the prompt; 1 means no guidance.", SAMPLING)]
 GuidanceCurve = Annotated[
     str | None,
@@ -115,6 +115,10 @@ class Made(Request):
             names="model",
         ),
     ] = DEFAULT
+    size: Annotated[
+        str | None,
+        Option("WIDTHxHEIGHT of what stage I makes, as in 96x64; the model's own by default.", SAMPLING),
+    ] = None
     device: Annotated[str | None, Option("cuda, mps or cpu; the best there is by default.", MODEL)] = None
     seed: Annotated[int, Ge(0), Le(2**64 - 1 - MOST), Option("The first seed.", SAMPLING, label="Seed")] = 180
 

@@ -37,7 +37,7 @@ class Exact:
     device: str = "cpu"
     dtype: str = "float32"
     stages: tuple[StageFacts, ...] = (
-        StageFacts(28, 1, rescale_zero_terminal_snr(linear(300)), "v_prediction", False, "large",
+        StageFacts((28, 28), 1, rescale_zero_terminal_snr(linear(300)), "v_prediction", False, "large",
                    Limiter(None, 1.0), "trailing", 0, 20),
     )  # fmt: skip
 

@@ -31,7 +31,7 @@ class Exact:
     device: str = "cpu"
     dtype: str = "float32"
     stages: tuple[StageFacts, ...] = (
-        StageFacts(32, 3, rescale_zero_terminal_snr(linear(300)), "v_prediction", False, "large",
+        StageFacts((32, 32), 3, rescale_zero_terminal_snr(linear(300)), "v_prediction", False, "large",
                    Limiter(None, 1.0), "trailing", 0, 5),
     )  # fmt: skip
 

@@ -54,14 +54,14 @@ def predict(model, stage=0, **low):
     from duckrabbit.diffusion.prediction import Query
 
     facts = model.stages[stage]
-    x = torch.linspace(-1, 1, 3 * facts.size**2).view(1, 3, facts.size, facts.size)
+    x = torch.linspace(-1, 1, 3 * facts.size[0] ** 2).view(1, 3, *facts.size)
     return model.network(stage, **low)([Query(x, model.condition("a cat"))], facts.schedule.level(500))[0].eps
 
 
 def test_only_what_is_needed_is_fetched_and_only_when_it_is_used(repositories, hub_at):
     with serve(repositories) as server:
         model = load(FIRST, stage2=SECOND, hub=hub_at(server))
-        assert [s.size for s in model.stages] == [16, 32]
+        assert [s.size for s in model.stages] == [(16, 16), (32, 32)]
         assert all(name.endswith(".json") for name in server.files())
         model.prepare(["a cat"])
         assert [n for n in server.files() if n.endswith("safetensors")] == ["text_encoder/model.fp16.safetensors"]

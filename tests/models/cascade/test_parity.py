@@ -3,6 +3,7 @@
 All distances are max |ours - theirs| / max |theirs|.
 """
 
+from dataclasses import replace
 from importlib.resources import files
 
 import diffusers
@@ -25,6 +26,9 @@ from duckrabbit.models.load import load
 from duckrabbit.models.model import told
 from duckrabbit.networks.batching import batched
 from duckrabbit.networks.enlarge import enlarge
+from duckrabbit.tasks.job import LowRes
+from duckrabbit.tasks.run import walk
+from duckrabbit.tasks.tasks import generate
 
 SEEDS = (3, 4)
 TOLERANCE = 1e-4
@@ -77,7 +81,7 @@ def guided(model, scale):
 def our_states(model, stage, times, guidance, low_res=None, level=0):
     facts = model.stages[stage]
     denoise = lower(limited(guidance, facts), model.network(stage, low_res, level))
-    like = torch.empty(len(SEEDS), 3, facts.size, facts.size)
+    like = torch.empty(len(SEEDS), 3, *facts.size)
     plan = plan_through(facts.schedule, times)
     return [s.x for s in trajectory(denoise, NOISE(like, "start", 0), plan, DDPM(facts.variance), NOISE)]
 
@@ -143,7 +147,7 @@ def test_the_miniature_is_that_of_diffusers(fed):
     pipe.set_progress_bar_config(disable=True)
     model = load("miniature", device="cpu")
     size = model.stages[0].size
-    like = torch.empty(len(SEEDS), 3, size, size)
+    like = torch.empty(len(SEEDS), 3, *size)
     fed([NOISE(like, "start", 0), *(NOISE(like, "step", i) for i in range(4))])
     theirs = []
     pipe(
@@ -184,6 +188,31 @@ def test_second_stage_is_that_of_diffusers_at_every_step(level, fed):
     noised = add_noise(enlarge(low, 32), noising.level(level), low_noise)
     ours = our_states(model, 1, pipe.scheduler.timesteps.tolist(), guided(model, 4.0), noised, level)
     assert len(ours) == len(theirs)
+    assert worst(ours, theirs) <= TOLERANCE
+
+
+def test_both_stages_at_64_x_96_px_are_those_of_diffusers_at_every_step(fed):
+    """Against the two pipelines one after the other; our stage II enlarges what theirs has made."""
+    first = tiny.first_pipeline()
+    second = tiny.second_pipeline(first)
+    theirs, common = [], {"output_type": "pt", "clean_caption": False, "callback": lambda i, t, x: theirs.append(x)}
+    small, large = (torch.empty(len(SEEDS), 3, 64 * k, 96 * k) for k in (1, 2))
+    for pipe, like, stage in ((first, small, 1), (second, large, 2)):
+        pipe.set_progress_bar_config(disable=True)
+        noise = Noise(SEEDS, scope=f"stage{stage}")
+        low = [noise(like, "low_res", 0)] if stage == 2 else []
+        fed([noise(like, "start", 0), *low, *(noise(like, "step", i) for i in range(10))])
+        given = {"image": theirs[-1], "noise_level": 250} if low else {"num_images_per_prompt": len(SEEDS)}
+        prompts = [PROMPT] * len(SEEDS) if low else PROMPT
+        asked = {"height": like.shape[-2], "width": like.shape[-1], "num_inference_steps": 6, "guidance_scale": 4.0}
+        pipe(prompts, **asked, **given, **common)
+    model = load(first, stage2=second, device="cpu")
+    options = {"steps": 6, "steps_stage2": 6, "guidance_scale": 4.0, "guidance_scale_stage2": 4.0, "noise_level": 250}
+    job = generate(model, PROMPT, size="96x64", **options)
+    one, two = job.stages
+    halves = [replace(job, stages=(one,)), replace(job, stages=(replace(two, low_res=LowRes(250, theirs[5])),))]
+    ours = [state.x for half in halves for state in walk(half, SEEDS)]
+    assert [x.shape for x in ours] == [like.shape for like in (small, large) for _ in range(6)]
     assert worst(ours, theirs) <= TOLERANCE
 
 

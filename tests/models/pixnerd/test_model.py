@@ -39,7 +39,7 @@ def ask(model, prompts=("A cat",), t=0.75, x=None):
 def test_it_is_told_the_time_of_the_picture_and_answers_with_the_velocity(folder):
     model = load(folder)
     facts = model.stages[0]
-    assert (facts.size, facts.prediction_type, facts.told, facts.steps) == (32, "flow", "1-t", 2)
+    assert (facts.size, facts.prediction_type, facts.told, facts.steps) == ((32, 32), "flow", "1-t", 2)
     assert (model.card.guidance_scale, model.card.solver, model.card.licence) == (4.0, "ddim", "MIT")
     assert digits_folder(str(folder)) is None
     x = torch.linspace(-1, 1, 3 * 32 * 32).view(1, 3, 32, 32)
@@ -191,7 +191,7 @@ def test_a_folder_that_cannot_be_written_is_converted_in_the_cache(folder, copy,
 def test_a_folder_with_the_checkpoint_alone_is_of_the_published_sizes(tmp_path):
     tiny_pixnerd.save_checkpoint(tmp_path / "model.ckpt")
     model = load(tmp_path, memory="strict")
-    assert model.stages[0].size == 512
+    assert model.stages[0].size == (512, 512)
     with pytest.raises(UserError, match="not of one model"):
         model.network(0)
 

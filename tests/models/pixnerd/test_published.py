@@ -61,7 +61,7 @@ def test_its_card_says_what_was_published():
 def test_its_facts_need_no_network(name, tmp_path):
     model = load(name, hub=Hub(cache=tmp_path, offline=True))
     facts = model.stages[0]
-    assert (facts.size, facts.channels, facts.steps, facts.told) == (512, 3, 25, "1-t")
+    assert (facts.size, facts.channels, facts.steps, facts.told) == ((512, 512), 3, 25, "1-t")
     assert facts.value_range == (-1.0, 1.0)
     assert model.condition("A Cat") == "A Cat"
     with pytest.raises(UserError, match="offline"):

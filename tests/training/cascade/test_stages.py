@@ -224,7 +224,7 @@ def test_diffusers_says_the_same_with_what_was_exported(cascade):
 
 def test_the_exported_folder_is_a_cascade_with_its_own_habits(cascade):
     model = load(cascade / "model", device="cpu")
-    assert [s.size for s in model.stages] == [16, 64]
+    assert [s.size for s in model.stages] == [(16, 16), (64, 64)]
     assert [s.steps for s in model.stages] == [25, 8]
     assert [s.prediction_type for s in model.stages] == ["epsilon", "v_prediction"]
     assert all(s.learned_variance and s.gflop for s in model.stages)

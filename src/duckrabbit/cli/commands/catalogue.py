@@ -13,6 +13,7 @@ from duckrabbit.cli.saying import say
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import DEFAULT
 from duckrabbit.tasks.arguments import refuse_empty
+from duckrabbit.values import words_of
 
 if TYPE_CHECKING:
     from duckrabbit.models.model import Card, StageFacts
@@ -232,7 +233,7 @@ def _tell_stage(k: int, facts: StageFacts) -> None:
         limit = f"within {most:g}" if ratio is None else f"within its quantile {ratio:g}, from 1 to {most:g}"
     given = f", from a picture noised to {facts.noise_level}" if facts.noising else ""
     habits = f"{facts.steps} steps, {facts.spacing}, variance {facts.variance}, x0 {limit}"
-    say(f"stage {k + 1}: {facts.size} px, predicts {facts.prediction_type}{given}; {habits}")
+    say(f"stage {k + 1}: {words_of(facts.size)} px, predicts {facts.prediction_type}{given}; {habits}")
 
 
 def _agreed(question: str) -> bool:

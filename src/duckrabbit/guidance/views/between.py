@@ -48,12 +48,12 @@ def folded(x: Tensor, dim: int, u: float) -> Tensor:
     return _centred(interpolate(side, shape, mode="area"), x)
 
 
-def slid(x: Tensor, grid: int, order: Tensor, u: float) -> Tensor:
-    """The grid x grid tiles of `x` on their way; `order[k]` is the tile that ends at place k."""
-    height, width = x.shape[-2] // grid, x.shape[-1] // grid
+def slid(x: Tensor, grid: tuple[int, int], order: Tensor, u: float) -> Tensor:
+    """The tiles of `x`, (rows, columns) of them, on their way; `order[k]` is the tile that ends at place k."""
+    height, width = x.shape[-2] // grid[0], x.shape[-1] // grid[1]
     canvas = torch.full_like(x, WHITE)
     for place, tile in enumerate(order.tolist()):
-        (r0, c0), (r1, c1) = divmod(tile, grid), divmod(place, grid)
+        (r0, c0), (r1, c1) = divmod(tile, grid[1]), divmod(place, grid[1])
         top, left = (round(((1 - u) * a + u * b) * side) for a, b, side in ((r0, r1, height), (c0, c1, width)))
         piece = x[..., r0 * height : (r0 + 1) * height, c0 * width : (c0 + 1) * width]
         canvas[..., top : top + height, left : left + width] = piece
@@ -62,8 +62,8 @@ def slid(x: Tensor, grid: int, order: Tensor, u: float) -> Tensor:
 
 def walked_away(x: Tensor, u: float, far: float = 0.125) -> Tensor:
     """`x` seen from further off: at u = 1 it is `far` as large, on white."""
-    size = max(1, round(x.shape[-1] * far**u))
-    return x if size == x.shape[-1] else _centred(interpolate(x, (size, size), mode="area"), x)
+    size = [max(1, round(side * far**u)) for side in x.shape[-2:]]
+    return x if size == list(x.shape[-2:]) else _centred(interpolate(x, size, mode="area"), x)
 
 
 def _sampled(x: Tensor, matrix: list[list[float]]) -> Tensor:

@@ -25,7 +25,7 @@ from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import between, folded, slid, turned
 from duckrabbit.registry import known, table
-from duckrabbit.values import text, whole
+from duckrabbit.values import Size, text, whole
 
 
 class PixelView(ABC):
@@ -116,43 +116,51 @@ class Negate:
 
 @dataclass(frozen=True)
 class Permute(PixelView):
-    """The picture cut in grid x grid tiles, shuffled by `seed`; tiles keep their orientation."""
+    """The picture cut in tiles, shuffled by `seed`; tiles keep their orientation.
 
-    grid: int = 8
+    `grid`: so many rows and so many columns of them, or (rows, columns). Raises UserError for fewer than two tiles.
+    """
+
+    grid: int | tuple[int, int] = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
         whole("A view's seed", self.seed)
-        if whole("A view's grid", self.grid) < 2:
+        rows, columns = (whole("A view's grid", side, 1) for side in self._sides)
+        if rows * columns < 2 or self.grid == 1:
             raise UserError(f"A grid of {self.grid} has nothing to shuffle; choose 2 or more.")
 
+    @property
+    def _sides(self) -> tuple[int, int]:
+        return self.grid if isinstance(self.grid, tuple) else (self.grid, self.grid)
+
     def __call__(self, x: Tensor) -> Tensor:
-        """x shuffled; its height and width must be multiples of `grid`."""
-        return self._move(x, _shuffle(self.grid, self.seed)[0])
+        """x shuffled; its height must be a multiple of the rows of `grid`, its width of the columns."""
+        return self._move(x, _shuffle(self._sides, self.seed)[0])
 
     def inverse(self, x: Tensor) -> Tensor:
         """x put together again."""
-        return self._move(x, _shuffle(self.grid, self.seed)[1])
+        return self._move(x, _shuffle(self._sides, self.seed)[1])
 
     def between(self, x: Tensor, u: float) -> Tensor:
         """The tiles on their way."""
-        return slid(x, self.grid, _shuffle(self.grid, self.seed)[0], u)
+        return slid(x, self._sides, _shuffle(self._sides, self.seed)[0], u)
 
     def _move(self, x: Tensor, order: Tensor) -> Tensor:
         b, c, h, w = x.shape
-        n = self.grid
-        if h % n or w % n:
+        m, n = self._sides
+        if h % m or w % n:
             raise UserError(
-                f"A picture of {w} x {h} pixels cannot be cut in {n} x {n} equal tiles; choose another grid."
+                f"A picture of {w} x {h} pixels cannot be cut in {n} x {m} equal tiles; choose another grid."
             )
-        tiles = x.view(b, c, n, h // n, n, w // n).transpose(3, 4).reshape(b, c, n * n, h // n, w // n)
+        tiles = x.view(b, c, m, h // m, n, w // n).transpose(3, 4).reshape(b, c, m * n, h // m, w // n)
         tiles = tiles[:, :, order.to(x.device)]
-        return tiles.view(b, c, n, n, h // n, w // n).transpose(3, 4).reshape(b, c, h, w)
+        return tiles.view(b, c, m, n, h // m, w // n).transpose(3, 4).reshape(b, c, h, w)
 
 
 @lru_cache(maxsize=64)
-def _shuffle(grid: int, seed: int) -> tuple[Tensor, Tensor]:
-    order = torch.randperm(grid * grid, generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
+def _shuffle(grid: tuple[int, int], seed: int) -> tuple[Tensor, Tensor]:
+    order = torch.randperm(grid[0] * grid[1], generator=torch.Generator("cpu").manual_seed(seed), device="cpu")
     return order, order.argsort()
 
 
@@ -198,8 +206,8 @@ def needs_symmetric_range(view: View) -> bool:
     return bool(getattr(view, "needs_symmetric_range", False))
 
 
-def _pixel_permutation(size: int, grid: int | None = None, seed: int = 0) -> View:
-    return Permute(grid or size, seed)
+def _pixel_permutation(size: Size, grid: int | None = None, seed: int = 0) -> View:
+    return Permute(grid or (size[0] if size[0] == size[1] else size), seed)
 
 
 VIEWS: dict[str, Callable[..., View]] = table("view")
@@ -214,23 +222,25 @@ VIEWS |= {
     "patch_permutation": Permute,
     "pixel_permutation": _pixel_permutation,
 }
-"""Views by name; a maker with a parameter `size` is given the width of the model's first stage."""
+"""Views by name; a maker with a parameter `size` is given (height, width) of the first stage's pictures."""
 
 VIEW_ALIASES = {"flip": "flip_vertical"}
 
 
-def parse_view(spec: str, size: int = 64) -> View:
+def parse_view(spec: str, size: int | Size = 64) -> View:
     """A view from its name, "flip" or "rotate_90+negate" or "patch_permutation:grid=4,seed=7".
 
     Only names are looked up, and nothing is run: a view of your own, "my_view.py:MyView", is known
-    once `registry.define` has read its file. `size` is the width of the model's first stage in pixels.
-    Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or option.
+    once `registry.define` has read its file. `size` is that of the first stage's pictures, (height, width) or the
+    side of a square. Options are whole numbers. Raises UserError, with the names that exist, for an unknown view or
+    option.
     """
-    parts = [_parse_one(part.strip(), size) for part in text("A view", spec).split("+")]
+    sides = (size, size) if isinstance(size, int) else size
+    parts = [_parse_one(part.strip(), sides) for part in text("A view", spec).split("+")]
     return parts[0] if len(parts) == 1 else Compose(tuple(parts))
 
 
-def _parse_one(spec: str, size: int) -> View:
+def _parse_one(spec: str, size: Size) -> View:
     views = known("view")
     name, _, options = (spec, "", "") if spec in views else spec.partition(":")
     name = VIEW_ALIASES.get(name, name)
@@ -239,7 +249,7 @@ def _parse_one(spec: str, size: int) -> View:
         raise UserError(f"There is no view '{name}'. Views: {there}; join two with +, as in rotate_90+negate.")
     parameters = inspect.signature(views[name]).parameters
     allowed = [p for p in parameters if p != "size"]
-    values: dict[str, int] = {}
+    values: dict[str, int | Size] = {}
     for option in filter(None, (part.strip() for part in options.split(","))):
         key, _, value = option.partition("=")
         if key not in allowed:

@@ -13,6 +13,7 @@ from duckrabbit.diffusion.schedules import DiscreteSchedule
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.scheduler import SchedulerFacts, Variance, read_scheduler
 from duckrabbit.models.model import Card, StageFacts
+from duckrabbit.values import Size
 
 CARD = "card.json"
 """What a stage trained by duckrabbit recommends: steps, guidance scale, noise level; and how it was trained."""
@@ -120,9 +121,7 @@ def check_index(index: Mapping[str, Any], where: str) -> None:
 def stage_facts(config: StageConfig, where: str, *, steps: int = 100, noise_level: int = 250) -> StageFacts:
     """What a run has to know of a stage. Raises UserError where its configurations disagree."""
     unet, scheduler = config.unet, read_scheduler(config.scheduler)
-    inputs, outputs, size = int(unet.get("in_channels", 4)), int(unet.get("out_channels", 4)), unet.get("sample_size")
-    if not isinstance(size, int):
-        raise UserError(f"{where}: the U-Net's sample_size is {size}; a square one, a single number, is needed.")
+    inputs, outputs, size = int(unet.get("in_channels", 4)), int(unet.get("out_channels", 4)), _size(unet, where)
     noising = None if config.noising is None else read_scheduler(config.noising).schedule
     channels = inputs // 2 if config.is_second else inputs
     if outputs not in (channels, 2 * channels):
@@ -153,7 +152,17 @@ def stage_facts(config: StageConfig, where: str, *, steps: int = 100, noise_leve
         noise_level=noise_level if noising else 0,
         lambda_min=scheduler.lambda_min,
         told=scheduler.told,
+        stride=2 ** (len(unet.get("down_block_types", "1234")) - 1),
     )
+
+
+def _size(unet: Mapping[str, Any], where: str) -> Size:
+    """(height, width) that a U-Net was trained for: a number of its configuration, or two."""
+    given = unet.get("sample_size")
+    sides = tuple(given) if isinstance(given, list | tuple) else (given, given)
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise UserError(f"{where}: the U-Net's sample_size is {given}; a number of pixels, or two, is needed.")
+    return sides[0], sides[1]
 
 
 def _variance(scheduler: SchedulerFacts, learned: bool, where: str) -> Variance:

@@ -159,10 +159,10 @@ class Cascade:
         if (facts.noising is None) != (low_res is None):
             needs = "needs a low resolution picture" if low_res is None else "takes no low resolution picture"
             raise UserError(f"Stage {stage} of {self.card.name} {needs}.")
-        if low_res is not None and low_res.shape[1:] != (facts.channels, facts.size, facts.size):
+        if low_res is not None and low_res.shape[1] != facts.channels:
             raise UserError(
-                f"The low resolution picture is {tuple(low_res.shape[1:])}; enlarge it to "
-                f"{(facts.channels, facts.size, facts.size)} first."
+                f"The low resolution picture is {tuple(low_res.shape[1:])}; it has {facts.channels} channels where "
+                f"stage {stage} can use it."
             )
         if facts.noising is not None and not 0 <= noise_level < len(facts.noising.alphas_cumprod):
             raise UserError(f"A noise level is from 0 to {len(facts.noising.alphas_cumprod) - 1}, not {noise_level}.")

@@ -169,7 +169,7 @@ class DigitsModel:
 def _facts(config: DigitsConfig) -> StageFacts:
     low, high = config.value_range
     return StageFacts(
-        size=SIZE,
+        size=(SIZE, SIZE),
         channels=1,
         schedule=config.noise_schedule(),
         prediction_type=config.prediction_type,

@@ -77,7 +77,7 @@ def parts_of(name: str, hub: Hub) -> tuple[Card, list[tuple[Any, str]]]:
 
 def _facts(card: Card, config: PixNerdConfig) -> StageFacts:
     return StageFacts(
-        size=config.size,
+        size=(config.size, config.size),
         channels=config.channels,
         schedule=FlowSchedule(),
         prediction_type="flow",
@@ -90,6 +90,7 @@ def _facts(card: Card, config: PixNerdConfig) -> StageFacts:
         gflop=card.gflop[0] if card.gflop else None,
         value_range=card.value_range,
         told="1-t",
+        stride=config.grid,
     )
 
 

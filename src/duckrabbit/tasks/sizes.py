@@ -1,0 +1,34 @@
+"""Sizes: what of a picture a run makes, from what a person says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from duckrabbit.errors import UserError
+from duckrabbit.models.model import Model, StageFacts, sized
+from duckrabbit.values import Size, shown, whole
+
+
+def stages_at(model: Model, size: str | int | Size | None) -> tuple[StageFacts, ...]:
+    """The facts of a model's stages where the first makes pictures of `size`; None: its own.
+
+    Raises UserError for what is no size, and for one that the model cannot make.
+    """
+    if size is None:
+        return model.stages
+    return sized(model.stages, _size(size), model.card.name)
+
+
+def _size(given: object) -> Size:
+    """(height, width) of "96x64", width x height, of one number, a square's side, or of itself."""
+    parts: Sequence[object] = (given,)
+    if isinstance(given, str):
+        sides = [part.strip() for part in given.lower().replace("×", "x").split("x")]
+        parts = [int(side) for side in reversed(sides) if side.isascii() and side.isdigit() and len(side) < 7]
+        parts = parts if len(parts) == len(sides) else ()
+    elif isinstance(given, Sequence):
+        parts = given
+    if len(parts) not in (1, 2):
+        raise UserError(f"A size is WIDTHxHEIGHT in pixels, as in 96x64, or the side of a square, not {shown(given)}.")
+    height, width = (whole("A picture's side", side, 1) for side in (parts[0], parts[-1]))
+    return height, width
