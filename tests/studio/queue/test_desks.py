@@ -142,3 +142,19 @@ def test_two_desks_make_real_pictures_at_the_same_time(tmp_path, monkeypatch):
         assert np.array_equal(read(shelf.file(one.item, name)), read(shelf.file(two.item, name)))
     for desks in (wanted, both):
         desks.close()
+
+
+def test_the_size_that_was_asked_for_is_made_and_a_much_larger_one_refused(tmp_path):
+    from duckrabbit.studio.queue.work import Worker
+    from duckrabbit.studio.shelf.shelf import Shelf
+
+    shelf = Shelf(tmp_path)
+    desks = Desks({"": Desk(Worker(shelf, "cpu"))})
+    common = {"model": "miniature", "steps": 1, "stage": 1}
+    tickets = [desks.submit(create("a rose", size=size, **common)) for size in ("24x16", "64x64", "64x72", "wide")]
+    until(lambda: all(t.finished for t in tickets), 90)
+    desks.close()
+    assert [t.state for t in tickets] == ["done", "done", "failed", "failed"]
+    assert read(shelf.file(tickets[0].item, "01-seed180.png")).shape == (16, 24, 3)
+    assert "at most 4 times the 32 x 32 pixels" in tickets[2].sentence
+    assert "WIDTHxHEIGHT" in tickets[3].sentence

@@ -180,7 +180,7 @@ class Builder:
 
         Where nothing is there that it could name, it is left out.
         """
-        idle = OF_STAGE_2 if KINDS[self.kind].of_digits else set()
+        idle = {*OF_STAGE_2, "size"} if KINDS[self.kind].of_digits else set()
         placed = {name for name, _ in self._fields} | NO_FIELDS | idle | {*later}
         named = {f.name for f in self._known.values() if not f.option.names or known(f.option.names)}
         left = [f for f in self._known.values() if f.name in named - placed]

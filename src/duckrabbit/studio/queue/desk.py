@@ -232,4 +232,5 @@ def _finish(ticket: Ticket, state: Literal["done", "failed", "stopped"], sentenc
 def _size(form: Form) -> tuple[str, float]:
     """What is alike in time, and how much of it this is."""
     steps, count = getattr(form.request, "steps", None) or 30, getattr(form.request, "count", 1)
-    return f"{form.kind}/{form.model}", float((sum(steps) if isinstance(steps, tuple) else steps) * count)
+    place = f"{form.kind}/{form.model}/{getattr(form.request, 'size', None) or ''}"
+    return place, float((sum(steps) if isinstance(steps, tuple) else steps) * count)

@@ -26,12 +26,15 @@ from duckrabbit.studio.queue.desk import Ticket
 from duckrabbit.studio.shelf.shelf import Shelf
 from duckrabbit.studio.shelf.uploads import GONE, check_mask
 from duckrabbit.tasks.asking import ask
-from duckrabbit.tasks.job import Job, cost
+from duckrabbit.tasks.job import Job, canvas, cost
 from duckrabbit.tasks.pictures import to_pixels, write_png
 from duckrabbit.tasks.requests import Request
+from duckrabbit.values import words_of
 
 EVERY = 0.08
 """Seconds between two previews, at least."""
+LARGEST = 4
+"""So many times a model's own area is the most that a picture has."""
 SHOWN = 4
 """So many pictures of a batch are in a preview."""
 
@@ -55,6 +58,7 @@ class Worker:
         try:
             request = self._placed(form)
             asked = ask(request)
+            _check_room(asked.jobs)
             ticket.moves = sum(len(stage.plan) for job, _ in planned(request, asked.jobs) for stage in job.stages)
             made = figure_of(request, asked, runner(_watching(ticket), None, folder))
             write_figure(made, folder)
@@ -75,6 +79,17 @@ class Worker:
         places = {name: self.shelf.inputs / picture for name, picture in form.pictures().items()}
         known = {f.name for f in fields(form.request)}
         return replace(form.request, **places, **{k: v for k, v in self.chosen.items() if k in known})  # type: ignore[arg-type]
+
+
+def _check_room(jobs: list[Job]) -> None:
+    """Raises UserError for pictures that are larger than the studio makes, whoever asks."""
+    for job in jobs:
+        (height, width), own = canvas(job), job.model.stages[0].size
+        if height * width > LARGEST * own[0] * own[1]:
+            raise UserError(
+                f"The studio makes pictures of at most {LARGEST} times the {words_of(own)} pixels of "
+                f"{job.model.card.name}, and {width} x {height} is more; choose a smaller size."
+            )
 
 
 def _watching(ticket: Ticket) -> Callable[[Job, State], None]:
