@@ -162,7 +162,7 @@ def show_prompts(
     """
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
-    table = read_prompts(file, spelled=str)
+    table = read_prompts(file, rules=None)
     for prompt, embedding in sorted(table.embeddings.items()):
         say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
     for note in table.notes.values():
@@ -183,7 +183,7 @@ def convert_prompts(
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
     _check_output(output)
-    table = read_prompts(file, spelled=str)
+    table = read_prompts(file, rules=None)
     table.save(output)
     say(f"{len(table.embeddings)} prompts in {output}")
 
