@@ -15,7 +15,7 @@ def test_the_list_has_every_card(cli):
     assert result.code == 0
     for card in cards().values():
         (line,) = [row for row in result.out.splitlines() if row.split()[:1] == [card.name]]
-        assert line.split()[-1] == ("no" if card.name.startswith(("deepfloyd-", "pixnerd")) else "yes")
+        assert line.split()[-1] == ("no" if card.name.startswith(("deepfloyd-", "pixnerd", "prxpixel")) else "yes")
 
 
 def test_a_model_in_the_hubs_cache_is_here(cli, tmp_path, monkeypatch):

@@ -78,11 +78,14 @@ def show_model(name: ModelName) -> None:
         say(f"not on this machine; get it with: duckrabbit models fetch {name}")
         return
     from duckrabbit.models.load import load
+    from duckrabbit.tasks.timing import need_of
 
     model = load(name)
     _tell_card(model.card)
     for k, facts in enumerate(model.stages):
         _tell_stage(k, facts)
+    if (need := need_of(model)) is not None:
+        say(str(need))
     for path, digest in model.weight_hash().items():
         say(f"sha256 {digest[:16]}...  {path}")
 
@@ -198,7 +201,7 @@ def is_here(card: Card) -> bool:
         from duckrabbit.models.pixnerd.cached import is_cached
 
         return is_cached(card)
-    stages = [(card.source, ("text_encoder", "unet")), *([(card.stage2, ("unet",))] if card.stage2 else [])]
+    stages = [(card.source, ("text_encoder", card.network)), *([(card.stage2, ("unet",))] if card.stage2 else [])]
     return all(_is_cached(repository, part, card.variant) for repository, parts in stages for part in parts)
 
 

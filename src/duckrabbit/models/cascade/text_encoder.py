@@ -169,8 +169,12 @@ class PromptTable:
         write_atomically(path, save(tensors, metadata))
 
 
-def check_table(table: PromptTable, rules: TextRules, where: str) -> None:
-    """Raises UserError where a table was made by other rules than those of `where`, or lacks the masks it needs."""
+def check_table(table: PromptTable, rules: TextRules, where: str, width: int | None = None, encoder: str = "") -> None:
+    """Look whether a table is one for `where`, a model of these rules, this width and this text encoder's hash.
+
+    A width of None and a hash of "" are not known. Raises UserError for other rules, for masks that are missing
+    or not wanted, for another width and for another text encoder.
+    """
     again = "encode them again: duckrabbit prompts encode --model"
     if table.rules not in (None, rules):
         raise UserError(
@@ -184,6 +188,13 @@ def check_table(table: PromptTable, rules: TextRules, where: str) -> None:
         )
     if table.masks and not rules.masked:
         raise UserError(f"The prompts have masks, which {where} does not take: they are for another model; {again}.")
+    if width is not None and table.width not in (None, width):
+        raise UserError(
+            f"The prompts are {table.width} numbers wide, but {where} takes {width}: they were encoded for another "
+            "model."
+        )
+    if encoder and table.encoder and encoder != table.encoder:
+        raise UserError(f"The prompts were encoded with another text encoder than that of {where}; encode them again.")
 
 
 def read_prompts(path: str | Path, rules: TextRules | None = IF_RULES) -> PromptTable:
