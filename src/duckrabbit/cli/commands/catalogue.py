@@ -167,9 +167,12 @@ def show_prompts(
 
     table = read_prompts(file, rules=None)
     for prompt, embedding in sorted(table.embeddings.items()):
-        say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
+        seen = f", {int(table.masks[prompt].sum())} not padding" if prompt in table.masks else ""
+        say(f"{embedding.shape[0]} x {embedding.shape[1]}{seen}  {prompt or '(the empty prompt)'}")
     for note in table.notes.values():
         say(note)
+    if table.rules is not None:
+        say(f"read by: {table.rules}")
     say(f"text encoder: {table.encoder[:16] + '...' if table.encoder else 'not told'}")
 
 

@@ -133,8 +133,11 @@ class Residency:
             return self._here[part.name][1]
 
     def need(self, dtype: str) -> Need | None:
-        """What the parts take, in `dtype`; None where the size of one is not known now."""
-        sizes = {part.name: part.size() for part in self.parts}
+        """What the parts take, in `dtype`; None where the size of one is not known now, or its files are not there."""
+        try:
+            sizes = {part.name: part.size() for part in self.parts}
+        except UserError:
+            return None
         if not sizes or max(sizes.values()) >= UNKNOWN_SIZE:
             return None
         return Need(sizes, sum(sizes.values()) if self.policy == "resident" else max(sizes.values()), dtype)

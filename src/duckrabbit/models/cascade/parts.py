@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from duckrabbit.errors import UserError, lacks_memory
-from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.folder import StageConfig, class_of, read_folder
 from duckrabbit.models.cascade.memory import free_memory
 from duckrabbit.models.cascade.text_encoder import TextEncoder
 from duckrabbit.models.cascade.text_rules import IF_RULES, TextRules
@@ -270,7 +270,7 @@ def _checked(module: Any, info: Mapping[str, Any], where: str) -> Any:
 def _transformers_class(index: Mapping[str, Any], part: str, where: str) -> Any:
     import transformers
 
-    library, name = index.get(part) or (None, None)
+    library, name = class_of(index, part) or (None, None)
     if library != "transformers" or not hasattr(transformers, str(name)):
         raise UserError(
             f"{where}: the {part} is of the class {library}.{name}, which transformers does not have; "

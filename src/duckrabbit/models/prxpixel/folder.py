@@ -16,7 +16,7 @@ from typing import Any
 
 from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.folder import StageConfig, read_json
+from duckrabbit.models.cascade.folder import StageConfig, class_of, read_json
 from duckrabbit.models.cascade.parts import Folder
 from duckrabbit.models.cascade.scheduler import FLOW, read_scheduler
 from duckrabbit.models.cascade.text_rules import TextRules
@@ -65,12 +65,12 @@ def read_prxpixel(folder: Path) -> StageConfig:
 def understood(config: StageConfig, where: str) -> PRXPixelConfig:
     """What configurations mean. Raises UserError, naming the field, where they are no PRXPixel model's."""
     index, network = config.index, config.unet
-    if any(part for part in index.get("vae") or ()):  # where there is none, it may stand there as [null, null]
+    if class_of(index, "vae"):  # where there is none, [null, null] may stand for it
         raise UserError(
             f"{where} is a latent diffusion model (it has a vae). Views and filters act on pixels, so a pixel-space "
             "model is needed: prxpixel, or the folder of one."
         )
-    if tuple(index.get("transformer") or ()) != ("diffusers", NETWORK):
+    if class_of(index, "transformer") != ("diffusers", NETWORK):
         raise UserError(
             f"{where} has no transformer of the class {NETWORK}; its transformer is {index.get('transformer')}."
         )
