@@ -62,6 +62,10 @@ def load(
     if _is_pipeline(source):
         _refuse_revision(revision, "a pipeline")
         return from_pipeline(source, stage2, device, dtype, memory, prompts)
+    if prxpixel.is_pipeline(source):
+        if stage2 or prompts or revision:
+            raise UserError("A PRXPixelPipeline is taken as it is; leave out stage2, prompts and revision.")
+        return prxpixel.from_pipeline(source, device, dtype, memory)
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):

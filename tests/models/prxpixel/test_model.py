@@ -114,6 +114,25 @@ def test_the_command_line_samples_and_replays(cli, folder, tmp_path):
     assert shown.count("sha256") == 2
 
 
+def test_a_pipeline_is_the_model_of_its_folder(folder):
+    model = load(tiny_prxpixel.pipeline())
+    assert (model.stages[0].schedule, model.rules) == (load(folder).stages[0].schedule, load(folder).rules)
+    assert torch.allclose(ask(model)[0].x0, ask(load(folder))[0].x0, atol=1e-6)
+    assert set(model.weight_hash()) == {"transformer", "text_encoder"}
+    with pytest.raises(UserError, match="taken as it is"):
+        load(tiny_prxpixel.pipeline(), revision="main")
+    bare = tiny_prxpixel.pipeline()
+    bare.text_encoder = None
+    with pytest.raises(UserError, match="no text encoder"):
+        load(bare)
+
+
+def test_it_is_walked_on_another_flow(folder):
+    """At the level of its own with the same signal-to-noise ratio: half as much noise and the picture at another t."""
+    job = dr.generate(load(f"{folder}@flow"), "A cat", steps=2)
+    assert dr.run(job, [0]).images.isfinite().all()
+
+
 def test_an_anagram_is_made(folder):
     job = dr.anagram(load(folder), {"identity": "A cat", "rotate_180": "a house"}, steps=2)
     assert dr.run(job, [0]).images.isfinite().all()

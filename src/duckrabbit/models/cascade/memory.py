@@ -151,9 +151,14 @@ class Residency:
             if part.name in self._here or part.name in self._parked or part.is_held:
                 return
             room, size = _room(self.device), part.size()
-            leaving = sum(p.size() for p, _ in self._here.values()) if self.policy != "resident" else 0
+            leaving = sum(p.size() for p, _ in self._here.values() if not self._stays(p))
             if room is not None and room + leaving < size < UNKNOWN_SIZE:
                 raise UserError(self._too_large(part))
+
+    def _stays(self, part: Part) -> bool:
+        """Whether a part is still in the device's memory when it has made room."""
+        parked = part.is_held or (self.policy == "parked" and part.can_park)
+        return self.policy == "resident" or (self.device == "cpu" and parked)
 
     def clear(self) -> None:
         """Free everything; what another thread is using goes when it is done."""
@@ -201,7 +206,8 @@ def _room(device: str) -> int | None:
     import torch
 
     if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for whoever asks
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
     return free_memory() if device == "cpu" else None
 
 

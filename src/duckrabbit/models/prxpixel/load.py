@@ -7,17 +7,29 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from duckrabbit.diffusion.prediction import Condition
 from duckrabbit.errors import UserError
 from duckrabbit.models.cards import cards
+from duckrabbit.models.cascade.folder import StageConfig
 from duckrabbit.models.cascade.hub import Hub, is_repository
 from duckrabbit.models.cascade.memory import Policy
 from duckrabbit.models.cascade.model import Cascade, encoder_hash
-from duckrabbit.models.cascade.text_encoder import PromptTable, check_table, read_prompts
+from duckrabbit.models.cascade.parts import HeldPart
+from duckrabbit.models.cascade.text_encoder import LanguageModel, PromptTable, check_table, read_prompts
+from duckrabbit.models.devices import pick_device, pick_dtype
 from duckrabbit.models.model import Card, StageFacts
-from duckrabbit.models.prxpixel.folder import PRXPixelConfig, PRXPixelFolder, folder_card, is_prxpixel, understood
+from duckrabbit.models.prxpixel.folder import (
+    PIPELINE,
+    PRXPixelConfig,
+    PRXPixelFolder,
+    folder_card,
+    is_prxpixel,
+    understood,
+)
 from duckrabbit.models.prxpixel.hub import PRXPixelRepository, is_published
-from duckrabbit.models.prxpixel.parts import TransformerPart, WordsPart
+from duckrabbit.models.prxpixel.parts import Asked, TransformerPart, WordsPart
 
 NAME = "prxpixel"
 
@@ -76,6 +88,36 @@ def load_prxpixel(
         table,
         memory,
         config.rules,
+    )
+
+
+def is_pipeline(thing: Any) -> bool:
+    """Whether something is diffusers' pipeline of PRXPixel."""
+    return type(thing).__name__ == PIPELINE and hasattr(thing, "transformer")
+
+
+def from_pipeline(pipeline: Any, device: str | None, dtype: str | torch.dtype | None, memory: Policy) -> PRXPixel:
+    """The model of a PRXPixelPipeline, whose modules are in memory already; they are moved where `device` says."""
+    if pipeline.text_encoder is None or pipeline.tokenizer is None:
+        raise UserError("This PRXPixelPipeline has no text encoder; give one that has, or a folder and a prompt file.")
+    network, scheduler = pipeline.transformer.eval(), pipeline.scheduler
+    named = {**scheduler.config, "_class_name": type(scheduler).__name__}
+    config = understood(StageConfig(pipeline.config, network.config, named), PIPELINE)
+    where = pick_device(device or str(network.device))
+    kind = pick_dtype(dtype or network.dtype, where)
+    if network.dtype != getattr(torch, kind):
+        network.to(getattr(torch, kind))
+    words = LanguageModel(pipeline.tokenizer, pipeline.text_encoder.eval(), rules=config.rules)
+    card = replace(folder_card(Path(PIPELINE), cards()[NAME], config.rules), source="pipeline")
+    return PRXPixel(
+        card,
+        (_facts(card, config),),
+        (HeldPart("transformer", Asked(network, config.patch), network, "transformer"),),
+        HeldPart("text encoder", words, pipeline.text_encoder, "text_encoder"),
+        where,
+        kind,
+        policy=memory,
+        rules=config.rules,
     )
 
 
