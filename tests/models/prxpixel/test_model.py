@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import duckrabbit as dr
+import tiny_pixnerd
 import tiny_prxpixel
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
@@ -198,6 +199,17 @@ def weights(change):
     return apply
 
 
+def foreign_words(folder):
+    tiny_pixnerd.text_encoder(16).save_pretrained(folder / "text_encoder")
+    edit(folder / INDEX, text_encoder=["transformers", "Qwen3Model"])
+
+
+def few_words(folder):
+    encoder = tiny_prxpixel.text_encoder()
+    encoder.resize_token_embeddings(20)
+    encoder.save_pretrained(folder / "text_encoder")
+
+
 INDEX, NETWORK, SCHEDULER = "model_index.json", "transformer/config.json", "scheduler/scheduler_config.json"
 NAN = {"img_in.0.bias": torch.full((16,), float("nan"))}
 
@@ -234,6 +246,9 @@ NAN = {"img_in.0.bias": torch.full((16,), float("nan"))}
         (lambda f: shutil.rmtree(f / "text_encoder"), "holds no weights"),
         (lambda f: shutil.rmtree(f / "tokenizer"), "cannot be loaded"),
         (lambda f: (f / "transformer" / "diffusion_pytorch_model.safetensors").unlink(), "holds no weights"),
+        (drop("tokenizer/tokenizer_config.json", pad_token=None), "no token for padding"),
+        (foreign_words, "states are 16 numbers wide, and the transformer takes 24"),
+        (few_words, r"gives token \d+, and the text encoder knows 20"),
         (weights(lambda w: {**w, **NAN}), "NaN"),
         (weights(lambda w: {k: v for k, v in w.items() if k != "img_in.0.bias"}), "lack img_in.0.bias"),
     ],

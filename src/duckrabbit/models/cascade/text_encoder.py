@@ -100,6 +100,17 @@ class LanguageModel(TextEncoder):
         """Tokens of a prompt, whatever length the tokenizer thinks of."""
         return self.rules.length
 
+    def _tokens(self, text: str) -> tuple[Tensor, Tensor]:
+        if getattr(self.tokenizer, "pad_token", "") is None:
+            raise UserError("The tokenizer has no token for padding, so it is not this model's; get the model again.")
+        ids, mask = super()._tokens(text)
+        if (most := int(ids.max())) >= (known := int(self.encoder.get_input_embeddings().num_embeddings)):
+            raise UserError(
+                f"The tokenizer gives token {most}, and the text encoder knows {known}: the two are not of one model; "
+                "get both again."
+            )
+        return ids, mask
+
     def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
         return super()._states(ids, mask if mask.any() else torch.ones_like(mask))
 

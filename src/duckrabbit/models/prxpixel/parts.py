@@ -33,8 +33,13 @@ class Asked(nn.Module):
         """What the picture is, x0 (N, C, H, W), at one time t in (0, 1], as a tuple of one.
 
         `encoder_hidden_states` (N, L, D), `encoder_attention_mask` (N, L) bool, True for what is no padding.
-        Raises UserError for a height or width that is no multiple of the patch.
+        Raises UserError for a height or width that is no multiple of the patch, and for another width of the words.
         """
+        if (given := encoder_hidden_states.shape[-1]) != (taken := self.transformer.config.context_in_dim):
+            raise UserError(
+                f"The text encoder's states are {given} numbers wide, and the transformer takes {taken}: the two are "
+                "not of one model; get both again."
+            )
         height, width = sample.shape[2:]
         if height % self.patch or width % self.patch:
             raise UserError(
