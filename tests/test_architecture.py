@@ -38,7 +38,7 @@ EXTRA = {"training": {"data"}, "evaluation": set()}
 WITHIN = {
     "diffusion": ("solvers",),
     "guidance": ("views",),
-    "models": ("cascade digits", "pixnerd"),
+    "models": ("cascade digits", "pixnerd prxpixel"),
     "data": ("mnist drawings",),
     "training": ("digits cascade",),
     "evaluation": ("digits drawings",),

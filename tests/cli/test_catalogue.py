@@ -15,7 +15,7 @@ def test_the_list_has_every_card(cli):
     assert result.code == 0
     for card in cards().values():
         (line,) = [row for row in result.out.splitlines() if row.split()[:1] == [card.name]]
-        assert line.split()[-1] == ("no" if card.name.startswith(("deepfloyd-", "pixnerd")) else "yes")
+        assert line.split()[-1] == ("no" if card.name.startswith(("deepfloyd-", "pixnerd", "prxpixel")) else "yes")
 
 
 def test_a_model_in_the_hubs_cache_is_here(cli, tmp_path, monkeypatch):
@@ -43,13 +43,13 @@ def test_a_model_in_the_hubs_cache_is_here(cli, tmp_path, monkeypatch):
 def test_show_tells_licence_and_stages(cli, name):
     out = cli("models", "show", name).out
     assert "Apache-2.0" in out
-    assert "stage 1: 32 px" in out or "stage 1: 64 px" in out
+    assert "stage 1: 32 x 32 px" in out or "stage 1: 64 x 64 px" in out
 
 
 def test_show_of_a_folder_tells_both_stages(cli, cascade_folder):
     out = cli("models", "show", cascade_folder).out
-    assert "stage 1: 16 px, predicts epsilon" in out
-    assert "stage 2: 32 px" in out
+    assert "stage 1: 16 x 16 px, predicts epsilon" in out
+    assert "stage 2: 32 x 32 px" in out
     assert "quantile 0.95" in out
     assert out.count("sha256") == 3
 

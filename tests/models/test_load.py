@@ -340,7 +340,7 @@ def test_roles_fit_their_models():
         assert all(isinstance(p, str) for p in prompts)
         assert len(roles["anagrams"]) >= 3
         assert len(roles["hybrids"]) >= 3
-        if not card.gated:
+        if not card.gated and name != "prxpixel":  # whose configurations lie on its hub
             model = load(name)
             assert all(model.condition(p) is not None for p in prompts if p or not digits_folder(name))
 

@@ -44,6 +44,8 @@ def perform(request: Request, output: Output) -> None:
     notes = notes_of(asked.jobs)
     for note in notes if not output.quiet else ():
         say(note, err=True)
+    if not output.quiet:
+        tell_needs([job for job, _ in plan])
     micro_batch = getattr(request, "micro_batch", None)
     moves = sum(len(stage.plan) for job, _ in plan for stage in job.stages)
     folder = prepare_folder(output.out, request.verb)
@@ -145,8 +147,17 @@ def tell(plan: Sequence[tuple[Job, int]]) -> None:
             seconds = None if guess is None or seconds is None else seconds + guess
     for note in notes_of([job for job, _ in plan]):
         say(note)
+    tell_needs([job for job, _ in plan], err=False)
     about = "unknown; it is learned from the first run" if seconds is None else f"about {seconds:.0f} s"
     say(f"estimated time: {about}")
+
+
+def tell_needs(jobs: Sequence[Job], err: bool = True) -> None:
+    """Say what weights that are not small take of memory and time, before they are loaded."""
+    needs = {job.model.card.name: timing.need_of(job.model) for job in jobs}
+    for name, need in needs.items():
+        if need is not None:
+            say(f"{name}: {need}", err=err)
 
 
 def _next_folder(verb: str) -> Path:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,18 +12,19 @@ from duckrabbit.errors import UserError
 from duckrabbit.folders import runs_folder
 from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder
 from duckrabbit.models.cards import card as known_card
-from duckrabbit.models.cascade.folder import StageConfig, check_index, folder_card, read_json, stage_facts
+from duckrabbit.models.cascade.assembled import from_pipeline, from_sources
+from duckrabbit.models.cascade.folder import folder_card, read_json
 from duckrabbit.models.cascade.hub import Hub, Repository, is_repository
-from duckrabbit.models.cascade.memory import Part, Policy
+from duckrabbit.models.cascade.memory import Policy
 from duckrabbit.models.cascade.model import Cascade, encoder_hash
-from duckrabbit.models.cascade.parts import Folder, HeldPart, Source, TextPart, UNetPart
-from duckrabbit.models.cascade.scheduler import read_scheduler
-from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, read_prompts
+from duckrabbit.models.cascade.parts import Folder, Source
+from duckrabbit.models.cascade.text_encoder import PromptTable
 from duckrabbit.models.devices import pick_device, pick_dtype
 from duckrabbit.models.digits.model import is_digits, load_digits
-from duckrabbit.models.model import Card, Model, StageFacts, lacks, no_model
+from duckrabbit.models.model import Card, Model, lacks, no_model
 from duckrabbit.models.oracle import Oracle
-from duckrabbit.models.pixnerd.load import load_pixnerd, means_pixnerd, parts_of
+from duckrabbit.models.pixnerd import load as pixnerd
+from duckrabbit.models.prxpixel import load as prxpixel
 from duckrabbit.models.recast import Recast, split_recast
 from duckrabbit.registry import known
 
@@ -43,11 +43,11 @@ def load(
     """A model, light until it is used: only its configurations are read here.
 
     source: a name (`duckrabbit models list`) or that of a training run, "NAME@flow" for that model on a flow's
-    schedule (models/recast.py), a folder in the diffusers format or of a trained model of digits or of PixNerd, a
-    hub id, a diffusers pipeline, or an object with the members of `Model`, which comes back as it is. stage2: the
-    second stage likewise, where it does not lie in a subfolder of the first; False for none. device: "cpu",
-    "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
-    default float16 on a GPU (bfloat16 for PixNerd), float32 on the CPU. prompts: a prompt file to use
+    schedule (models/recast.py), a folder in the diffusers format (a cascade, or PRXPixel) or of a trained model of
+    digits or of PixNerd, a hub id, a diffusers pipeline, or an object with the members of `Model`, which comes back as
+    it is. stage2: the second stage likewise, where it does not lie in a subfolder of the first; False for none.
+    device: "cpu", "cuda", "cuda:1" or "mps"; by default the best there is. dtype: float32, float16 or bfloat16; by
+    default float16 on a GPU (bfloat16 for PixNerd and PRXPixel), float32 on the CPU. prompts: a prompt file to use
     instead of the text encoder. memory: see models.memory. revision: a commit, tag or branch of the hub; hub: how to
     reach it (models.hub).
 
@@ -61,7 +61,11 @@ def load(
         return cast(Model, source)
     if _is_pipeline(source):
         _refuse_revision(revision, "a pipeline")
-        return _from_pipeline(source, stage2, device, dtype, memory, prompts)
+        return from_pipeline(source, stage2, device, dtype, memory, prompts)
+    if prxpixel.is_pipeline(source):
+        if stage2 or prompts or revision:
+            raise UserError("A PRXPixelPipeline is taken as it is; leave out stage2, prompts and revision.")
+        return prxpixel.from_pipeline(source, device, dtype, memory)
     if _is_pipeline(stage2):
         raise UserError("A second stage given as a pipeline needs a first stage given as a pipeline too.")
     if not isinstance(source, str | Path):
@@ -95,12 +99,20 @@ def _by_name(
         _refuse_revision(revision, name)
         return _oracle(stage2 or prompts, dtype, device)
     where = pick_device(device)
-    if means_pixnerd(name):
+    loader = _one_stage(name, revision, hub)
+    if loader is not None:
         if stage2:
-            raise UserError("PixNerd has one stage; leave out stage2.")
-        return load_pixnerd(name, where, _bfloat16_on_gpu(dtype, where), prompts, memory, revision, hub)
+            raise UserError(f"{name} has one stage; leave out stage2.")
+        return loader(name, where, _bfloat16_on_gpu(dtype, where), prompts, memory, revision, hub)
     card, first, second = find_sources(name, stage2, revision, hub)
-    return _from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+    return from_sources(card, first, second, where, pick_dtype(dtype, where), memory, prompts)
+
+
+def _one_stage(name: str, revision: str | None, hub: Hub) -> Callable[..., Cascade] | None:
+    """What loads a model of one stage on a flow of its own; None for a cascade in DeepFloyd IF's layout."""
+    if pixnerd.means_pixnerd(name):
+        return pixnerd.load_pixnerd
+    return prxpixel.load_prxpixel if prxpixel.means_prxpixel(name, revision, hub) else None
 
 
 def _oracle(other: Any, dtype: str | torch.dtype | None, device: str | None) -> Oracle:
@@ -149,8 +161,10 @@ def find_sources(name: str, stage2: Any, revision: str | None, hub: Hub) -> tupl
 
 def find_parts(name: str, hub: Hub) -> tuple[Card, list[tuple[Any, str]]]:
     """The card of a text-to-image model, and what of it has to lie on this machine: a source and a part each."""
-    if means_pixnerd(name):
-        return parts_of(name, hub)
+    if pixnerd.means_pixnerd(name):
+        return pixnerd.parts_of(name, hub)
+    if prxpixel.means_prxpixel(name, None, hub):
+        return prxpixel.parts_of(name, hub)
     card, first, second = find_sources(name, None, None, hub)
     parts = [(first, part) for part in ("tokenizer", "text_encoder", "unet")]
     return card, [*parts, *([(second, "unet")] if second is not None else [])]
@@ -180,114 +194,6 @@ def _subfolder(path: Path) -> Path | None:
     if len(found) > 1:
         raise UserError(f"{path} holds several second stages ({', '.join(p.name for p in found)}); name one as stage2.")
     return found[0] if found else None
-
-
-def _from_sources(
-    card: Card,
-    first: Source,
-    second: Source | None,
-    device: str,
-    dtype: str,
-    memory: Policy,
-    prompts: str | Path | PromptTable | None,
-) -> Cascade:
-    sources = [first, *([second] if second else [])]
-    configs = [source.config() for source in sources]
-    stages = _stages(card, configs, [source.name for source in sources])
-    unets = tuple(
-        UNetPart(source, f"U-Net of stage {i}", dtype, "stage2/" if i else "") for i, source in enumerate(sources)
-    )
-    text: Part | None = TextPart(first, dtype, device) if (configs[0].index.get("text_encoder") or [None])[0] else None
-    has_encoder = text is not None and isinstance(first, Folder) and first.folder("text_encoder").is_dir()
-    encoder = encoder_hash(text.hashes()) if prompts and text and has_encoder else ""
-    table, text = _table(prompts, text, configs[0], first.name, encoder)
-    return Cascade(_completed(card, configs[0]), stages, unets, text, device, dtype, table, memory)
-
-
-def _table(
-    prompts: str | Path | PromptTable | None, text: Part | None, config: StageConfig, where: str, encoder: str = ""
-) -> tuple[PromptTable, Part | None]:
-    """The prompts given, checked against the model; with them the text encoder is not used."""
-    if prompts is None:
-        if text is None:
-            raise UserError(f"{where} has no text encoder; give prompts encoded elsewhere: load(..., prompts=FILE).")
-        return PromptTable({}), text
-    table = prompts if isinstance(prompts, PromptTable) else read_prompts(prompts)
-    if table.width not in (None, config.condition_width):
-        raise UserError(
-            f"The prompts are {table.width} numbers wide, but {where} takes {config.condition_width}: "
-            "they were encoded for another model."
-        )
-    if encoder and table.encoder and encoder != table.encoder:
-        raise UserError(f"The prompts were encoded with another text encoder than that of {where}; encode them again.")
-    return table, None
-
-
-def _stages(card: Card, configs: list[StageConfig], names: list[str]) -> tuple[StageFacts, ...]:
-    if configs[0].is_second:
-        raise UserError(f"{names[0]} is a second stage; load a first stage, and give this one as stage2.")
-    if len(configs) > 1 and not configs[1].is_second:
-        raise UserError(f"{names[1]} is no second stage: it has no image_noising_scheduler.")
-    if len(configs) > 1 and configs[1].reads_text and configs[0].condition_width != configs[1].condition_width:
-        raise UserError(f"{names[0]} and {names[1]} were trained with different text encoders; choose another stage2.")
-    default = (100, 50)
-    facts = [
-        stage_facts(
-            config,
-            name,
-            steps=card.steps[i] if i < len(card.steps) else default[i],
-            noise_level=card.noise_level,
-        )
-        for i, (config, name) in enumerate(zip(configs, names, strict=True))
-    ]
-    gflop: list[float | None] = [*card.gflop, None, None]
-    return tuple(replace(f, value_range=card.value_range, gflop=g) for f, g in zip(facts, gflop, strict=False))
-
-
-def _completed(card: Card, config: StageConfig) -> Card:
-    """The card of a folder, with the solver that its scheduler names."""
-    return card if card.name in cards() else replace(card, solver=read_scheduler(config.scheduler).solver)
-
-
-def _from_pipeline(
-    pipeline: Any,
-    stage2: Any,
-    device: str | None,
-    dtype: str | torch.dtype | None,
-    memory: Policy,
-    prompts: str | Path | PromptTable | None,
-) -> Cascade:
-    """A cascade of modules that are in memory already; they are moved where `device` says."""
-    pipes = [pipeline, *([stage2] if stage2 is not None and stage2 is not False else [])]
-    names = [type(p).__name__ for p in pipes]
-    configs = [_pipeline_config(p) for p in pipes]
-    card = Card(name=names[0], title=names[0], source="pipeline", licence="unknown")
-    where = pick_device(device or str(pipeline.unet.device))
-    kind = pick_dtype(dtype or pipeline.unet.dtype, where)
-    for unet in (pipe.unet.eval() for pipe in pipes):
-        if unet.dtype != getattr(torch, kind):
-            unet.to(getattr(torch, kind))
-    unets = tuple(
-        HeldPart(f"U-Net of stage {i}", p.unet, p.unet, "stage2/unet" if i else "unet") for i, p in enumerate(pipes)
-    )
-    text: Part | None = None
-    if pipeline.text_encoder is not None:
-        thing = TextEncoder(pipeline.tokenizer, pipeline.text_encoder.eval())
-        text = HeldPart("text encoder", thing, pipeline.text_encoder, "text_encoder")
-    table, text = _table(prompts, text, configs[0], names[0])
-    return Cascade(_completed(card, configs[0]), _stages(card, configs, names), unets, text, where, kind, table, memory)
-
-
-def _pipeline_config(pipeline: Any) -> StageConfig:
-    index: dict[str, Any] = {"vae": getattr(pipeline, "vae", None)}
-    index["unet"] = ("diffusers", type(pipeline.unet).__name__)
-    check_index(index, type(pipeline).__name__)
-    noising = getattr(pipeline, "image_noising_scheduler", None)
-
-    def named(scheduler: Any) -> Mapping[str, Any]:
-        return {**scheduler.config, "_class_name": type(scheduler).__name__}
-
-    return StageConfig(index, pipeline.unet.config, named(pipeline.scheduler), named(noising) if noising else None)
 
 
 __all__ = ["encoder_hash", "find_parts", "find_sources", "load", "pick_device", "pick_dtype"]

@@ -123,7 +123,8 @@ class Card:
     """What cards.toml says of a model: where it comes from, its licence, its habits.
 
     `source`: "package:FOLDER" (shipped), "builtin", a hub id, or a folder; `stage2`: likewise where
-    the second stage lies, if not with the first, and `text_encoder` where that lies, if apart.
+    the second stage lies, if not with the first, and `text_encoder` where that lies, if apart; `network` is the
+    subfolder of a stage's network.
     `steps` and `gflop`: of each stage, as in StageFacts. `null_prompt` is
     what guidance pushes away from. `roles` gives the prompts and other settings that the gallery
     plays each experiment with; `sha256` the hash of each weight file, by its path in the folder
@@ -143,6 +144,7 @@ class Card:
     gated: bool = False
     stage2: str = ""
     text_encoder: str = ""
+    network: str = "unet"
     variant: str = ""
     steps: tuple[int, ...] = ()
     gflop: tuple[float, ...] = ()

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from duckrabbit.files import write_text
 from duckrabbit.folders import cache_folder
+from duckrabbit.models.cascade.memory import SMALL, Need
 from duckrabbit.models.model import Model
+from duckrabbit.models.recast import plain
 from duckrabbit.tasks.results import Result
 from duckrabbit.values import Size
 
@@ -25,6 +27,13 @@ def estimate(model: Model, stage: int, pictures: int, size: Size | None = None) 
     if seconds is None and gflop is not None:
         seconds = gflop / GFLOPS.get(model.device.partition(":")[0], GFLOPS["cpu"])
     return None if seconds is None else seconds * pictures * _area(model, stage, size)
+
+
+def need_of(model: Model) -> Need | None:
+    """What a model's weights take of memory, and of time to be read; None where that is little, or not known."""
+    memory = getattr(plain(model), "memory", None)
+    need: Need | None = None if memory is None else memory.need(model.dtype)
+    return need if need is not None and need.peak >= SMALL else None
 
 
 def learn(result: Result) -> None:

@@ -16,6 +16,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.folders import cache_folder
 from duckrabbit.models.cascade import parts
 from duckrabbit.models.cascade.text_encoder import read_prompts
+from duckrabbit.models.cascade.text_rules import TextRules
 from duckrabbit.models.load import digits_folder, load
 from duckrabbit.models.pixnerd.checkpoint import PREFIX, our_name
 from tiny_pixnerd import SIZES
@@ -67,9 +68,12 @@ def test_states_wider_than_the_network_takes_are_cut(folder):
     encoder = tiny_pixnerd.text_encoder(width=32)
     from duckrabbit.models.pixnerd.parts import QwenEncoder
 
-    cut = QwenEncoder(tiny_pixnerd.tokenizer(), encoder, limit=12, spelled=str, width=24)(["a cat"])["a cat"]
-    whole = QwenEncoder(tiny_pixnerd.tokenizer(), encoder, limit=12, spelled=str, width=32)(["a cat"])["a cat"]
-    assert torch.equal(cut, whole[:, :24])
+    rules = TextRules(case="kept", cleaning="none", length=12)
+
+    def states(width):
+        return QwenEncoder(tiny_pixnerd.tokenizer(), encoder, False, rules, width)(["a cat"]).embeddings["a cat"]
+
+    assert torch.equal(states(24), states(32)[:, :24])
 
 
 def test_the_empty_prompt_is_padding_that_sees_itself(folder):
@@ -153,7 +157,7 @@ def test_the_command_line_samples_and_replays(cli, folder, tmp_path):
 
 def test_prompts_from_a_file_need_no_text_encoder(folder, copy, tmp_path):
     load(folder).encode(["A cat", ""]).save(tmp_path / "p.safetensors")
-    assert set(read_prompts(tmp_path / "p.safetensors", spelled=str).embeddings) == {"A cat", ""}
+    assert set(read_prompts(tmp_path / "p.safetensors", rules=None).embeddings) == {"A cat", ""}
     shutil.rmtree(copy / "text_encoder")
     model = load(copy, prompts=tmp_path / "p.safetensors")
     assert torch.allclose(ask(model)[0].x0, ask(load(folder))[0].x0, atol=1e-6)

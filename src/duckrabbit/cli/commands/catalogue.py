@@ -79,11 +79,14 @@ def show_model(name: ModelName) -> None:
         say(f"not on this machine; get it with: duckrabbit models fetch {name}")
         return
     from duckrabbit.models.load import load
+    from duckrabbit.tasks.timing import need_of
 
     model = load(name)
     _tell_card(model.card)
     for k, facts in enumerate(model.stages):
         _tell_stage(k, facts)
+    if (need := need_of(model)) is not None:
+        say(str(need))
     for path, digest in model.weight_hash().items():
         say(f"sha256 {digest[:16]}...  {path}")
 
@@ -163,11 +166,14 @@ def show_prompts(
     """
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
-    table = read_prompts(file, spelled=str)
+    table = read_prompts(file, rules=None)
     for prompt, embedding in sorted(table.embeddings.items()):
-        say(f"{embedding.shape[0]} x {embedding.shape[1]}  {prompt or '(the empty prompt)'}")
+        seen = f", {int(table.masks[prompt].sum())} not padding" if prompt in table.masks else ""
+        say(f"{embedding.shape[0]} x {embedding.shape[1]}{seen}  {prompt or '(the empty prompt)'}")
     for note in table.notes.values():
         say(note)
+    if table.rules is not None:
+        say(f"read by: {table.rules}")
     say(f"text encoder: {table.encoder[:16] + '...' if table.encoder else 'not told'}")
 
 
@@ -184,7 +190,7 @@ def convert_prompts(
     from duckrabbit.models.cascade.text_encoder import read_prompts
 
     _check_output(output)
-    table = read_prompts(file, spelled=str)
+    table = read_prompts(file, rules=None)
     table.save(output)
     say(f"{len(table.embeddings)} prompts in {output}")
 
@@ -199,7 +205,7 @@ def is_here(card: Card) -> bool:
         from duckrabbit.models.pixnerd.cached import is_cached
 
         return is_cached(card)
-    stages = [(card.source, ("text_encoder", "unet")), *([(card.stage2, ("unet",))] if card.stage2 else [])]
+    stages = [(card.source, ("text_encoder", card.network)), *([(card.stage2, ("unet",))] if card.stage2 else [])]
     return all(_is_cached(repository, part, card.variant) for repository, parts in stages for part in parts)
 
 

@@ -106,6 +106,14 @@ def folder_card(folder: Path, second: Path | None = None) -> Card:
     return card
 
 
+def class_of(index: Mapping[str, Any], part: str) -> tuple[str, str] | None:
+    """The library and the class that model_index.json names for a part; None where it names none."""
+    match index.get(part):
+        case [str(library), str(name)]:
+            return library, name
+    return None
+
+
 def check_index(index: Mapping[str, Any], where: str) -> None:
     """Raises UserError for a pipeline that is not a pixel-space, text-conditional U-Net of diffusers."""
     if index.get("vae"):

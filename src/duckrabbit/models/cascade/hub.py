@@ -17,10 +17,9 @@ from typing import Any, ClassVar
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.memory import UNKNOWN_SIZE
 from duckrabbit.models.cascade.refusals import sentences
 from duckrabbit.models.weights import choose, count_parameters, hash_bytes, is_complete
-
-_UNKNOWN_SIZE = 1 << 40
 
 
 def _tell(message: str) -> None:
@@ -92,7 +91,7 @@ class Repository:
             variant, names = choose(self._names(part), self.variant, f"{self.name}/{part}")
             return sum(self._files[n].size or 0 for n in names) // (2 if variant else self.width)
         except UserError:
-            return _UNKNOWN_SIZE
+            return UNKNOWN_SIZE
 
     @cached_property
     def _root(self) -> Path:

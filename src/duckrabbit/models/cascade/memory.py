@@ -21,6 +21,10 @@ Policy = Literal["auto", "resident", "parked", "strict"]
 part is in memory at a time; auto: resident below SMALL bytes in all, else strict."""
 
 SMALL = 1 << 30
+UNKNOWN_SIZE = 1 << 40
+"""The numbers of a part of which it cannot be known now how many they are."""
+READING = 1 << 29
+"""Bytes of weights that a disk gives in a second; a guess."""
 
 
 class Part(Protocol):
@@ -50,6 +54,30 @@ class Part(Protocol):
 
     def hashes(self) -> Mapping[str, str]:
         """The sha256 of its files, by path."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """What the weights of a model take: bytes in memory by part, and of those that are there at once, at most.
+
+    `seconds` is about how long they take to be read from disk, all of them once.
+    """
+
+    parts: Mapping[str, int]
+    peak: int
+    dtype: str
+
+    @property
+    def seconds(self) -> float:
+        """At READING bytes a second."""
+        return sum(self.parts.values()) / READING
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {size / 2**30:.1f} GiB" for name, size in self.parts.items())
+        return (
+            f"The weights take {self.peak / 2**30:.1f} GiB of memory at once, at most ({parts}; {self.dtype}), and "
+            f"about {self.seconds:.0f} s to read."
+        )
 
 
 @dataclass(eq=False)
@@ -104,6 +132,34 @@ class Residency:
                 self.peak = max(self.peak, len(self._here) + len(self._parked))
             return self._here[part.name][1]
 
+    def need(self, dtype: str) -> Need | None:
+        """What the parts take, in `dtype`; None where the size of one is not known now, or its files are not there."""
+        try:
+            sizes = {part.name: part.size() for part in self.parts}
+        except UserError:
+            return None
+        if not sizes or max(sizes.values()) >= UNKNOWN_SIZE:
+            return None
+        return Need(sizes, sum(sizes.values()) if self.policy == "resident" else max(sizes.values()), dtype)
+
+    def check(self, part: Part) -> None:
+        """Look for a part's room before it is loaded, and before anything is fetched.
+
+        Raises UserError where the memory that would be free for it, with the others gone, does not suffice.
+        """
+        with self.lock:
+            if part.name in self._here or part.name in self._parked or part.is_held:
+                return
+            room, size = _room(self.device), part.size()
+            leaving = sum(p.size() for p, _ in self._here.values() if not self._stays(p))
+            if room is not None and room + leaving < size < UNKNOWN_SIZE:
+                raise UserError(self._too_large(part))
+
+    def _stays(self, part: Part) -> bool:
+        """Whether a part is still in the device's memory when it has made room."""
+        parked = part.is_held or (self.policy == "parked" and part.can_park)
+        return self.policy == "resident" or (self.device == "cpu" and parked)
+
     def clear(self) -> None:
         """Free everything; what another thread is using goes when it is done."""
         with self.lock:
@@ -119,9 +175,12 @@ class Residency:
             if not lacks_memory(error):
                 raise
         _collect(self.device)
+        raise UserError(self._too_large(part))
+
+    def _too_large(self, part: Part) -> str:
         free = f", of which {free_memory() / 2**30:.1f} GiB are free" if self.device == "cpu" else ""
         elsewhere = "" if self.device == "cpu" else ", or device='cpu'"
-        raise UserError(
+        return (
             f"The {part.name} ({part.size() / 2**30:.1f} GiB) does not fit in the memory of {self.device}{free}; "
             f"close what else runs there, or choose a smaller model, dtype='bfloat16'{elsewhere}{part.remedy}."
         )
@@ -140,6 +199,16 @@ def free_memory() -> int:
     import psutil
 
     return int(psutil.virtual_memory().available + psutil.swap_memory().free)
+
+
+def _room(device: str) -> int | None:
+    """The bytes that a device has for parts, what is loaded there not counted; None where that is not known."""
+    import torch
+
+    if device.startswith("cuda"):
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # by torch, for whoever asks
+        return int(torch.cuda.mem_get_info(device)[0]) + kept
+    return free_memory() if device == "cpu" else None
 
 
 def _collect(device: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -15,7 +15,8 @@ from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.memory import Part, Policy, Residency
-from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, normal
+from duckrabbit.models.cascade.text_encoder import PromptTable, TextEncoder, check_table
+from duckrabbit.models.cascade.text_rules import IF_RULES, TextRules
 from duckrabbit.models.model import Card, StageFacts, told
 from duckrabbit.networks.batching import batched
 
@@ -26,7 +27,8 @@ class Cascade:
 
     `text` is None where prompts come from a table only. Several threads may sample from one: where its parts
     have to make room for one another (every policy but resident), a run waits for that of another thread.
-    It is pickled as what it is loaded from, without its weights. `spelled`: what a prompt becomes before it is encoded.
+    It is pickled as what it is loaded from, without its weights. `rules`: how its prompts are spelled and cut, and
+    whether its network is told which tokens are padding. Raises UserError for a table that was made by other rules.
     """
 
     card: Card
@@ -37,19 +39,22 @@ class Cascade:
     dtype: str
     table: PromptTable = field(default_factory=lambda: PromptTable({}))
     policy: Policy = "auto"
-    spelled: Callable[[str], str] = normal
+    rules: TextRules = IF_RULES
     _ready: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _masks: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _notes: dict[str, str] = field(default_factory=dict, repr=False)
 
     memory: Residency = field(init=False, repr=False)
     """What is loaded."""
 
     def __post_init__(self) -> None:
+        check_table(self.table, self.rules, self.card.name)
         self.memory = Residency(self.policy, self.device, [*self.unets, *([self.text] if self.text else [])])
 
     def __getstate__(self) -> dict[str, Any]:
         """What it is loaded from, and the prompts that are encoded; the weights are loaded again."""
-        return {**self.__dict__, "_ready": {prompt: e.cpu() for prompt, e in self._ready.items()}}
+        ready, masks = ({p: value.cpu() for p, value in d.items()} for d in (self._ready, self._masks))
+        return {**self.__dict__, "_ready": ready, "_masks": masks}
 
     def turn(self) -> AbstractContextManager[Any]:
         """A context in which this thread has the model to itself, if its parts have to make room for one another."""
@@ -57,7 +62,7 @@ class Cascade:
 
     def condition(self, text: str) -> Condition:
         """The prompt as it is spelled. Raises UserError where there is neither entry nor encoder for it."""
-        prompt = self.spelled(text)
+        prompt = self.rules.spelled(text)
         if self.text is None and prompt not in self.table.embeddings:
             known = ", ".join(f"'{p}'" for p in sorted(self.table.embeddings))
             raise UserError(
@@ -74,7 +79,7 @@ class Cascade:
 
     def notes_on(self, conditions: Iterable[Condition]) -> dict[str, str]:
         """Sentences on prompts, once they are prepared, of which the text encoder has not understood all."""
-        prompts = dict.fromkeys(self.spelled(_prompt(c)) for c in conditions)
+        prompts = dict.fromkeys(self.rules.spelled(_prompt(c)) for c in conditions)
         return {f"prompt {k + 1}": self._notes[p] for k, p in enumerate(prompts) if p in self._notes}
 
     def network(
@@ -91,7 +96,7 @@ class Cascade:
         dtype = getattr(torch, self.dtype)
 
         def forward(x: Tensor, at: NoiseLevel, conditions: list[Condition], low: Tensor | None) -> Tensor:
-            embeddings = self._embeddings(conditions)
+            embeddings, masks = self._words(conditions)
             time = torch.tensor(told(facts.told, at.t), dtype=torch.float32, device=self.device)
             labels = None if low is None else torch.full((len(x),), noise_level, device=self.device)
             sample = x if low is None else torch.cat([x, low.to(x)], dim=1)
@@ -102,6 +107,7 @@ class Cascade:
                     encoder_hidden_states=embeddings,
                     class_labels=labels,
                     return_dict=False,
+                    **({} if masks is None else {"encoder_attention_mask": masks}),
                 )[0]
             return output.to(x.device)
 
@@ -125,32 +131,38 @@ class Cascade:
         self.prepare(wanted)
         encoder = encoder_hash(self.text.hashes()) if self.text else self.table.encoder
         notes = {p: self._notes[p] for p in wanted if p in self._notes}
-        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder, notes)
+        masks = {p: self._masks[p].cpu() for p in wanted if p in self._masks}
+        return PromptTable({p: self._ready[p].cpu() for p in wanted}, encoder, notes, masks, self.rules)
 
     def free(self) -> None:
         """Free the weights; they are loaded again when they are needed."""
         self.memory.clear()
 
     def _encode(self, prompts: list[str]) -> None:
-        encoded = {p: self.table.embeddings[p] for p in prompts if p in self.table.embeddings}
-        self._notes |= {p: self.table.notes[p] for p in encoded if p in self.table.notes}
-        unknown = [p for p in prompts if p not in encoded]
+        tables = [self.table.of(prompts)]
+        unknown = [p for p in prompts if p not in self.table.embeddings]
         if unknown and self.text is not None:
             encoder: TextEncoder = self.memory.use(self.text)
-            encoded |= encoder(unknown)
-            self._notes |= encoder.notes
-        for prompt, embedding in encoded.items():
-            if not torch.isfinite(embedding).all():
-                raise UserError(
-                    f"The text encoder answers '{prompt}' with NaN in {self.dtype}; load with dtype='float32'."
-                )
-            self._ready[prompt] = embedding.to(self.device, getattr(torch, self.dtype))
+            tables.append(encoder(unknown))
+        for table in tables:
+            for prompt, embedding in table.embeddings.items():
+                if not torch.isfinite(embedding).all():
+                    raise UserError(
+                        f"The text encoder answers '{prompt}' with NaN in {self.dtype}; load with dtype='float32'."
+                    )
+            self._notes |= table.notes
+            self._masks |= {p: mask.to(self.device) for p, mask in table.masks.items()}
+            self._ready |= {
+                p: e.to(self.device, getattr(torch, self.dtype)) for p, e in table.embeddings.items()
+            }  # last: another thread takes what stands here for done
 
-    def _embeddings(self, conditions: list[Condition]) -> Tensor:
-        prompts = [self.spelled(_prompt(c)) for c in conditions]
+    def _words(self, conditions: list[Condition]) -> tuple[Tensor, Tensor | None]:
+        """The embeddings (N, L, D) of N prompts, and their masks (N, L) where the network takes them."""
+        prompts = [self.rules.spelled(_prompt(c)) for c in conditions]
         if any(p not in self._ready for p in prompts):
             self.prepare(prompts)
-        return torch.stack([self._ready[p] for p in prompts]).to(self.device)
+        masks = torch.stack([self._masks[p] for p in prompts]).to(self.device) if self.rules.masked else None
+        return torch.stack([self._ready[p] for p in prompts]).to(self.device), masks
 
     def _facts(self, stage: int, low_res: Tensor | None, noise_level: int) -> StageFacts:
         if not 0 <= stage < len(self.stages):

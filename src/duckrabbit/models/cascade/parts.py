@@ -12,9 +12,10 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from duckrabbit.errors import UserError, lacks_memory
-from duckrabbit.models.cascade.folder import StageConfig, read_folder
+from duckrabbit.models.cascade.folder import StageConfig, class_of, read_folder
 from duckrabbit.models.cascade.memory import free_memory
 from duckrabbit.models.cascade.text_encoder import TextEncoder
+from duckrabbit.models.cascade.text_rules import IF_RULES, TextRules
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
 from duckrabbit.networks.loading import quietly_loading
 
@@ -98,31 +99,18 @@ class UNetPart:
 
     def load(self) -> Any:
         """The module, on the CPU. Raises UserError for weights that are missing, damaged or foreign."""
-        where, folder = f"{self.source.name}/unet", self.source.folder("unet")
-        variant, paths = weight_paths(self.source, "unet")
-        check_files(self.source, paths)
+        paths = weight_paths(self.source, "unet")[1]
         check_room(self.size(), self.dtype, paths)
-        with in_a_sentence(where), quietly_loading():
-            from diffusers import UNet2DConditionModel
-
-            module, info = UNet2DConditionModel.from_pretrained(
-                folder,
-                torch_dtype=getattr(torch, self.dtype),
-                variant=variant or None,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-            module = _checked(module, info, where)
+        module = load_network(self.source, "unet", "UNet2DConditionModel", self.dtype)
         return module.to(memory_format=torch.channels_last)
 
     def size(self) -> int:
         """Its bytes in memory."""
-        return self.source.size("unet") * _width(self.dtype)
+        return self.source.size("unet") * width_of(self.dtype)
 
     def hashes(self) -> dict[str, str]:
         """The sha256 of its weight files, by path."""
-        return _hashes(self.source, "unet", self.prefix)
+        return part_hashes(self.source, "unet", self.prefix)
 
 
 @dataclass(frozen=True)
@@ -130,12 +118,13 @@ class TextPart:
     """The tokenizer and the text encoder, of the classes that model_index.json names.
 
     On a GPU it is read straight into the GPU's memory; where it does not fit there, it computes on
-    the CPU in bfloat16.
+    the CPU in bfloat16. `rules`: how prompts are spelled and cut.
     """
 
     source: Source
     dtype: str
     device: str = "cpu"
+    rules: TextRules = IF_RULES
     name: ClassVar[str] = "text encoder"
     can_park: ClassVar[bool] = False
     is_held: ClassVar[bool] = False
@@ -151,7 +140,7 @@ class TextPart:
         variant, paths = weight_paths(source, "text_encoder")
         check_files(source, paths)
         if not place.startswith("cuda"):
-            check_room(source.size("text_encoder") * _width(kind), kind, paths)
+            check_room(source.size("text_encoder") * width_of(kind), kind, paths)
         with in_a_sentence(where), quietly_loading():
             tokenizer = _transformers_class(index, "tokenizer", source.name).from_pretrained(
                 words, local_files_only=True
@@ -166,15 +155,15 @@ class TextPart:
                 output_loading_info=True,
             )
             encoder = _checked(encoder, info, where)
-        return TextEncoder(tokenizer, encoder, stays=place != self.device)
+        return TextEncoder(tokenizer, encoder, place != self.device, self.rules)
 
     def size(self) -> int:
         """Its bytes in memory."""
-        return self.source.size("text_encoder") * _width(self.dtype)
+        return self.source.size("text_encoder") * width_of(self.dtype)
 
     def hashes(self) -> dict[str, str]:
         """The sha256 of its weight files, by path."""
-        return _hashes(self.source, "text_encoder", "")
+        return part_hashes(self.source, "text_encoder", "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,7 +198,30 @@ class HeldPart:
         return {self.path: digest.hexdigest()}
 
 
-def _hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
+def load_network(source: Source, part: str, kind: str, dtype: str) -> Any:
+    """A part that is a network of diffusers, of the class `kind`, on the CPU, in `dtype`.
+
+    Raises UserError for weights that are missing, damaged or foreign.
+    """
+    where, folder = f"{source.name}/{part}", source.folder(part)
+    variant, paths = weight_paths(source, part)
+    check_files(source, paths)
+    with in_a_sentence(where), quietly_loading():
+        import diffusers
+
+        module, info = getattr(diffusers, kind).from_pretrained(
+            folder,
+            torch_dtype=getattr(torch, dtype),
+            variant=variant or None,
+            use_safetensors=True,
+            local_files_only=True,
+            output_loading_info=True,
+        )
+        return _checked(module, info, where)
+
+
+def part_hashes(source: Source, part: str, prefix: str) -> dict[str, str]:
+    """The sha256 of a part's weight files, by path, `prefix` before it."""
     return {f"{prefix}{part}/{p.name}": file_hash(p) for p in weight_paths(source, part)[1]}
 
 
@@ -218,10 +230,11 @@ def _place(device: str, dtype: str, numbers: int) -> tuple[str, str]:
     if not device.startswith("cuda"):
         return device, dtype
     room = torch.cuda.get_device_properties(device).total_memory
-    return (device, dtype) if 1.1 * numbers * _width(dtype) < room else ("cpu", "bfloat16")
+    return (device, dtype) if 1.1 * numbers * width_of(dtype) < room else ("cpu", "bfloat16")
 
 
-def _width(dtype: str) -> int:
+def width_of(dtype: str) -> int:
+    """The bytes of a number."""
     return int(getattr(torch, dtype).itemsize)
 
 
@@ -257,7 +270,7 @@ def _checked(module: Any, info: Mapping[str, Any], where: str) -> Any:
 def _transformers_class(index: Mapping[str, Any], part: str, where: str) -> Any:
     import transformers
 
-    library, name = index.get(part) or (None, None)
+    library, name = class_of(index, part) or (None, None)
     if library != "transformers" or not hasattr(transformers, str(name)):
         raise UserError(
             f"{where}: the {part} is of the class {library}.{name}, which transformers does not have; "

@@ -12,6 +12,7 @@ from duckrabbit.models.cascade.hub import Hub
 from duckrabbit.models.cascade.memory import Policy
 from duckrabbit.models.cascade.model import Cascade
 from duckrabbit.models.cascade.text_encoder import PromptTable, read_prompts
+from duckrabbit.models.cascade.text_rules import TextRules
 from duckrabbit.models.model import Card, StageFacts
 from duckrabbit.models.pixnerd.folder import Local, LocalText, folder_card, is_pixnerd
 from duckrabbit.models.pixnerd.hub import Published, Qwen
@@ -51,10 +52,11 @@ def load_pixnerd(
     """
     card, files, words = sources(name, revision, hub)
     config = files.sizes()
-    text = QwenPart(words, dtype, device, tokens=config.text_tokens, states=config.text_width)
+    rules = TextRules(case="kept", cleaning="none", length=config.text_tokens)
+    text = QwenPart(words, dtype, device, rules, states=config.text_width)
     table = PromptTable({})
     if prompts is not None:
-        table = prompts if isinstance(prompts, PromptTable) else read_prompts(prompts, spelled=str)
+        table = prompts if isinstance(prompts, PromptTable) else read_prompts(prompts, rules)
         _check_table(table, config, card.name)
     return Cascade(
         card,
@@ -65,7 +67,7 @@ def load_pixnerd(
         dtype,
         table,
         memory,
-        spelled=str,
+        rules=rules,
     )
 
 

@@ -13,7 +13,7 @@ from torch.nn.functional import pad
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.cascade.parts import TextPart, check_room, in_a_sentence
-from duckrabbit.models.cascade.text_encoder import TextEncoder
+from duckrabbit.models.cascade.text_encoder import LanguageModel
 from duckrabbit.models.pixnerd.checkpoint import check_names
 from duckrabbit.models.pixnerd.folder import WEIGHTS
 from duckrabbit.models.weights import file_hash, read_header, verify
@@ -100,38 +100,30 @@ class NetworkPart:
 
 
 @dataclass(eq=False)
-class QwenEncoder(TextEncoder):
-    """Qwen3's last hidden states of a prompt as it is typed, padding and all, (limit, width)."""
+class QwenEncoder(LanguageModel):
+    """Qwen3's last hidden states of a prompt as it is typed, padding and all, (length, width).
+
+    Padded on the right; states padded with zeros, or cut, to `width`.
+    """
 
     width: int = 2048
 
-    def _encode(self, text: str) -> Tensor:
-        """Padded on the right to `limit` tokens; states padded with zeros, or cut, to `width`.
-
-        The padding is hidden from the words. The empty prompt is all padding, which then sees itself: with
-        nothing to see at all, what attention answers would depend on the library's version and backend.
-        """
+    def _tokens(self, text: str) -> tuple[Tensor, Tensor]:
         self.tokenizer.padding_side = "right"
-        tokens = self.tokenizer(text, padding="max_length", max_length=self.limit, truncation=True, return_tensors="pt")
-        ids, mask = tokens.input_ids.long(), tokens.attention_mask.long()
-        if note := self._note(text, self.limit, ids[0]):
-            self.notes[text] = note
-        device = next(self.encoder.parameters()).device
-        seen = mask if mask.any() else torch.ones_like(mask)
-        hidden: Tensor = self.encoder(input_ids=ids.to(device), attention_mask=seen.to(device))[0][0].cpu()
-        return pad(hidden, (0, self.width - hidden.shape[1]))
+        return super()._tokens(text)
+
+    def _states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        hidden = super()._states(ids, mask)
+        return pad(hidden, (0, self.width - hidden.shape[2]))
 
 
 @dataclass(frozen=True)
 class QwenPart(TextPart):
-    """The tokenizer and Qwen3, for prompts of `tokens` tokens and states of `states` numbers."""
+    """The tokenizer and Qwen3, for states of `states` numbers."""
 
-    tokens: int = 128
     states: int = 2048
 
     def load(self) -> QwenEncoder:
         """Both of them. Raises UserError for weights that are missing, damaged or foreign."""
         plain = super().load()
-        return QwenEncoder(
-            plain.tokenizer, plain.encoder, plain.stays, limit=self.tokens, spelled=str, width=self.states
-        )
+        return QwenEncoder(plain.tokenizer, plain.encoder, plain.stays, self.rules, width=self.states)
