@@ -29,7 +29,11 @@ pictures: install
 		--out out/readme/anagram
 	$(BIN)/duckrabbit gallery --only forward --out out/readme/gallery
 	$(BIN)/duckrabbit denoise out/readme/gallery/pictures/face.png --t 500 --out out/readme/denoise
+	$(BIN)/duckrabbit views out/readme/gallery/pictures/house.png --animate gif --out out/readme/views
 	mkdir -p docs/pictures
+	cp out/readme/views/sheet.png docs/pictures/views.png
+	cp out/readme/views/jigsaw.gif docs/pictures/view-jigsaw.gif
+	cp out/readme/views/square_hinge.gif docs/pictures/view-square-hinge.gif
 	cp out/readme/anagram/sheet.png docs/pictures/anagram.png
 	cp out/readme/denoise/sheet.png docs/pictures/denoise.png
 

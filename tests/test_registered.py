@@ -4,13 +4,14 @@ import pytest
 
 import duckrabbit as dr
 from duckrabbit.diffusion.solvers import DDIM, find_solver
-from duckrabbit.guidance.views.shipped import Compose, Flip, parse_view
+from duckrabbit.guidance.views.pixels import Compose, Flip
+from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.registry import load_entry_points
 
 MODULE = """
 from dataclasses import dataclass
 from duckrabbit.diffusion.solvers import DDIM
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 
 
 @dataclass(frozen=True)

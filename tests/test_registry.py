@@ -11,7 +11,7 @@ from duckrabbit.diffusion.solvers import SOLVERS
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.filters import FILTERS
 from duckrabbit.guidance.nodes import CFG, Bands
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 from duckrabbit.models.oracle import Oracle
 from duckrabbit.registry import find, introduce, kind_of, known
 

@@ -8,7 +8,7 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Masked, Mean, Prompt, Viewed, Weighted
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Compose, Flip, Identity, Negate, Permute, Rotate
+from duckrabbit.guidance.views.pixels import Compose, Flip, Identity, Negate, Permute, Rotate
 
 SIZE = 8
 AT = NoiseLevel(500.0, 0.6, 0.8)

@@ -34,7 +34,8 @@ from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, T
 from .guidance.projected import Projected
 from .guidance.rescaled import Rescaled
 from .guidance.tree import Ask, Guidance, ask_all, lower
-from .guidance.views.shipped import VIEWS, PixelView, parse_view
+from .guidance.views.pixels import PixelView
+from .guidance.views.shipped import VIEWS, parse_view
 from .models.load import load
 from .models.model import Card, Limiter, Model, StageFacts
 from .records.replay import replay

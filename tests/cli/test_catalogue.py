@@ -251,11 +251,11 @@ def test_a_view_that_breaks_a_law(cli, tmp_path, what):
 
 
 def test_a_view_in_a_package(cli):
-    assert cli("check", "--view", "duckrabbit.guidance.views.shipped:Negate").code == 0
+    assert cli("check", "--view", "duckrabbit.guidance.views.pixels:Negate").code == 0
 
 
 @pytest.mark.parametrize(
-    "view", ["gone.py:Roll", "photo.png:Roll", "no.such.module:View", "duckrabbit.guidance.views.shipped:Nothing",
+    "view", ["gone.py:Roll", "photo.png:Roll", "no.such.module:View", "duckrabbit.guidance.views.pixels:Nothing",
              "upside", "duckrabbit.guidance.nodes:Prompt", "broken.py:Roll"]
 )  # fmt: skip
 def test_views_that_are_none(refused, files, tmp_path, view):

@@ -9,7 +9,7 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.each import Each
 from duckrabbit.guidance.nodes import Prompt, Viewed
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 from trees import AT, Counting, picture, trees
 
 CAT, DUCK = Prompt("cat"), Prompt("duck")

@@ -20,7 +20,7 @@ from duckrabbit.guidance.projected import Projected
 from duckrabbit.guidance.rescaled import Rescaled
 from duckrabbit.guidance.shipped import find_guidance
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 from duckrabbit.networks.mixture import GaussianMixture, oracle_network
 from trees import AT, Counting, answer, picture
 

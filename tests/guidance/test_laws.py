@@ -11,7 +11,7 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.nodes import CFG, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance, ask_all
-from duckrabbit.guidance.views.shipped import Flip, PixelView, Rotate
+from duckrabbit.guidance.views.pixels import Flip, PixelView, Rotate
 from trees import AT, Counting, answer, picture
 
 X, Y = picture(0, 1, 32), picture(1, 1, 32)

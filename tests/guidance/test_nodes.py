@@ -25,7 +25,7 @@ from duckrabbit.guidance.nodes import (
     conditions_of,
 )
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Compose, Flip, Negate, Rotate
+from duckrabbit.guidance.views.pixels import Compose, Flip, Negate, Rotate
 from trees import AT, Counting, answer, count_questions, picture
 
 CAT, DUCK, NULL = Prompt("cat"), Prompt("duck"), Prompt("")

@@ -8,7 +8,7 @@ from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Through, Viewed, conditions_of, models_of
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 from duckrabbit.networks.recast import recast
 from trees import AT, Counting, answer, picture
 

@@ -11,7 +11,7 @@ from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import Guidance, ask_all, lower
-from duckrabbit.guidance.views.shipped import Flip, Rotate
+from duckrabbit.guidance.views.pixels import Flip, Rotate
 from trees import AT, CONDITIONS, Counting, answer, count_questions, meant, meant_variance, picture, trees
 
 

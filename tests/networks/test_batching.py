@@ -10,7 +10,7 @@ from duckrabbit.diffusion.schedules import linear
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Flip, Negate, Rotate
+from duckrabbit.guidance.views.pixels import Flip, Negate, Rotate
 from duckrabbit.networks.batching import batched
 from trees import AT, CONDITIONS, answer, picture, trees
 

@@ -9,7 +9,7 @@ import torch
 
 import duckrabbit as dr
 from duckrabbit.guidance.nodes import Prompt
-from duckrabbit.guidance.views.shipped import Flip
+from duckrabbit.guidance.views.pixels import Flip
 from duckrabbit.tasks.arguments import seeds_of
 
 CROSS = "a cross"

@@ -8,7 +8,7 @@ import torch
 import duckrabbit as dr
 from duckrabbit.diffusion.prediction import Prediction
 from duckrabbit.guidance.filters import LowPass
-from duckrabbit.guidance.views.shipped import Flip, Negate, PixelView
+from duckrabbit.guidance.views.pixels import Flip, Negate, PixelView
 from duckrabbit.tasks import checks
 
 VIEW = ["hashable", "isometry", "linearity", "resolution", "identity"]

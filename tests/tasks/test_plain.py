@@ -13,7 +13,7 @@ import duckrabbit as dr
 from duckrabbit.diffusion.plans import plan_through, time_travel
 from duckrabbit.diffusion.solvers import Step
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views.shipped import Compose
+from duckrabbit.guidance.views.pixels import Compose
 from duckrabbit.tasks.plain import draw, from_plain, tensor_hash, to_plain
 
 same = settings(derandomize=True, deadline=None, max_examples=40, database=None)

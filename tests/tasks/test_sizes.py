@@ -14,7 +14,8 @@ from torch.nn.functional import interpolate
 import duckrabbit as dr
 import tiny
 from duckrabbit.guidance import laws
-from duckrabbit.guidance.views.shipped import Permute, parse_view
+from duckrabbit.guidance.views.pixels import Permute
+from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.model import sized
 from duckrabbit.tasks.pictures import middle_of, read_picture
 from duckrabbit.tasks.sizes import stages_at

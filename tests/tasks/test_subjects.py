@@ -8,7 +8,7 @@ import torch
 
 import duckrabbit as dr
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed, Weighted
-from duckrabbit.guidance.views.shipped import Flip, Identity, Negate
+from duckrabbit.guidance.views.pixels import Flip, Identity, Negate
 from duckrabbit.tasks.settings import resolve
 from duckrabbit.tasks.subjects import subject_trees, title_of
 

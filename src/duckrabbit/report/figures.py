@@ -19,7 +19,8 @@ from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.diffusion.trajectory import State
 from duckrabbit.guidance.views.between import between, walked_away
-from duckrabbit.guidance.views.shipped import Identity, parse_view
+from duckrabbit.guidance.views.pixels import Identity
+from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.report.denoised import Look, by_filters, noised, scores, velocity_rows
 from duckrabbit.report.films import Kind as FilmKind
 from duckrabbit.report.films import transition

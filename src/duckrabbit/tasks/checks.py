@@ -15,7 +15,8 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
 from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
-from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate, parse_view
+from duckrabbit.guidance.views.pixels import Identity, PixelView, Rotate
+from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import shown

@@ -25,7 +25,7 @@ from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import curve, each, filters, gradient, nodes, projected, rescaled
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views import shipped as views
+from duckrabbit.guidance.views import columns, jigsaw, pixels, rearranged, turned
 from duckrabbit.registry import origin, recall
 from duckrabbit.tasks.job import LowRes, Stage
 
@@ -35,15 +35,16 @@ def _defined_in(module: ModuleType) -> list[type]:
     return [v for v in here if is_dataclass(v)]
 
 
+_VIEWS = (pixels, turned, jigsaw, columns, rearranged)
 _KINDS: tuple[type, ...] = (
     *(
         kind
-        for module in (nodes, each, curve, rescaled, projected, gradient, views, filters, solvers, constraints)
+        for module in (nodes, each, curve, rescaled, projected, gradient, *_VIEWS, filters, solvers, constraints)
         for kind in _defined_in(module)
     ),
     *(Stage, LowRes),
 )
-_FORMER = {"Sequence": views.Compose}
+_FORMER = {"Sequence": pixels.Compose}
 """What records of before call kinds by."""
 
 Plain = None | bool | int | float | str | list["Plain"] | dict[str, "Plain"]

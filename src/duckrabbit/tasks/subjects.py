@@ -21,7 +21,8 @@ from duckrabbit.guidance.filters import Filter
 from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
 from duckrabbit.guidance.shipped import is_shipped, takes_interval
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
+from duckrabbit.guidance.views.pixels import needs_symmetric_range
+from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.models.recast import plain

@@ -8,7 +8,8 @@ import torch
 from torch.nn.functional import avg_pool2d
 
 from duckrabbit.guidance.views.between import between, turned, walked_away
-from duckrabbit.guidance.views.shipped import VIEWS, Compose, Flip, Negate, Permute, Rotate, parse_view
+from duckrabbit.guidance.views.pixels import Compose, Flip, Negate, Permute, Rotate
+from duckrabbit.guidance.views.shipped import VIEWS, parse_view
 
 X = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
 SPECS = [*VIEWS, "rotate_90+negate", "flip_horizontal+rotate_180+patch_permutation"]

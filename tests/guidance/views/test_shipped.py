@@ -8,18 +8,8 @@ from hypothesis import strategies as st
 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
-from duckrabbit.guidance.views.shipped import (
-    VIEW_ALIASES,
-    VIEWS,
-    Compose,
-    Flip,
-    Identity,
-    Negate,
-    Permute,
-    Rotate,
-    needs_symmetric_range,
-    parse_view,
-)
+from duckrabbit.guidance.views.pixels import Compose, Flip, Identity, Negate, Permute, Rotate, needs_symmetric_range
+from duckrabbit.guidance.views.shipped import VIEW_ALIASES, VIEWS, parse_view
 from trees import picture, views
 
 NAMES = [*VIEWS, *VIEW_ALIASES, "rotate_90+negate", "flip+patch_permutation:grid=4,seed=7"]
@@ -144,7 +134,10 @@ def test_options_are_read_with_or_without_spaces():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ("spin", r"There is no view 'spin'\. Views: identity, flip_vertical, .*pixel_permutation, flip; join"),
+        (
+            "spin",
+            r"There is no view 'spin'\. Views: identity, flip_vertical, .*pixel_permutation, .*spiral, flip; join",
+        ),
         ("", "There is no view ''"),
         ("flip+", "There is no view ''"),
         ("flip:grid=4", "flip_vertical has no option 'grid'; it takes no options"),

@@ -247,6 +247,75 @@ def test_an_anagram_turns_the_low_resolution_picture_too(fed):
     assert worst(ours, theirs) <= TOLERANCE
 
 
+def hinged(x):
+    """Nine squares of 21 px of 64, each turned a quarter, in alternate senses."""
+    seen = x.clone()
+    for r in range(0, 63, 21):
+        for c in range(0, 63, 21):
+            way = -1 if (r + c) // 21 % 2 == 0 else 1
+            seen[..., r : r + 21, c : c + 21] = torch.rot90(x[..., r : r + 21, c : c + 21], way, (-2, -1))
+    return seen
+
+
+def hinged_back(x):
+    return hinged(hinged(hinged(x)))
+
+
+def circled(x):
+    """Half a turn within 24 px of the middle of 64."""
+    line = torch.arange(64) - 31.5
+    return torch.where(line[:, None] ** 2 + line[None] ** 2 < 24**2, x.flip(-1, -2), x)
+
+
+def slanted(x, factor=1.5):
+    """Column i rolled by int(factor (i - 32))."""
+    return torch.stack([x[..., i].roll(int(factor * (i - 32)), -1) for i in range(64)], dim=-1)
+
+
+def shuffled(x, back=False):
+    """8 x 8 tiles of 8 px, in the order that seed 0 draws."""
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    order = order.argsort() if back else order
+    tiles = [x[..., 8 * (k // 8) : 8 * (k // 8) + 8, 8 * (k % 8) : 8 * (k % 8) + 8] for k in order.tolist()]
+    return torch.cat([torch.cat(tiles[k : k + 8], dim=-1) for k in range(0, 64, 8)], dim=-2)
+
+
+PUBLISHED = {
+    "inner_circle": (circled, circled),
+    "square_hinge": (hinged, hinged_back),
+    "skew": (slanted, lambda x: slanted(x, -1.5)),
+    "patch_permutation": (shuffled, lambda x: shuffled(x, back=True)),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_views_at_64_px_are_the_published_ones_at_every_step(name, fed):
+    """The mean of the picture's and of the view's estimate, guided, through diffusers' network and scheduler."""
+    look, back = PUBLISHED[name]
+    pipe = tiny.first_pipeline()
+    conditional, unconditional = pipe.encode_prompt(PROMPT, device="cpu")
+    like = torch.empty(len(SEEDS), 3, 64, 64)
+    fed([NOISE(like, "step", i) for i in range(10)])
+    pipe.scheduler.set_timesteps(6)
+    x, theirs = NOISE(like, "start", 0), []
+    for t in pipe.scheduler.timesteps:
+        parts = []
+        for see, unsee in ((lambda x: x, lambda x: x), (look, back)):
+            u, c = (
+                pipe.unet(see(x), t, encoder_hidden_states=e.expand(len(SEEDS), -1, -1)).sample
+                for e in (unconditional, conditional)
+            )
+            parts.append(torch.cat([unsee(u[:, :3] + 4.0 * (c[:, :3] - u[:, :3])), unsee(c[:, 3:])], dim=1))
+        x = pipe.scheduler.step((parts[0] + parts[1]) / 2, t, x).prev_sample
+        theirs.append(x)
+    model = load(pipe, device="cpu")
+    guidance = Mean(tuple(Viewed(parse_view(v, 64), guided(model, 4.0)) for v in ("identity", name)))
+    denoise = lower(limited(guidance, model.stages[0]), model.network(0))
+    plan = plan_through(model.stages[0].schedule, pipe.scheduler.timesteps.tolist())
+    ours = [s.x for s in trajectory(denoise, NOISE(like, "start", 0), plan, DDPM("learned"), NOISE)]
+    assert worst(ours, theirs) <= TOLERANCE
+
+
 SCHEDULERS = {
     "ddpm": ("DDPMScheduler", {}, DDPM("small")),
     "ddpm, sigmoid": ("DDPMScheduler", {"beta_schedule": "sigmoid", "variance_type": "fixed_large"}, DDPM("large")),

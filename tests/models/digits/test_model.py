@@ -17,7 +17,7 @@ from duckrabbit.diffusion.trajectory import trajectory
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.tree import lower
-from duckrabbit.guidance.views.shipped import Rotate
+from duckrabbit.guidance.views.pixels import Rotate
 from duckrabbit.models.digits.model import WEIGHTS, DigitsConfig, load_denoiser, load_digits, load_unet
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Card

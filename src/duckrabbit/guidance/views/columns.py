@@ -1,0 +1,92 @@
+"""Views that roll lines of pixels along themselves: columns, and rings of squares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from duckrabbit.guidance.views.pixels import PixelView
+from duckrabbit.values import number
+
+
+class _Rolled(PixelView):
+    """A view by a permutation of pixels that `_order` gives for a size."""
+
+    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
+        """(H W,): the pixel that ends at each place, in reading order; `share` of the way there."""
+        raise NotImplementedError
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x, its lines rolled."""
+        return x.flatten(-2)[..., _orders(self, *x.shape[-2:])[0].to(x.device)].view(x.shape)
+
+    def inverse(self, x: Tensor) -> Tensor:
+        """x, its lines rolled back."""
+        return x.flatten(-2)[..., _orders(self, *x.shape[-2:])[1].to(x.device)].view(x.shape)
+
+    def between(self, x: Tensor, u: float) -> Tensor:
+        """The lines on their way."""
+        height, width = x.shape[-2:]
+        return x.flatten(-2)[..., self._order(height, width, u).to(x.device)].view(x.shape)
+
+
+@lru_cache(maxsize=64)
+def _orders(view: _Rolled, height: int, width: int) -> tuple[Tensor, Tensor]:
+    order = view._order(height, width)
+    return order, order.argsort()
+
+
+@dataclass(frozen=True)
+class Skew(_Rolled):
+    """Column i of w rolled down by int(factor (i - w // 2)) pixels: slanted, and round the edge (Geng et al. 2024).
+
+    A large stage has finer steps (`stage_difference`).
+    """
+
+    factor: float = 1.5
+    stage_difference = 0.6
+
+    def __post_init__(self) -> None:
+        number("A skew's factor", self.factor)
+
+    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
+        rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
+        down = torch.tensor([int(share * self.factor * (i - width // 2)) for i in range(width)])[None]
+        return (((rows - down) % height) * width + columns).flatten()
+
+
+@dataclass(frozen=True)
+class Spiral(_Rolled):
+    """Every ring of pixels about the middle of a picture rolled along itself, the inner ones further: a twist.
+
+    The outermost ring stays and the innermost goes `turns` of the way round. A large stage has finer rings
+    (`stage_difference`).
+    """
+
+    turns: float = 0.5
+
+    @property
+    def stage_difference(self) -> float:
+        """Law 4 was seen to be off by 1.1 for each turn, from 32 to 128 px."""
+        return 1.3 * abs(self.turns)
+
+    def __post_init__(self) -> None:
+        number("A spiral's turns", self.turns)
+
+    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
+        order, deepest = torch.arange(height * width), (min(height, width) - 1) // 2
+        for k in range(1, deepest + 1):
+            ring = _ring(height, width, k)
+            order[ring] = ring.roll(round(share * self.turns * k / deepest * len(ring)))
+        return order
+
+
+def _ring(height: int, width: int, k: int) -> Tensor:
+    """The pixels of the k-th ring from outside, clockwise from its upper left corner; of a line, each once."""
+    places = torch.arange(height * width).view(height, width)[k : height - k, k : width - k]
+    if 1 in places.shape:
+        return places.flatten()
+    return torch.cat([places[0], places[1:, -1], places[-1, :-1].flip(0), places[1:-1, 0].flip(0)])
