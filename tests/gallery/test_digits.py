@@ -105,3 +105,17 @@ def test_a_run_is_what_its_recipe_says_whatever_its_name(trained, tmp_path):
 def test_the_gallery_has_two_parts(training):
     with pytest.raises(UserError, match="a, b or ab"):
         training("gallery", "--part", "c")
+
+
+def test_what_saw_nothing_but_noise_is_shown_beside_the_mean_of_all_digits(training):
+    """The least mean square error without a hint is the mean's (section 1.2.3 of the course's page)."""
+    training("train", "denoiser", "--pure-noise", "--precision", "no", "--no-pictures")
+    piece = training_gallery.find("fast-denoiser-purenoiseTrue-noise")
+    assert piece.section.startswith("B 1.2.3 ")
+    axes = piece.draw().axes
+    columns = [a.get_title() for a in axes if a.get_title()]
+    assert columns == ["noise", "epoch 1", "epoch 2", "mean digit"]
+    digits = np.random.default_rng(0).integers(0, 256, (40, 28, 28))  # as the fixture makes them
+    for row in range(5):
+        shown = axes[row * 4 + 3].images[0].get_array()
+        np.testing.assert_allclose(shown, digits.mean(0) / 255, atol=1e-5)

@@ -149,7 +149,8 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
                 looks.append(Look(level_words(facts, t), x, x0, result.images))
         rows.append(Row((*cells, Cell(array(picture), "the picture"))))
         if ways > 1:
-            frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
+            walked = [(t, noised(facts, picture, t, seed)), *((state.at.t, state.x) for state in states)]
+            frames = [(at, to_pixels(x, facts.value_range)[0].numpy()) for at, x in walked]
             films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
             rows += _filmstrip(frames, t) if t == max(times) else []
     if isinstance(facts.schedule, FlowSchedule):
@@ -158,10 +159,12 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
 
 
 def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
-    """Every fifth of the frames (their time, their pixels) from time t on, and the last."""
+    """Every fifth of the frames (their time, their pixels), the one that the walk begins with first, and the last."""
     shown = [*frames[::5], *([frames[-1]] if (len(frames) - 1) % 5 else [])]
     strip = [Cell(p, "clean" if at < 0 else f"t = {at:g}") for at, p in shown]
-    parts = [strip[k : k + ACROSS] for k in range(0, len(strip), ACROSS)]
+    rows = -(-len(strip) // ACROSS)
+    across = -(-len(strip) // rows)
+    parts = [strip[k : k + across] for k in range(0, len(strip), across)]
     return [Row(tuple(part), "" if k else f"every fifth state from t = {t:g}") for k, part in enumerate(parts)]
 
 
