@@ -130,6 +130,13 @@ def test_a_walk_shows_the_state_it_begins_with_and_every_fifth(asked, year, key,
     assert (strip.cells[-1].pixels == figure.sheet.rows[0].cells[4].pixels).all()
 
 
+def test_steps_of_a_prompt_stand_side_by_side(asked):
+    request, found = asked("cs180-2024", "A-0-steps")
+    figure = figure_of(request, found, runner(lambda *_: None, None, None))
+    captions = [[cell.caption for cell in row.cells] for row in figure.sheet.rows]
+    assert captions == [[f"{prompt}, {n} steps" for n in (5, 20, 100)] for prompt in ORACLE.roles["generate"]]
+
+
 def test_the_page_says_what_is_asked_and_where_it_is(tmp_path):
     words = ["gallery", "--preset", "cs180-2026", "--model", "oracle@flow", "--only", "A-1.1", "--part", "a"]
     CliRunner().invoke(app, [*words, "--out", str(tmp_path)], catch_exceptions=False)

@@ -211,11 +211,10 @@ def apart_test(root: Path) -> None:
     """Each process in a folder of its own, as on machines that share none: what each is told."""
     accelerator = Accelerator(cpu=True)
     try:
-        Trainer(recipe(), pictures(), root / f"of-{accelerator.process_index}", accelerator)
+        Trainer(recipe(), pictures(), root / f"apart-{accelerator.process_index}", accelerator)
     except UserError as error:
         (root / f"told-{accelerator.process_index}").write_text(str(error))
     accelerator.wait_for_everyone()
-    accelerator.end_training()
 
 
 def hold_test(folder: Path) -> None:
@@ -233,8 +232,9 @@ if __name__ == "__main__":
         print(json.dumps(kill_test(folder)))
     elif sys.argv[1] in RUNS:
         print(json.dumps(kill_test(folder, RUNS[sys.argv[1]], 5)))
-    elif sys.argv[1] == "apart":
+    elif sys.argv[1] == "apart-then-ranks":
         apart_test(folder)
+        rank_test(folder)
     elif sys.argv[1] == "hold":
         hold_test(folder)
     else:

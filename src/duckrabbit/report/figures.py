@@ -65,9 +65,13 @@ class Figure:
     extras: Extras = NO_EXTRAS
 
 
-def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
-    """One row for a job, one column for a seed."""
+def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str, abreast: int = 1) -> Figure:
+    """One row for a job, one column for a seed; so many jobs `abreast` in a row where each makes one picture."""
     results = [run(job, seeds, None) for job in jobs]
+    if len(seeds) == 1 and abreast > 1 and all(len(result.stage_images) == 1 for result in results):
+        cells = [Cell(arrays(result)[0], result.job.title) for result in results]
+        across = [tuple(cells[k : k + abreast]) for k in range(0, len(cells), abreast)]
+        return Figure(Sheet(tuple(Row(row) for row in across), title), tuple(results))
     rows = []
     for result in results:
         for k, images in enumerate(result.stage_images[:-1]):
