@@ -226,6 +226,17 @@ def test_a_run_of_the_page_takes_the_place_of_ours_and_what_it_lacks_is_said(fou
     assert "--decay constant --ema 0.998" in new[of_classes[1]].text
 
 
+def test_what_nothing_is_shown_of_is_told_by_its_command(found, monkeypatch):
+    found("cs180-flow-class-epoch-1")
+    monkeypatch.setattr(year_digits, "logs", dict)
+    asked = year_digits.asked_in("cs180-2026", year_digits.part_b("cs180-2026"))
+    assert {number: words.split("made by ")[1] for number, words in asked.items() if "made by" in words} == {
+        "B 1.2.1": "duckrabbit train denoiser --preset cs180-2026",
+        "B 1.2.3": "duckrabbit train denoiser --preset cs180-2026 --pure-noise",
+        "B 2.6": "duckrabbit train class --preset cs180-2026 --decay constant --ema 0.998",
+    }
+
+
 def test_a_gallery_may_be_of_one_part(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "_one", lambda app, experiment, *_: pytest.fail(experiment.key))
     with pytest.raises(UserError, match=r"No experiment is called 'A-1\.1'; there are B-"):

@@ -49,7 +49,7 @@ def build(
     if not plan:
         raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
     shown: list[Shown] = []
-    asked = {} if preset is None else {n: words for n, words in ASKED[of_year(preset)].items() if n[0].lower() in parts}
+    asked = {} if preset is None else _asked(preset, parts, every)
     try:
         with only_writer(out), progress(len(plan)) as bar, _among_pictures(out / "pictures"):
             for experiment in plan:
@@ -74,6 +74,14 @@ def _part_b(preset: str | None) -> list[Experiment]:
     from duckrabbit.gallery import year_digits
 
     return part_b() if preset is None else year_digits.part_b(preset)
+
+
+def _asked(preset: str, parts: str, every: list[Experiment]) -> dict[str, str]:
+    """What a year's page asks for in these parts, by number."""
+    from duckrabbit.gallery.year_digits import asked_in
+
+    of_a = {number: words for number, words in ASKED[of_year(preset)].items() if number.startswith("A")}
+    return {**(of_a if "a" in parts else {}), **(asked_in(preset, every) if "b" in parts else {})}
 
 
 def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, chosen: dict[str, str]) -> Shown:

@@ -8,6 +8,7 @@ keeps the figures and the log, in gallery/kept, which a run of the same name at 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -170,10 +171,15 @@ def _while_training(
         section, equation = f"B 1.2.1 While it trains: {run}", DENOISING
         text = "Test digits at sigma 0.5, and what it made of them after some epochs."
     if kept:
-        preset, task = run.removesuffix(PURE_NOISE).rsplit("-", 1)
-        more = " --pure-noise" if what == "noise" else ""
-        text += f" Drawn when this run was made; `duckrabbit train {task} --preset {preset}{more}` makes your own."
+        text += f" Drawn when this run was made; `{_command(run)}` makes your own."
     return Piece(f"{run}-{what}", section, text, equation, sources, draw)
+
+
+def _command(run: str) -> str:
+    """The command of a run by its name, as "fast-denoiser-epochs1-purenoiseTrue"; other changes are not known."""
+    preset, task, changes = re.fullmatch(r"(.+?)-(denoiser|time|class)(.*)", run).groups()  # type: ignore[union-attr]
+    options = re.sub(r"-epochs(\d+)", r" --epochs \1", changes).replace(PURE_NOISE, " --pure-noise")
+    return f"duckrabbit train {task} --preset {preset}{options}"
 
 
 def _classes() -> Iterator[Piece]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from duckrabbit.gallery.digits import LOSS, PURE_NOISE, Piece, logs, pieces, stamp
 from duckrabbit.gallery.experiments import Experiment
-from duckrabbit.gallery.years import of_year
+from duckrabbit.gallery.years import ASKED, of_year
 from duckrabbit.training.digits.recipe import find_recipe
 
 
@@ -64,6 +64,16 @@ def part_b(preset: str) -> list[Experiment]:
     return sorted(made, key=lambda e: order[e.answers[0]])
 
 
+def asked_in(preset: str, made: Sequence[Experiment]) -> dict[str, str]:
+    """What a year's part B asks for, by number; with the command of a training of which nothing is among `made`."""
+    asked = {number: words for number, words in ASKED[of_year(preset)].items() if number.startswith("B")}
+    for each in trainings(preset):
+        own = any(key in experiment.key for key in each.figures() for experiment in made)
+        if not own and not any(f"`{each.command}`" in experiment.text for experiment in made):
+            asked[f"B {each.number}"] += f"; not at hand, made by {each.command}"
+    return asked
+
+
 def _by_number(made: list[Experiment]) -> list[Experiment]:
     return sorted(made, key=lambda e: tuple(map(int, e.answers[0].split()[1].split("."))))
 
@@ -79,8 +89,9 @@ def _of(piece: Piece, number: str, more: str = "") -> Experiment:
 
 def _curve(each: Trained, at_hand: Mapping[str, Path]) -> Iterator[Experiment]:
     """The loss of a training, or of ours of the same kind."""
-    own = [each.run, f"fast-{each.task}{PURE_NOISE}"] if PURE_NOISE in each.run else [each.run, f"mnist-{each.task}"]
-    name = next((name for name in own if name in at_hand), None)
+    of_noise = [name for name in at_hand if name.startswith("fast-") and PURE_NOISE in name]
+    ours = of_noise if PURE_NOISE in each.run else [f"mnist-{each.task}"]
+    name = next((name for name in (each.run, *ours) if name in at_hand), None)
     if not each.curve or name is None:
         return
     text = "Every training step, and the running mean."
@@ -109,5 +120,6 @@ def _ours(each: Trained, found: Mapping[str, Piece]) -> list[str]:
     """The keys of what our own recipe showed in the same task; none for a run without a schedule, as ours has one."""
     if not each.curve:
         return []
-    name = f"fast-{each.task}{PURE_NOISE}" if PURE_NOISE in each.run else f"fast-{each.task}"
-    return [key for key in found if key.startswith((f"{name}-epoch", f"{name}-noise"))]
+    if PURE_NOISE in each.run:
+        return [key for key in found if key.startswith("fast-") and key.endswith(f"{PURE_NOISE}-noise")]
+    return [key for key in found if key.startswith(f"fast-{each.task}-epoch")]
