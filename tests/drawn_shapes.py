@@ -7,6 +7,7 @@ from duckrabbit.evaluation.drawings.judge import SIZE, Judge, Shape
 from duckrabbit.evaluation.drawings.vocabulary import Vocabulary
 
 SHAPES = ("circle", "square", "triangle", "cross", "bar", "eye")
+OTHERS = ("diamond", "corner")
 STYLES = ("filled drawing", "outlined drawing")
 FAMILIES = ("one", "two", "three", "four", "five")
 TINY = Shape(4, 16, 2, 8)
@@ -23,6 +24,8 @@ def shape(name, filled, size=SIZE, shift=0.0, colour=(0.8, 0.1, 0.1)):
         "triangle": torch.minimum(0.6 - y, (y + 0.7 - 2 * x.abs()) / 5**0.5),
         "cross": torch.minimum(0.7 - torch.maximum(x.abs(), y.abs()), 0.2 - torch.minimum(x.abs(), y.abs())),
         "bar": torch.minimum(0.8 - x.abs(), 0.2 - y.abs()),
+        "diamond": 0.7 - x.abs() - y.abs(),
+        "corner": torch.minimum(0.6 - torch.maximum(x.abs(), y.abs()), torch.maximum(-x, y) - 0.2),
         "eye": torch.minimum(0.8 - (x**2 + 3 * y**2).sqrt(), (x**2 + y**2).sqrt() - 0.2),
     }[name]
     ink = (inside > 0).float() if filled else (inside.abs() < 0.06).float()

@@ -61,7 +61,8 @@ def test_a_figure_can_be_had_alone_and_an_unknown_one_is_answered_with_those_the
 
 def test_what_is_kept_of_a_run_is_shown_until_there_is_a_run_of_that_name(trained, tmp_path):
     grey = np.arange(60 * 90, dtype=np.uint8).reshape(60, 90)
-    for run, what in (("cs180-class", "epoch-20"), ("fast-class", "epoch-2"), ("cs180-denoiser", "epochs")):
+    kept = {"cs180-class": "epoch-20", "fast-class": "epoch-2", "cs180-denoiser": "epochs"}
+    for run, what in {**kept, "fast-denoiser-epochs1-purenoiseTrue": "noise"}.items():
         (tmp_path / "kept" / run).mkdir()
         Image.fromarray(grey).save(tmp_path / "kept" / run / f"{what}.png")
     (tmp_path / "kept/cs180-class/metrics.jsonl").write_text(
@@ -78,6 +79,9 @@ def test_what_is_kept_of_a_run_is_shown_until_there_is_a_run_of_that_name(traine
     pieces = {piece.key: piece for piece in training_gallery.pieces()}
     assert "train class --preset cs180" in pieces["cs180-class-epoch-20"].text
     assert "cs180" not in pieces["fast-class-epoch-2"].text
+    of_noise = pieces["fast-denoiser-epochs1-purenoiseTrue-noise"]
+    assert "`duckrabbit train denoiser --preset fast --epochs 1 --pure-noise` makes" in of_noise.text
+    assert of_noise.section.startswith("B 1.2.3 ")
     order = [piece.section.split()[1] for piece in pieces.values()]
     assert order == sorted(order)
     assert order[list(pieces).index("cs180-denoiser-epochs")] == "1.2.1"
@@ -105,3 +109,17 @@ def test_a_run_is_what_its_recipe_says_whatever_its_name(trained, tmp_path):
 def test_the_gallery_has_two_parts(training):
     with pytest.raises(UserError, match="a, b or ab"):
         training("gallery", "--part", "c")
+
+
+def test_what_saw_nothing_but_noise_is_shown_beside_the_mean_of_all_digits(training):
+    """The least mean square error without a hint is the mean's (section 1.2.3 of the course's page)."""
+    training("train", "denoiser", "--pure-noise", "--precision", "no", "--no-pictures")
+    piece = training_gallery.find("fast-denoiser-purenoiseTrue-noise")
+    assert piece.section.startswith("B 1.2.3 ")
+    axes = piece.draw().axes
+    columns = [a.get_title() for a in axes if a.get_title()]
+    assert columns == ["noise", "epoch 1", "epoch 2", "mean digit"]
+    digits = np.random.default_rng(0).integers(0, 256, (40, 28, 28))  # as the fixture makes them
+    for row in range(5):
+        shown = axes[row * 4 + 3].images[0].get_array()
+        np.testing.assert_allclose(shown, digits.mean(0) / 255, atol=1e-5)

@@ -53,11 +53,14 @@ def test_one_step_beats_the_best_blur_on_held_out_drawings(model, drawings, t):
 
 
 def test_the_later_sdedit_starts_the_nearer_it_stays(model, drawings):
-    """Of 32 drawings each start is nearer than the one before by 7 to 20 standard errors, so that 8 suffice."""
+    """Six starts on 11 steps of the course, t from 830 to 332: what the law costs on all 33 is four times as much.
+
+    Of 32 drawings each is nearer than the one before by 9 to 20 standard errors, all 32 of them, so that 8 suffice.
+    """
     pictures = resize(drawings[::4], model.stages[0].size)
     distances = []
-    for start in (1, 3, 5, 7, 10, 20):
-        job = dr.edit(model, pictures, start=start, preset="cs180", stage=1)
+    for start in (1, 2, 3, 4, 5, 7):
+        job = dr.edit(model, pictures, start=start, preset="cs180", steps=11, stage=1)
         distances.append((dr.run(job, list(range(8))).unit - pictures).square().mean((1, 2, 3)).sqrt())
     print("root mean square distance:", [f"{d.mean():.3f}" for d in distances])
     for earlier, later in itertools.pairwise(distances):

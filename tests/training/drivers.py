@@ -88,7 +88,12 @@ def styles():
     return judging.StyleRecipe(judge=judge, epochs=6, batch=60), judging.Statistics(learned, judge)
 
 
-RUNS = {"kill-text": text, "kill-classifier": classifier, "kill-subjects": subjects, "kill-styles": styles}
+RUNS = {
+    "kill": {"digits": digits},
+    "kill-text": {"text": text},
+    "kill-judges": {"classifier": classifier, "subjects": subjects, "styles": styles},
+}
+"""What is killed in one process of each mode, by its name."""
 
 
 def train(folder: Path, run=digits) -> None:
@@ -166,7 +171,7 @@ def inside_write(moment: str, write: int):
     return arm
 
 
-def kill_test(root: Path, run=digits, enough: int = KILLS) -> dict:
+def kill_test(root: Path, run, enough: int) -> dict:
     """Final weights and log of an undisturbed run and of runs killed `enough` times in all."""
     train(root / "warm", run)  # so that no fork has to import anything
     chance = random.Random()
@@ -211,11 +216,10 @@ def apart_test(root: Path) -> None:
     """Each process in a folder of its own, as on machines that share none: what each is told."""
     accelerator = Accelerator(cpu=True)
     try:
-        Trainer(recipe(), pictures(), root / f"of-{accelerator.process_index}", accelerator)
+        Trainer(recipe(), pictures(), root / f"apart-{accelerator.process_index}", accelerator)
     except UserError as error:
         (root / f"told-{accelerator.process_index}").write_text(str(error))
     accelerator.wait_for_everyone()
-    accelerator.end_training()
 
 
 def hold_test(folder: Path) -> None:
@@ -229,12 +233,12 @@ def hold_test(folder: Path) -> None:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[2])
-    if sys.argv[1] == "kill":
-        print(json.dumps(kill_test(folder)))
-    elif sys.argv[1] in RUNS:
-        print(json.dumps(kill_test(folder, RUNS[sys.argv[1]], 5)))
-    elif sys.argv[1] == "apart":
+    if sys.argv[1] in RUNS:
+        enough = KILLS if sys.argv[1] == "kill" else 5
+        print(json.dumps({name: kill_test(folder / name, run, enough) for name, run in RUNS[sys.argv[1]].items()}))
+    elif sys.argv[1] == "apart-then-ranks":
         apart_test(folder)
+        rank_test(folder)
     elif sys.argv[1] == "hold":
         hold_test(folder)
     else:

@@ -17,36 +17,45 @@ from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_text
 from duckrabbit.gallery.experiments import Experiment, experiments, part_b
-from duckrabbit.gallery.page import Shown, render
+from duckrabbit.gallery.page import Shown, given_to, render
+from duckrabbit.gallery.years import ASKED, of_year, part_a
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
+from duckrabbit.tasks.courses import course_of
 from duckrabbit.tasks.samples import write_pictures
 
 DONE = "done.json"
 
 
 def build(
-    app: typer.Typer, out: Path, chosen: dict[str, str], only: str | None = None, parts: str = "ab"
+    app: typer.Typer,
+    out: Path,
+    chosen: dict[str, str],
+    only: str | None = None,
+    parts: str = "ab",
+    preset: str | None = None,
 ) -> tuple[Path, list[str]]:
     """Make the gallery in `out`; returns its page, and the keys of the experiments that could not be made.
 
     `chosen` are the options (model, device, dtype, prompts) that every command of part A gets;
-    `only` keeps the experiments whose key starts with it; `parts` is "a", "b" or "ab". Ctrl-C leaves
-    what is finished on the page.
+    `only` keeps the experiments whose key starts with it; `parts` is "a", "b" or "ab"; `preset` the course whose
+    page it is to be (years.py), None for the project's own. Ctrl-C leaves what is finished on the page. Raises
+    UserError for a model that the course cannot be walked on, and where nothing is chosen.
     """
     out = out.resolve()
     model = load(chosen["model"], **{k: v for k, v in chosen.items() if k != "model"})  # type: ignore[arg-type]
-    every = [*(experiments(model.card, len(model.stages)) if "a" in parts else ()), *(part_b() if "b" in parts else ())]
+    every = [*(_part_a(model, preset) if "a" in parts else ()), *(_part_b(preset) if "b" in parts else ())]
     plan = [e for e in every if e.key.startswith(only or "")]
     if not plan:
         raise UserError(f"No experiment is called '{only}'; there are {', '.join(e.key for e in every)}.")
     shown: list[Shown] = []
+    asked = {} if preset is None else _asked(preset, parts, every)
     try:
         with only_writer(out), progress(len(plan)) as bar, _among_pictures(out / "pictures"):
             for experiment in plan:
                 bar(experiment.section, 0)
                 shown.append(_one(app, experiment, out / "figures" / experiment.key, model, chosen))
-                write_text(out / "index.html", render(model.card, shown, len(plan), chosen))
+                write_text(out / "index.html", render(model.card, shown, len(plan), chosen, asked))
                 bar(experiment.section, 1)
     except KeyboardInterrupt:
         console.print(f"Stopped after {len(shown)} of {len(plan)} figures; they are kept. Start it again to go on.")
@@ -54,9 +63,30 @@ def build(
     return out / "index.html", [each.experiment.key for each in shown if each.failure]
 
 
+def _part_a(model: Model, preset: str | None) -> list[Experiment]:
+    if preset is None:
+        return experiments(model.card, len(model.stages))
+    course_of(preset, model)  # which refuses what it cannot be walked on
+    return part_a(preset, model.card)
+
+
+def _part_b(preset: str | None) -> list[Experiment]:
+    from duckrabbit.gallery import year_digits
+
+    return part_b() if preset is None else year_digits.part_b(preset)
+
+
+def _asked(preset: str, parts: str, every: list[Experiment]) -> dict[str, str]:
+    """What a year's page asks for in these parts, by number."""
+    from duckrabbit.gallery.year_digits import asked_in
+
+    of_a = {number: words for number, words in ASKED[of_year(preset)].items() if number.startswith("A")}
+    return {**(of_a if "a" in parts else {}), **(asked_in(preset, every) if "b" in parts else {})}
+
+
 def _one(app: typer.Typer, experiment: Experiment, folder: Path, model: Model, chosen: dict[str, str]) -> Shown:
     """Run an experiment, unless its folder holds the result of the same command, code and weights."""
-    given = {} if experiment.stamp else chosen
+    given = given_to(experiment, chosen)
     arguments = [*experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))]
     stamp = _stamp(arguments, experiment.stamp or json.dumps(dict(model.weight_hash())))
     done = _read(folder / DONE)

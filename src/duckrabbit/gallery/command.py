@@ -19,13 +19,18 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def gallery(
-        model: Annotated[str, typer.Option(help="A name, a folder, or a hub id.")] = DEFAULT,
+        model: Annotated[
+            str | None, typer.Option(help=f"A name, a folder, or a hub id; {DEFAULT}, or what suits the preset.")
+        ] = None,
         device: Annotated[str | None, typer.Option(help="cuda, mps or cpu.")] = None,
         dtype: Annotated[str | None, typer.Option(help="float32, bfloat16 or float16.")] = None,
         prompts: Annotated[Path | None, typer.Option(help="Encoded prompts.")] = None,
         part: Annotated[
             str, typer.Option(help="a (the pretrained model), b (digits, trained from scratch) or ab.")
         ] = "ab",
+        preset: Annotated[
+            str | None, typer.Option(help="The page of a course: cs180-2024 (or cs180), cs180-2025 or cs180-2026.")
+        ] = None,
         only: Annotated[str | None, typer.Option(help="Only the experiments whose name starts so.")] = None,
         out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("out/gallery"),
     ) -> None:
@@ -39,16 +44,22 @@ def register(app: typer.Typer) -> None:
             duckrabbit gallery --model deepfloyd-xl --out out/xl
             duckrabbit gallery --only anagram
             duckrabbit gallery --part b
+            duckrabbit gallery --preset cs180-2026 --out out/2026
         """
         from duckrabbit.gallery.build import build
+        from duckrabbit.gallery.years import model_for
         from duckrabbit.models.cards import cards
+        from duckrabbit.tasks.courses import COURSES
 
         if part not in ("a", "b", "ab"):
             raise UserError(f"There is no part '{part}'; choose a, b or ab.")
+        if preset is not None and preset not in COURSES:
+            raise UserError(f"There is no course '{preset}'; choose {', '.join(COURSES)}.")
+        model = model or model_for(preset)
         folder = Path(model).expanduser()
         where = str(folder.resolve()) if folder.is_dir() and model not in cards() else model
         given = {"model": where, "device": device, "dtype": dtype, "prompts": prompts and str(prompts.resolve())}
-        page, failed = build(app, out, {k: v for k, v in given.items() if v}, only, part)
+        page, failed = build(app, out, {k: v for k, v in given.items() if v}, only, part, preset)
         say(str(page))
         if failed:
             say(f"Not made: {', '.join(failed)}; the page says why.", err=True)

@@ -8,6 +8,7 @@ keeps the figures and the log, in gallery/kept, which a run of the same name at 
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from duckrabbit.data.mnist.fetch import load_or_fetch
-from duckrabbit.data.mnist.read import Pictures, Split
+from duckrabbit.data.mnist.read import Pictures, Split, to_range
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.scores import draw
 from duckrabbit.evaluation.sampling import Setting
@@ -37,6 +38,11 @@ LOSS = (
     r"$L = \mathbb{E}\,\|\epsilon_\theta(\sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,"
     r"\ t, c) - \epsilon\|^2$"
 )
+MEAN = r"$\arg\min_D \mathbb{E}\,\|D(\epsilon) - x\|^2 = \mathbb{E}\,x$"
+PURE_NOISE = "-purenoiseTrue"
+"""What the name of a run tells that saw nothing but noise."""
+EULER_STEPS = 50
+"""The steps of Euler's rule, x += u / T, that a flow of the course is drawn with; its page does not tell T."""
 VELOCITY = r"$v = \sqrt{\bar\alpha_t}\,\epsilon - \sqrt{1-\bar\alpha_t}\,x_0,\qquad \bar\alpha_T = 0$"
 
 
@@ -137,8 +143,9 @@ def _of_runs() -> Iterator[Piece]:
         if recipe["task"] != "denoiser":
             for epoch, file in weights.items():
                 yield _while_training(name, f"epoch-{epoch}", (file,), partial(_after, run, epoch))
-        elif weights and not recipe["pure_noise"]:
-            yield _while_training(name, "epochs", tuple(weights.values()), partial(_epochs, run))
+        elif weights:
+            what = "noise" if recipe["pure_noise"] else "epochs"
+            yield _while_training(name, what, tuple(weights.values()), partial(_epochs, run))
 
 
 def _kept() -> Iterator[Piece]:
@@ -151,17 +158,28 @@ def _kept() -> Iterator[Piece]:
 def _while_training(
     run: str, what: str, sources: tuple[Path, ...], draw: Callable[[], Figure], kept: bool = False
 ) -> Piece:
-    """What a run shows: "epochs", digits denoised after several of them, or "epoch-5", samples after the fifth."""
-    if what == "epochs":
-        section, equation = f"B 1.2.1 While it trains: {run}", DENOISING
-        text = "Test digits at sigma 0.5, and what it made of them after some epochs."
-    else:
+    """What a run shows: "epochs", digits denoised after several of them; "noise", what it makes of noise alone; or
+    "epoch-5", samples after the fifth.
+    """
+    if what.startswith("epoch-"):
         section, equation = f"B 2 Samples: {run}, epoch {what.removeprefix('epoch-')}", LOSS
         text = "The course's sampler for its recipes, 20 steps of DPM-Solver++ for ours."
+    elif what == "noise":
+        section, equation = f"B 1.2.3 Trained on pure noise: {run}", MEAN
+        text = "Noise tells nothing of the digit: the least error is that of the mean of all digits, the last column."
+    else:
+        section, equation = f"B 1.2.1 While it trains: {run}", DENOISING
+        text = "Test digits at sigma 0.5, and what it made of them after some epochs."
     if kept:
-        preset, task = run.rsplit("-", 1)
-        text += f" Drawn when this run was made; `duckrabbit train {task} --preset {preset}` makes one of your own."
+        text += f" Drawn when this run was made; `{_command(run)}` makes your own."
     return Piece(f"{run}-{what}", section, text, equation, sources, draw)
+
+
+def _command(run: str) -> str:
+    """The command of a run by its name, as "fast-denoiser-epochs1-purenoiseTrue"; other changes are not known."""
+    preset, task, changes = re.fullmatch(r"(.+?)-(denoiser|time|class)(.*)", run).groups()  # type: ignore[union-attr]
+    options = re.sub(r"-epochs(\d+)", r" --epochs \1", changes).replace(PURE_NOISE, " --pure-noise")
+    return f"duckrabbit train {task} --preset {preset}{options}"
 
 
 def _classes() -> Iterator[Piece]:
@@ -181,7 +199,8 @@ def _of(conditioning: str) -> dict[str, Path]:
 def _drawn(folder: Path, title: str) -> Figure:
     model = load_digits(folder)
     classes = model.config.network.conditioning == "class"
-    setting = Setting(5.0 if classes else 1.0, model.card.solver, model.stages[0].steps)
+    scale, flow = 5.0 if classes else 1.0, model.config.schedule["kind"] == "flow"
+    setting = Setting(scale, "ddim", EULER_STEPS) if flow else Setting(scale, model.card.solver, model.stages[0].steps)
     drawn = draw(model, 40, setting, classes)
     guided = f", scale {setting.scale:g}" if classes else ""
     return figures.digit_grid(drawn, f"{title}: {setting.solver}, {setting.steps} steps{guided}")
@@ -196,10 +215,15 @@ def _after(run: Path, epoch: int) -> Figure:
 def _epochs(run: Path) -> Figure:
     nets: dict[str, Callable[[Tensor], Tensor]] = {}
     with tempfile.TemporaryDirectory() as scratch:
-        data = _shown(run, "train+validation")
+        data, recipe = _shown(run, "train+validation"), _recipe(run)
         for epoch in _snapshots(run):
             nets[f"epoch {epoch}"] = load_denoiser(export(run, Path(scratch) / str(epoch), data, snapshot=epoch))
-        return figures.denoising_results(nets, _shown(run, "test")[:5], _recipe(run)["sigma"])
+        if recipe["pure_noise"]:
+            mean = to_range(data.images, (0.0, 1.0)).mean(0, keepdim=True)
+            nets["mean digit"] = lambda x: mean.expand_as(x)
+        return figures.denoising_results(
+            nets, _shown(run, "test")[:5], None if recipe["pure_noise"] else recipe["sigma"]
+        )
 
 
 def _recipe(run: Path) -> dict[str, Any]:

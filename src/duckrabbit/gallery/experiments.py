@@ -17,7 +17,8 @@ from duckrabbit.models.model import Card
 class Experiment:
     """One figure: where it stands, what it shows, its equation (mathtext) and its command.
 
-    stamp: a hash of what it is made from, for a figure that is not made with the gallery's model.
+    stamp: a hash of what it is made from, for a figure that is not made with the gallery's model. answers: the
+    numbers of a year's page that it answers, "A 1.4" (years.py).
     """
 
     key: str
@@ -26,6 +27,7 @@ class Experiment:
     equation: str
     arguments: tuple[str, ...]
     stamp: str = ""
+    answers: tuple[str, ...] = ()
 
 
 FORWARD = r"$x_t = \sqrt{\bar\alpha_t}\,x_0 + \sqrt{1-\bar\alpha_t}\,\epsilon,\qquad \epsilon\sim\mathcal{N}(0, I)$"

@@ -16,6 +16,7 @@ from duckrabbit.models.cards import DEFAULT
 from duckrabbit.models.model import Card
 from duckrabbit.report.html import data_url, figure, page
 from duckrabbit.tasks.samples import CREDITS
+from duckrabbit.tasks.spelling import fields_of
 
 
 @dataclass(frozen=True)
@@ -28,20 +29,33 @@ class Shown:
     failure: str = ""
 
 
+def given_to(experiment: Experiment, chosen: Mapping[str, str]) -> dict[str, str]:
+    """Those of the options `chosen` for the gallery that the experiment's command takes."""
+    if experiment.stamp:
+        return {}
+    known = {field.flag for field in fields_of(experiment.arguments[0])}
+    return {name: value for name, value in chosen.items() if f"--{name}" in known}
+
+
 def command_line(experiment: Experiment, chosen: Mapping[str, str]) -> str:
     """The command as it is typed in the gallery's folder `pictures`; `chosen` as in build.
 
     A path is told by its last part: where it lies on this machine is nobody's business.
     """
-    if experiment.stamp:
-        return shlex.join(("duckrabbit", *experiment.arguments))
-    given = {k: Path(v).name if Path(v).is_absolute() else v for k, v in chosen.items() if (k, v) != ("model", DEFAULT)}
+    own = given_to(experiment, chosen)
+    given = {k: Path(v).name if Path(v).is_absolute() else v for k, v in own.items() if (k, v) != ("model", DEFAULT)}
     return shlex.join(("duckrabbit", *experiment.arguments, *(p for k, v in given.items() for p in (f"--{k}", v))))
 
 
-def render(card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, str]) -> str:
-    """The page as HTML; `total` is how many experiments there are in all, `chosen` what all commands got."""
+def render(
+    card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, str], asked: Mapping[str, str] | None = None
+) -> str:
+    """The page as HTML; `total` is how many experiments there are in all, `chosen` what all commands got.
+
+    asked: what a year's page asks for, by number; a table of it then takes the place of the contents.
+    """
     contents = "".join(f'<a href="#{s.experiment.key}">{escape(s.experiment.section)}</a>' for s in shown)
+    contents = _answers(shown, asked) if asked else f"<nav>{contents}</nav>"
     sections = "".join(_section(s, chosen) for s in shown)
     spent = sum(s.seconds for s in shown)
     paths = sorted(Path(v).name for v in chosen.values() if Path(v).is_absolute())
@@ -51,10 +65,23 @@ def render(card: Card, shown: Sequence[Shown], total: int, chosen: Mapping[str, 
 <p>Every experiment of Part A on <b>{escape(card.title)}</b>, and of Part B on models trained from scratch on
 handwritten digits, made in {spent:.0f} s.{missing}
 Each command can be typed as it stands in the folder <code>pictures</code> beside this page{where}.</p>
-<nav>{contents}</nav>
+{contents}
 {sections}
 {_licences(card)}"""
     return page(f"duckrabbit gallery: {card.name}", body)
+
+
+def _answers(shown: Sequence[Shown], asked: Mapping[str, str]) -> str:
+    """A row for each number of a year's page, with what it asks for and the figures that show it."""
+    rows = []
+    for number, words in asked.items():
+        links = [
+            f'<a href="#{s.experiment.key}">{escape(s.experiment.section.rpartition(": ")[2])}</a>'
+            for s in shown
+            if number in s.experiment.answers
+        ]
+        rows.append(f"<tr><td>{number}</td><td>{escape(words)}</td><td>{', '.join(links)}</td></tr>")
+    return f"<table><tr><th>no.</th><th>asked for</th><th>figures</th></tr>{''.join(rows)}</table>"
 
 
 def _section(shown: Shown, chosen: Mapping[str, str]) -> str:

@@ -57,7 +57,8 @@ def _picture(asked: Asked) -> Picture:
 
 
 def _comparison(request: Generate, asked: Asked, run: Run) -> Figure:
-    return figures.comparison(run, asked.jobs, request.seeds, "From pure noise")
+    variants = len(asked.jobs) // max(1, len(request.prompts))
+    return figures.comparison(run, asked.jobs, request.seeds, "From pure noise", min(variants, figures.ACROSS))
 
 
 def _edits(request: Edit, asked: Asked, run: Run) -> Figure:

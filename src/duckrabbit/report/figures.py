@@ -67,9 +67,13 @@ class Figure:
     extras: Extras = NO_EXTRAS
 
 
-def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str) -> Figure:
-    """One row for a job, one column for a seed."""
+def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str, abreast: int = 1) -> Figure:
+    """One row for a job, one column for a seed; so many jobs `abreast` in a row where each makes one picture."""
     results = [run(job, seeds, None) for job in jobs]
+    if len(seeds) == 1 and abreast > 1 and all(len(result.stage_images) == 1 for result in results):
+        cells = [Cell(arrays(result)[0], result.job.title) for result in results]
+        across = [tuple(cells[k : k + abreast]) for k in range(0, len(cells), abreast)]
+        return Figure(Sheet(tuple(Row(row) for row in across), title), tuple(results))
     rows = []
     for result in results:
         for k, images in enumerate(result.stage_images[:-1]):
@@ -152,7 +156,8 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
                 looks.append(Look(level_words(facts, t), x, x0, result.images))
         rows.append(Row((*cells, Cell(array(picture), "the picture"))))
         if ways > 1:
-            frames = [(state.at.t, to_pixels(state.x, facts.value_range)[0].numpy()) for state in states]
+            walked = [(t, noised(facts, picture, t, seed)), *((state.at.t, state.x) for state in states)]
+            frames = [(at, to_pixels(x, facts.value_range)[0].numpy()) for at, x in walked]
             films[f"denoise-t{t:g}".replace(".", "_")] = [pixels for _, pixels in frames]
             rows += _filmstrip(frames, t) if t == max(times) else []
     if isinstance(facts.schedule, FlowSchedule):
@@ -161,10 +166,12 @@ def denoising(run: Run, source: Source, jobs: Sequence[Job], times: Sequence[flo
 
 
 def _filmstrip(frames: Sequence[tuple[float, np.ndarray]], t: float) -> list[Row]:
-    """Every fifth of the frames (their time, their pixels) from time t on, and the last."""
+    """Every fifth of the frames (their time, their pixels), the one that the walk begins with first, and the last."""
     shown = [*frames[::5], *([frames[-1]] if (len(frames) - 1) % 5 else [])]
     strip = [Cell(p, "clean" if at < 0 else f"t = {at:g}") for at, p in shown]
-    parts = [strip[k : k + ACROSS] for k in range(0, len(strip), ACROSS)]
+    rows = -(-len(strip) // ACROSS)
+    across = -(-len(strip) // rows)
+    parts = [strip[k : k + across] for k in range(0, len(strip), across)]
     return [Row(tuple(part), "" if k else f"every fifth state from t = {t:g}") for k, part in enumerate(parts)]
 
 

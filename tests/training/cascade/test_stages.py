@@ -162,7 +162,7 @@ def test_a_start_that_was_never_told_the_prompt_is_taken_up_as_it_is(tmp_path):
 
 
 def test_one_picture_is_enlarged_better_than_by_interpolation(tmp_path):
-    recipe = shapes.upscaler_recipe(size=16, batch=4, images=4 * 250, rate=4e-3, ema=0.0)
+    recipe = shapes.upscaler_recipe(size=16, batch=4, images=4 * 160, rate=4e-3, ema=0.0)
     picture = shapes.drawings(16, 8)[7:8]
     data = shapes.enlarged(recipe, picture[torch.zeros(4, dtype=torch.long)])
     states = data.states(padded(data.wordings.tokens[:1, 0]))
