@@ -41,7 +41,7 @@ WITHIN = {
     "models": ("cascade digits", "pixnerd prxpixel"),
     "data": ("mnist drawings",),
     "training": ("digits cascade",),
-    "evaluation": ("digits drawings",),
+    "evaluation": ("digits drawings", "search"),
     "cli": ("commands",),
     "studio": ("forms", "shelf", "queue", "page", "server"),
 }

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from duckrabbit.cli.commands import catalogue, checking, data, evaluate, replaying, requests, train, viewing
+from duckrabbit.cli.commands import catalogue, checking, data, evaluate, replaying, requests, searching, train, viewing
 from duckrabbit.cli.saying import say, sentence
 from duckrabbit.errors import UserError, lacks_memory
 from duckrabbit.gallery import command as gallery
@@ -43,7 +43,7 @@ def _program() -> typer.Typer:
 
 
 app = _program()
-for commands in (requests, replaying, gallery, studio, train, evaluate, data, catalogue, viewing, checking):
+for commands in (requests, replaying, gallery, studio, train, evaluate, data, catalogue, viewing, searching, checking):
     commands.register(app)
 
 
