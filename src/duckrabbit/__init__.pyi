@@ -26,6 +26,7 @@ from .evaluation.classical import best_gaussian_blur, best_median
 from .evaluation.digits.steering import DigitLoss
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .evaluation.search.search import Found, search
 from .guidance.curve import Curve
 from .guidance.each import Each
 from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
@@ -74,6 +75,7 @@ __all__ = [
     "Each",
     "Filter",
     "FlowSchedule",
+    "Found",
     "Gradient",
     "Grey",
     "Guidance",
@@ -145,6 +147,7 @@ __all__ = [
     "replay",
     "run",
     "run_all",
+    "search",
     "squaredcos_cap_v2",
     "start_at",
     "time_travel",

@@ -185,3 +185,16 @@ def test_slips_are_sentences(refused, words, says):
 def test_the_rungs_grow():
     assert [r.seeds * r.abreast for r in RUNGS] == [16] * len(RUNGS)
     assert all(a.seeds < b.seeds and a.steps <= b.steps for a, b in pairwise(RUNGS))
+
+
+def test_in_python(judge, model, tmp_path, short):
+    heard = []
+    found = dr.search(model, ["owl", "fish", "rose"], view="flip", budget=0.5, keep=1, fresh=2, out=tmp_path / "s",
+                      judge=judge, heard=lambda words, share: heard.append(share))  # fmt: skip
+    assert heard == sorted(heard)
+    assert len(found) == 1
+    assert set(found[0].couple) <= {"owl", "fish", "rose"}
+    assert found[0].best in found[0].verified.seeds
+    for wrong in ({"budget": 0}, {"keep": 0}, {"budget": "20m"}, {"out": 3}, {"view": "spin"}):
+        with pytest.raises(dr.UserError):
+            dr.search(model, ["owl", "fish"], judge=judge, **{"out": tmp_path / "t", **wrong})

@@ -1,8 +1,9 @@
 """What to try next: successive halving without waiting, over pairs of subjects.
 
 Pairs climb rungs. On each they are tried with more seeds and more steps; from one rung to the next goes the best
-third of those that have finished it, as soon as it is a group (asynchronous successive halving: Li et al. 2020,
-arXiv 1810.05934, but that of all that finished a rung no more than a third ever leaves it). So the budget goes to what promises, whenever it ends.
+third of those that have finished it, as soon as it is a group. That is successive halving without waiting (Li et al.
+2020, arXiv 1810.05934), but that of all that finished a rung no more than a third ever leaves it. So the budget
+goes to what promises, whenever it ends.
 """
 
 from __future__ import annotations

@@ -13,15 +13,17 @@ import torch
 
 from duckrabbit.data.drawings.captions import plain_caption
 from duckrabbit.errors import UserError
-from duckrabbit.evaluation.drawings.judge import Judge
+from duckrabbit.evaluation.drawings.judge import Judge, load_judge
 from duckrabbit.evaluation.drawings.readings import Readings, read
 from duckrabbit.evaluation.search.halving import RUNGS, Couple, choose
 from duckrabbit.evaluation.search.journal import VERIFIED, Journal, Trial
+from duckrabbit.files import only_writer
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.job import Job
 from duckrabbit.tasks.run import run
 from duckrabbit.tasks.tasks import generate
+from duckrabbit.values import as_path, number, whole
 
 FRESH = 10_000
 """The first of the seeds that winners are verified on; those of the rungs lie below."""
@@ -222,3 +224,35 @@ def begin(model: Model, judge: Judge, wanted: Wanted, folder: Path) -> Search:
     }
     generate(model, wanted.prompts((wanted.subjects[0], wanted.subjects[1])), stage=1)  # a view says now what is wrong
     return Search(model, judge, wanted, Journal(folder, about))
+
+
+def search(
+    model: Model,
+    subjects: str | Sequence[str] = "all",
+    *,
+    style: str = "flat emoji",
+    view: str = "rotate_180",
+    budget: float = 1200.0,
+    keep: int = 10,
+    fresh: int = 8,
+    seed: int = 0,
+    out: str | Path = "out/search",
+    judge: Judge | None = None,
+    heard: Heard = lambda words, share: None,
+) -> list[Found]:
+    """Find couples of `subjects` that one picture shows both of, the second through `view`; the best first.
+
+        for found in dr.search(dr.load("miniature"), ["duck", "rabbit face", "owl"], view="rotate_90", budget=60):
+            print(found.couple, found.share, found.best)
+
+    `budget` in seconds; "all" are the subjects that the judge knows. What is tried is kept in `out`, and the same
+    search there goes on; `keep` winners are verified on `fresh` seeds that nothing was chosen by. Raises UserError for what
+    the judge does not know, for a view that does not suit the model, and where another search lies in `out`.
+    """
+    knows = load_judge()[0] if judge is None else judge
+    named = subjects_of([subjects] if isinstance(subjects, str) else list(subjects), knows)
+    steps = model.stages[0].steps
+    wanted = Wanted(named, style, view, whole("keep", keep, 1), whole("fresh", fresh, 1), steps, whole("seed", seed, 0))
+    folder = as_path("A search's folder", out)
+    with only_writer(folder):
+        return begin(model, knows, wanted, folder).go_on(number("A budget in seconds", budget), heard)
