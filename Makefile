@@ -4,7 +4,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: install gallery test pictures clean
+.PHONY: install gallery test lint types examples pictures clean
 
 install: .venv/installed
 
@@ -17,11 +17,19 @@ gallery: install
 	$(BIN)/duckrabbit gallery --out out/gallery
 
 test: install
+	+$(MAKE) --no-print-directory --jobs 2 lint types examples
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+lint:
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types:
 	$(BIN)/mypy
-	$(BIN)/mypy --strict --config-file /dev/null $(filter-out examples/studio_client.py,$(wildcard examples/*.py))
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal
+
+examples:
+	$(BIN)/mypy --strict --config-file /dev/null --cache-dir .mypy_cache/examples \
+		$(filter-out examples/studio_client.py,$(wildcard examples/*.py))
 
 # The pictures of the README, made anew.
 pictures: install

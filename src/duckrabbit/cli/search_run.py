@@ -33,6 +33,7 @@ class Asked:
     budget: float
     keep: int
     fresh: int
+    steps: int | None
     seed: int
 
 
@@ -44,7 +45,7 @@ def carry_out(
     judge, _ = load_judge(judge_file)
     subjects = subjects_of(asked.words, judge)
     model = load(name, device=device, dtype=dtype)
-    steps = model.stages[0].steps
+    steps = asked.steps or model.stages[0].steps
     wanted = Wanted(subjects, asked.style, asked.view, asked.keep, asked.fresh, steps, asked.seed)
     with only_writer(out, BUSY):
         search = begin(model, judge, wanted, out)

@@ -30,6 +30,9 @@ def search(
     budget: Annotated[str, typer.Option(help="How long to search: 90s, 20m, 1h30m.")] = "20m",
     keep: Annotated[int, typer.Option(min=1, max=100, help="How many winners to verify and show.")] = 10,
     fresh: Annotated[int, typer.Option(min=1, max=64, help="Seeds to verify each winner on.")] = 8,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps to verify and draw winners with; the model's own by default.")
+    ] = None,
     model: Annotated[str, typer.Option(help="A text-to-image model of drawings.")] = "miniature",
     device: Annotated[str | None, typer.Option(help="cuda, mps or cpu; the best there is by default.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32; bfloat16 is twice as fast on some chips.")] = None,
@@ -55,7 +58,9 @@ def search(
     for part in view.split("+"):
         define("view", part.strip())
     where = device, dtype, judge
-    carry_out(Asked(_words(subjects), style, view, seconds_of(budget), keep, fresh, seed), model, where, out, quiet)
+    carry_out(
+        Asked(_words(subjects), style, view, seconds_of(budget), keep, fresh, steps, seed), model, where, out, quiet
+    )
 
 
 def seconds_of(text: str) -> float:

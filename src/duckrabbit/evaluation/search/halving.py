@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations, permutations
 from random import Random
 
 Couple = tuple[str, str]
@@ -73,18 +74,13 @@ def proposed(
 ) -> list[Couple]:
     """New couples: every second by lot, every other the best of AMONG by how well its subjects have done."""
     worth, made = _worth(tallies), list[Couple]()
-    for k in range(count):
-        drawn: list[Couple] = []
-        for _ in range(20 * AMONG):  # where nearly all have been tried, some draws are in vain
-            first, second = chance.sample(range(len(subjects)), 2)
-            couple = subjects[first], subjects[second]
-            couple = couple if ordered else (min(couple), max(couple))
-            if couple not in tallies and couple not in made:
-                drawn.append(couple)
-            if len(drawn) == (1 if k % 2 == 0 else AMONG):
-                break
-        if drawn:
-            made.append(max(drawn, key=lambda couple: worth(couple[0]) + worth(couple[1])))
+    every = permutations(subjects, 2) if ordered else combinations(sorted(subjects), 2)
+    untried = [couple for couple in every if couple not in tallies]
+    for k in range(min(count, len(untried))):
+        drawn = chance.sample(untried, min(len(untried), 1 if k % 2 == 0 else AMONG))
+        best = max(drawn, key=lambda couple: worth(couple[0]) + worth(couple[1]))
+        made.append(best)
+        untried.remove(best)
     return made
 
 

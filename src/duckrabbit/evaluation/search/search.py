@@ -235,6 +235,7 @@ def search(
     budget: float = 1200.0,
     keep: int = 10,
     fresh: int = 8,
+    steps: int | None = None,
     seed: int = 0,
     out: str | Path = "out/search",
     judge: Judge | None = None,
@@ -246,13 +247,13 @@ def search(
             print(found.couple, found.share, found.best)
 
     `budget` in seconds; "all" are the subjects that the judge knows. What is tried is kept in `out`, and the same
-    search there goes on; `keep` winners are verified on `fresh` seeds that nothing was chosen by. Raises UserError for
+    search there goes on; `keep` winners are verified on `fresh` seeds that nothing was chosen by, with `steps`. Raises UserError for
     what the judge does not know, for a view that does not suit the model, and where another search lies in `out`.
     """
     knows = load_judge()[0] if judge is None else judge
     named = subjects_of([subjects] if isinstance(subjects, str) else list(subjects), knows)
-    steps = model.stages[0].steps
-    wanted = Wanted(named, style, view, whole("keep", keep, 1), whole("fresh", fresh, 1), steps, whole("seed", seed, 0))
+    usual = model.stages[0].steps if steps is None else whole("steps", steps, 1)
+    wanted = Wanted(named, style, view, whole("keep", keep, 1), whole("fresh", fresh, 1), usual, whole("seed", seed, 0))
     folder = as_path("A search's folder", out)
     with only_writer(folder):
         return begin(model, knows, wanted, folder).go_on(number("A budget in seconds", budget), heard)
