@@ -247,8 +247,9 @@ def search(
             print(found.couple, found.share, found.best)
 
     `budget` in seconds; "all" are the subjects that the judge knows. What is tried is kept in `out`, and the same
-    search there goes on; `keep` winners are verified on `fresh` seeds that nothing was chosen by, with `steps`. Raises UserError for
-    what the judge does not know, for a view that does not suit the model, and where another search lies in `out`.
+    search there goes on; `keep` winners are verified on `fresh` seeds that nothing was chosen by, with `steps`.
+    Raises UserError for what the judge does not know, for a view that does not suit the model, and where another
+    search lies in `out`.
     """
     knows = load_judge()[0] if judge is None else judge
     named = subjects_of([subjects] if isinstance(subjects, str) else list(subjects), knows)
