@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -17,6 +18,7 @@ import shapes
 import tiny
 from duckrabbit.cli.commands import requests, train
 from duckrabbit.errors import UserError
+from duckrabbit.models.cards import DEFAULT, folder_of
 from duckrabbit.training.run import read_metrics
 
 
@@ -69,8 +71,19 @@ def test_a_run_stops_in_time_and_goes_on(run, tmp_path):
     assert "Stage II is in" in run(*words, "--no-pictures")
 
 
+def test_what_is_grown_begins_with_the_weights_that_come_with_the_package(run, tmp_path):
+    words = ("--preset", "64-grown", "--data", "shapes", "--precision", "no", "--no-pictures")
+    assert "Stopped after step 0" in run("train", "text", *words, "--minutes", "0", "--run", "grown")
+    recipe = json.loads((tmp_path / "runs" / "grown" / "recipe.json").read_text())["recipe"]
+    assert len(recipe["start"]) == 16
+    held, shipped = load_file(tmp_path / "runs" / "grown" / "checkpoint.safetensors"), folder_of(DEFAULT)
+    unet = load_file(shipped / "unet" / "diffusion_pytorch_model.safetensors")
+    kept = "mid_block.resnets.0.conv1.weight"
+    assert torch.equal(held[f"model.unet.{kept}"], unet[kept].float())
+
+
 def test_wrong_words_are_answered_with_the_right_ones(run, tmp_path):
-    with pytest.raises(UserError, match="choose tiny, 32, 64"):
+    with pytest.raises(UserError, match="choose tiny, 32, 64, 64-grown"):
         run("train", "text", "--preset", "huge", "--data", "shapes")
     with pytest.raises(UserError, match="which are not enlarged"):
         run("train", "upscaler", "--preset", "256", "--data", "shapes")

@@ -32,6 +32,22 @@ def test_linear_is_the_running_product_of_one_minus_beta():
     np.testing.assert_allclose(got, want, rtol=1e-12)
 
 
+def test_a_shift_is_what_reducing_a_picture_undoes():
+    """Noise that is averaged over 2 x 2 pixels, where the picture stays, is that of the chain before."""
+    before = schedules.squaredcos_cap_v2(200)
+    after = schedules.shifted(before, 2.0)
+    generator = torch.Generator().manual_seed(0)
+    for t in (0, 20, 100, 199):
+        old, new = before.level(t), after.level(t)
+        noise = torch.nn.functional.avg_pool2d(new.sigma * torch.randn(4, 1, 256, 256, generator=generator), 2)
+        assert float(noise.std()) / new.alpha == pytest.approx(old.sigma / old.alpha, rel=0.01)
+        assert new.alpha**2 + new.sigma**2 == pytest.approx(1)
+    np.testing.assert_allclose(schedules.shifted(after, 0.5).alphas_cumprod, before.alphas_cumprod, rtol=1e-9)
+    for wrong in (0.0, -1.0, math.inf, math.nan):
+        with pytest.raises(UserError, match="a factor above 0"):
+            schedules.shifted(before, wrong)
+
+
 def test_scaled_linear_is_linear_in_the_root_of_beta():
     got = np.array(schedules.scaled_linear(500).alphas_cumprod)
     want = np.exp(np.cumsum(np.log1p(-(np.linspace(0.00085**0.5, 0.012**0.5, 500) ** 2))))

@@ -61,7 +61,9 @@ def train_stage2(common: CascadeTraining, preset: str, text_encoder: Path | None
 
 def train_stage1(common: CascadeTraining, preset: str, text_encoder: Path | None, subjects: int | None) -> None:
     """Train stage I."""
-    start = read_start(common.start, text=text_encoder or common.start or folder_of(DEFAULT))
+    grows = preset in TEXTS and TEXTS[preset].thin > 0
+    unet = common.start or (folder_of(DEFAULT) if grows else None)
+    start = read_start(unet, text=text_encoder or common.start or folder_of(DEFAULT))
     recipe: TextRecipe = _recipe(TEXTS, preset, common, start, subjects=subjects)
     recipe = replace(recipe, **start.text_config)
     run = run_folder(recipe, common)

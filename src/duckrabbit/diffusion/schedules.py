@@ -238,6 +238,17 @@ def squaredcos_cap_v2(steps: int = 1000, max_beta: float = 0.999) -> DiscreteSch
     return from_betas([min(1 - f((i + 1) / steps) / f(i / steps), max_beta) for i in range(steps)])
 
 
+def shifted(schedule: DiscreteSchedule, shift: float) -> DiscreteSchedule:
+    """The chain whose sigma / alpha is `shift` times that of `schedule` at every time.
+
+    A picture of twice the width, whose noise is averaged over 2 x 2 pixels, is as noisy at shift 2 as the small one was
+    (Hoogeboom et al. 2023, arXiv 2301.11093, eq. 4). Raises UserError unless 0 < shift < inf.
+    """
+    if not 0 < shift < math.inf:
+        raise UserError(f"A schedule is shifted by a factor above 0; {shift:g} is none.")
+    return DiscreteSchedule(tuple(a / (a + shift**2 * (1 - a)) for a in schedule.alphas_cumprod))
+
+
 def rescale_zero_terminal_snr(schedule: DiscreteSchedule) -> DiscreteSchedule:
     """Shift and scale sqrt(abar_t) so that the last level is pure noise (Lin et al. 2024, alg. 1).
 

@@ -22,12 +22,20 @@ _SHARED: dict[str, Any] = {
 
 
 def first_stage(
-    size: int, channels: Sequence[int], *, layers: int = 1, attention: int = 2, cross: int = 192, text: int = 256
+    size: int,
+    channels: Sequence[int],
+    *,
+    layers: int = 1,
+    thin: int = 0,
+    attention: int = 2,
+    cross: int = 192,
+    text: int = 256,
 ) -> nn.Module:
     """A text-conditional U-Net for pictures of `size` pixels, with random weights.
 
     channels: of each level, a multiple of 32; every level halves the size. attention: so many of the
-    deepest levels look at the prompt. text: the width of the text encoder's states.
+    deepest levels look at the prompt. text: the width of the text encoder's states. layers: residual blocks of a
+    level on its way down, and one more on its way up; the `thin` outermost levels have none down and one up.
     """
     from diffusers import UNet2DConditionModel
 
@@ -36,7 +44,7 @@ def first_stage(
         sample_size=size,
         in_channels=3,
         block_out_channels=tuple(channels),
-        layers_per_block=layers,
+        layers_per_block=(0,) * thin + (layers,) * (len(channels) - thin) if thin else layers,
         down_block_types=(_DOWN,) * plain + (_CROSS_DOWN,) * attention,
         mid_block_type="UNetMidBlock2DSimpleCrossAttn",
         up_block_types=(_CROSS_UP,) * attention + (_UP,) * plain,

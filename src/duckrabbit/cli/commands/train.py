@@ -82,7 +82,9 @@ def train_class(common: DigitTraining, zero_snr: ZeroSnr = False) -> None:
 
 def train_text(
     common: CascadeTraining,
-    preset: Annotated[str, typer.Option(help="32 (the layout of miniature), 64 (for a GPU) or tiny.")] = "32",
+    preset: Annotated[
+        str, typer.Option(help="32 (the layout of miniature), 64 (for a GPU), 64-grown (from miniature), or tiny.")
+    ] = "32",
     text_encoder: Annotated[
         Path | None, typer.Option(help="A folder with the text_encoder and tokenizer to begin with; miniature's.")
     ] = None,
@@ -100,6 +102,7 @@ def train_text(
         duckrabbit train text --preset 32 --data drawings-64 --subjects 300
         duckrabbit train text --preset 64 --data drawings-64 --precision bf16 --minutes 9
         duckrabbit train text --preset 32 --data drawings-64 --start MODEL --images 100000 --rate 5e-4 --times 1.25
+        duckrabbit train text --preset 64-grown --data drawings-64 --precision bf16
     """
     from duckrabbit.cli.cascade_training import train_stage1
 

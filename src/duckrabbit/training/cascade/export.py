@@ -11,6 +11,7 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from duckrabbit.data.drawings.attribution import Credits
+from duckrabbit.diffusion.schedules import DiscreteSchedule, squaredcos_cap_v2
 from duckrabbit.diffusion.spacings import Spacing
 from duckrabbit.errors import UserError
 from duckrabbit.files import UNFINISHED
@@ -91,9 +93,11 @@ def build(recipe: CascadeRecipe, weights: Mapping[str, Tensor]) -> Any:
 def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
     from diffusers import DDPMScheduler, IFPipeline, IFSuperResolutionPipeline
 
-    levels = {"num_train_timesteps": TIMES, "beta_schedule": "squaredcos_cap_v2"}
+    levels: dict[str, Any] = {"num_train_timesteps": TIMES, "beta_schedule": "squaredcos_cap_v2"}
+    shifted = {} if recipe.schedule == squaredcos_cap_v2(TIMES) else {"trained_betas": _betas(recipe.schedule)}
     scheduler = DDPMScheduler(
         **levels,
+        **shifted,
         prediction_type=recipe.prediction,
         variance_type={"learned": "learned_range", "small": "fixed_small"}[VARIANCE[recipe.stage]],
         clip_sample=True,
@@ -108,6 +112,11 @@ def _pipeline(recipe: CascadeRecipe, module: Any, run: Path) -> Any:
 
     tokenizer = T5Tokenizer.from_pretrained(run / TOKENIZER, local_files_only=True)
     return IFPipeline(tokenizer=tokenizer, text_encoder=module.text_encoder, **parts)
+
+
+def _betas(schedule: DiscreteSchedule) -> list[float]:
+    """beta_t = 1 - abar_t / abar_{t - 1}, abar_{-1} = 1, of a chain whose betas no name says."""
+    return [1 - after / before for before, after in pairwise((1.0, *schedule.alphas_cumprod))]
 
 
 def gflop(recipe: CascadeRecipe, module: Any) -> float:

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from duckrabbit.diffusion.schedules import DiscreteSchedule, shifted
 from duckrabbit.networks.unet_if import TextToImage, first_stage
+from duckrabbit.training.cascade.growth import SHIFT
 from duckrabbit.training.cascade.recipe import CascadeRecipe, to_unit
 from duckrabbit.training.cascade.words import Wordings
 from duckrabbit.training.objectives import Draws
@@ -29,7 +31,8 @@ class TextRecipe(CascadeRecipe):
     """attention: so many of the deepest levels look at the prompt, `cross` numbers of each token.
 
     vocabulary, text_hidden ... text_layers: the T5 encoder. text_factor: of its learning rate.
-    subjects: only so many, those with the most drawings; 0 for all.
+    subjects: only so many, those with the most drawings; 0 for all. thin: so many of the outermost levels have no
+    residual block down and one up. shift: the factor of the chain's sigma / alpha (`diffusion.schedules.shifted`).
     """
 
     stage: ClassVar[str] = "text"
@@ -43,11 +46,29 @@ class TextRecipe(CascadeRecipe):
     text_layers: int = 2
     text_factor: float = 0.3
     subjects: int = 0
+    thin: int = 0
+    shift: float = 1.0
+
+    @property
+    def schedule(self) -> DiscreteSchedule:
+        """The noise levels to train on, and to sample through."""
+        return super().schedule if self.shift == 1 else shifted(super().schedule, self.shift)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain values; without `thin` and `shift` where they say nothing, as runs of before have it."""
+        silent = {"thin": 0, "shift": 1.0}
+        return {k: v for k, v in super().to_json().items() if k not in silent or v != silent[k]}
 
     def build(self) -> nn.Module:
         """The U-Net and its text encoder, with random weights. Without dropout: a step has to repeat."""
         unet = first_stage(
-            self.size, self.channels, layers=self.layers, attention=self.attention, cross=self.cross, text=self.text
+            self.size,
+            self.channels,
+            layers=self.layers,
+            thin=self.thin,
+            attention=self.attention,
+            cross=self.cross,
+            text=self.text,
         )
         return TextToImage(unet, self.text_encoder(self.vocabulary))
 
@@ -111,5 +132,14 @@ TEXTS: Mapping[str, TextRecipe] = {
     "64": replace(
         _SMALL, name="text-64", size=64, channels=(64, 128, 160, 192), batch=512, images=2_400_000, rate=1e-3
     ),
+    "64-grown": replace(
+        _SMALL,
+        name="text-64-grown",
+        size=64,
+        channels=(64, *_SMALL.channels),
+        thin=1,
+        shift=SHIFT,
+        images=400_000,
+    ),
 }
-"""The presets, by name: 32 is the layout of miniature, 64 is for a GPU."""
+"""The presets, by name: 32 is the layout of miniature, 64 is for a GPU, and 64-grown begins with weights of 32."""

@@ -12,8 +12,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from duckrabbit.diffusion.schedules import squaredcos_cap_v2
 from duckrabbit.errors import UserError
 from duckrabbit.networks.loading import LOADING
+from duckrabbit.training.cascade.growth import grow, is_grown
+from duckrabbit.training.cascade.recipe import TIMES
 from duckrabbit.training.cascade.words import TOKENIZER, read_tokenizer
 from duckrabbit.training.checkpoint import load_own_state
 
@@ -35,10 +38,24 @@ class Start:
         """Put the weights into a stage's network. Raises UserError where they do not fit."""
         parts: Any = module
         if self.unet is not None:
-            _load(parts.unet, self.unet / _UNET)
+            self._fill_unet(parts.unet)
         if hasattr(module, "text_encoder"):  # a stage II is told what the text encoder says, and does not train it
             assert self.text is not None
             _load(parts.text_encoder, self.text / _TEXT)
+
+    def _fill_unet(self, unet: Any) -> None:
+        """The weights of the folder, or those grown from them where the network has a thin level more."""
+        assert self.unet is not None
+        if not is_grown(_config(self.unet / "unet" / "config.json"), unet.config):
+            return _load(unet, self.unet / _UNET)
+        chain = _config(self.unet / "scheduler" / "scheduler_config.json")
+        said = [
+            chain.get(name) for name in ("prediction_type", "beta_schedule", "num_train_timesteps", "trained_betas")
+        ]
+        if said != ["v_prediction", "squaredcos_cap_v2", TIMES, None]:
+            raise UserError(f"The network in {self.unet} does not grow: it has to predict v on {TIMES} cosine levels.")
+        unet.load_state_dict(grow(load_file(self.unet / _UNET), unet, squaredcos_cap_v2(TIMES)))
+        return None
 
     def text_encoder(self) -> tuple[Any, Any]:
         """The tokenizer and the text encoder, in float32, for a stage that does not train it."""
@@ -81,6 +98,14 @@ def read_start(unet: Path | None, text: Path | None) -> Start:
     if text is not None and not (text / TOKENIZER).is_dir():
         raise UserError(f"There is no {text / TOKENIZER}; a text encoder is of no use without its tokenizer.")
     return Start(unet, text, digest.hexdigest()[:16] if unet or text else "")
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """A part's configuration; nothing where there is none."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}
 
 
 def _load(module: nn.Module, path: Path) -> None:
