@@ -20,6 +20,8 @@ from duckrabbit.models.model import Card
 DEFAULT = "miniature"
 """The model that is meant where none is named; it comes with the package."""
 
+RECASTS = ("flow",)
+"""What may stand after the @ of a model's name: the schedules that it can be walked on instead of its own."""
 _PACKAGE = "package:"
 
 
@@ -65,3 +67,9 @@ def _card(name: str, entry: dict[str, Any]) -> Card:
         raise UserError(f"The card of {name} in cards.toml has an unknown field {wrong[0]}; its fields: {known}.")
     values: dict[str, Any] = {k: tuple(v) if k in ("steps", "gflop", "value_range") else v for k, v in entry.items()}
     return Card(name=name, **values)
+
+
+def split_recast(source: str) -> tuple[str, str | None]:
+    """The model and the schedule of "NAME@flow"; anything else is a model, with None."""
+    name, at, schedule = source.rpartition("@")
+    return (name, schedule) if at and schedule in RECASTS else (source, None)

@@ -10,7 +10,7 @@ import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.folders import runs_folder
-from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder
+from duckrabbit.models.cards import DEFAULT, cards, folder_of, package_folder, split_recast
 from duckrabbit.models.cards import card as known_card
 from duckrabbit.models.cascade.assembled import from_pipeline, from_sources
 from duckrabbit.models.cascade.folder import folder_card, read_json
@@ -25,7 +25,7 @@ from duckrabbit.models.model import Card, Model, lacks, no_model
 from duckrabbit.models.oracle import Oracle
 from duckrabbit.models.pixnerd import load as pixnerd
 from duckrabbit.models.prxpixel import load as prxpixel
-from duckrabbit.models.recast import Recast, split_recast
+from duckrabbit.models.recast import Recast
 from duckrabbit.registry import known
 
 

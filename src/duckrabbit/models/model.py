@@ -8,6 +8,7 @@ members.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from math import gcd, lcm
 from typing import TYPE_CHECKING, Literal, Protocol
@@ -180,6 +181,12 @@ class Model(Protocol):
 
     def weight_hash(self) -> Mapping[str, str]:
         """sha256 of every weight file, by its path."""
+
+
+def turn_of(model: Model) -> AbstractContextManager[object]:
+    """The context in which this thread has a model to itself, where the model needs that."""
+    found: AbstractContextManager[object] = getattr(model, "turn", nullcontext)()
+    return found
 
 
 _MEMBERS = ("card", "stages", "device", "dtype", "condition", "prepare", "network", "weight_hash")

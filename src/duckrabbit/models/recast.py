@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 
 from torch import Tensor
@@ -12,11 +12,12 @@ from duckrabbit.diffusion.levels import Schedule
 from duckrabbit.diffusion.prediction import Condition, Network
 from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.errors import UserError
-from duckrabbit.models.model import Card, Model, StageFacts
+from duckrabbit.models.cards import RECASTS
+from duckrabbit.models.model import Card, Model, StageFacts, turn_of
 from duckrabbit.networks.recast import recast
 
-SCHEDULES: dict[str, Schedule] = {"flow": FlowSchedule()}
-"""What may stand after the @."""
+SCHEDULES: dict[str, Schedule] = dict(zip(RECASTS, (FlowSchedule(),), strict=True))
+"""What the names after the @ stand for."""
 
 
 @dataclass(eq=False)
@@ -51,8 +52,7 @@ class Recast:
 
     def turn(self) -> AbstractContextManager[object]:
         """A context in which this thread has the model to itself, where it needs that."""
-        found: AbstractContextManager[object] = getattr(self.model, "turn", nullcontext)()
-        return found
+        return turn_of(self.model)
 
     def condition(self, text: str) -> Condition:
         """The model's own condition."""
@@ -82,9 +82,3 @@ class Recast:
 def plain(model: Model) -> Model:
     """The model itself, whatever schedule it is walked on."""
     return model.model if isinstance(model, Recast) else model
-
-
-def split_recast(source: str) -> tuple[str, str | None]:
-    """The model and the schedule of "NAME@flow"; anything else is a model, with None."""
-    name, at, schedule = source.rpartition("@")
-    return (name, schedule) if at and schedule in SCHEDULES else (source, None)

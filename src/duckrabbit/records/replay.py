@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cards import cards
+from duckrabbit.models.cards import cards, split_recast
 from duckrabbit.models.load import load
 from duckrabbit.models.model import Model
-from duckrabbit.models.recast import Recast, split_recast
+from duckrabbit.models.recast import Recast
 from duckrabbit.records.read import read_job, read_record
 from duckrabbit.tasks.reading import open_picture
 from duckrabbit.tasks.results import LOCAL, Result

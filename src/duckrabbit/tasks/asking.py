@@ -87,8 +87,8 @@ def options_of(request: Request, **changed: Any) -> Options:
 
 
 def _generate(request: Generate, model: Model) -> Asked:
+    from duckrabbit.models.cards import split_recast
     from duckrabbit.models.load import digits_folder
-    from duckrabbit.models.recast import split_recast
 
     if not request.prompts and digits_folder(split_recast(request.model)[0]) is None:
         raise UserError("Say what the picture is to be; only models of digits need not be told.")

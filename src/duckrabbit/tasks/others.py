@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from duckrabbit.diffusion.prediction import Network, Prediction, Query
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import conditions_of, models_of
 from duckrabbit.guidance.tree import Guidance
-from duckrabbit.models.model import Model
-from duckrabbit.models.recast import split_recast
+from duckrabbit.models.cards import split_recast
+from duckrabbit.models.model import Model, turn_of
 from duckrabbit.networks.recast import recast
 from duckrabbit.values import words_of
 
@@ -56,7 +55,7 @@ class Others:
             own = recast(other.network(stage, low_res, noise_level, micro_batch), other.stages[stage].schedule)
 
             def in_turn(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
-                with getattr(other, "turn", nullcontext)():
+                with turn_of(other):
                     return own(queries, at)
 
             return in_turn

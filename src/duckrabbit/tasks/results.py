@@ -29,7 +29,7 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer, write_atomically, write_text
-from duckrabbit.models.recast import split_recast
+from duckrabbit.models.cards import split_recast
 from duckrabbit.tasks.arguments import shown, text
 from duckrabbit.tasks.job import Job, cost, value_range
 from duckrabbit.tasks.others import Others

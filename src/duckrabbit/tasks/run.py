@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from itertools import pairwise
 from typing import Unpack
 
@@ -19,7 +18,7 @@ from duckrabbit.diffusion.trajectory import State, trajectory
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import conditions_of
 from duckrabbit.guidance.tree import lower
-from duckrabbit.models.model import Model, StageFacts
+from duckrabbit.models.model import Model, StageFacts, turn_of
 from duckrabbit.networks.enlarge import enlarge
 from duckrabbit.tasks.arguments import seeds_of, shown, whole
 from duckrabbit.tasks.finite import finite
@@ -53,7 +52,7 @@ def run(
     """
     seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
     ends: dict[int, tuple[Tensor, float]] = {}
-    with getattr(job.model, "turn", nullcontext)():
+    with turn_of(job.model):
         began = time.perf_counter()
         notes, others = _prepared(job)
         ready = time.perf_counter()
@@ -92,7 +91,7 @@ def walk(
     What `run` makes is the last state of the last stage, known pixels put back. Raises UserError as `run` does.
     """
     seeds, micro_batch = _checked(job, seeds, micro_batch, paired)
-    with getattr(job.model, "turn", nullcontext)():
+    with turn_of(job.model):
         _, others = _prepared(job)
         for _, state in _walked(job, seeds, micro_batch, others):
             yield state

@@ -18,6 +18,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from duckrabbit.errors import UserError
+from duckrabbit.models.cards import split_recast
 from duckrabbit.tasks.arguments import refuse_unknown, shown
 from duckrabbit.tasks.requests import REQUESTS, Request
 from duckrabbit.tasks.vocabulary import Option
@@ -222,7 +223,8 @@ def own_names(request: Request) -> Iterator[tuple[str, str]]:
         if kind := f.option.names:
             for text in value if f.several else filter(None, (value,)):
                 parts = text.split("+") if kind == "view" else [text]
-                yield from ((kind, part.strip().removesuffix("@flow" * (kind == "model"))) for part in parts)
+                named = (part.strip() for part in parts)
+                yield from ((kind, split_recast(name)[0] if kind == "model" else name) for name in named)
 
 
 def to_plain(request: Request) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import typer
 from duckrabbit.cli.options import numbers, with_examples
 from duckrabbit.errors import UserError
 from duckrabbit.files import only_writer
+from duckrabbit.models.cards import split_recast
 
 if TYPE_CHECKING:
     from duckrabbit.evaluation.sampling import Setting
@@ -88,7 +89,7 @@ def evaluate(
 
 def _on_its_schedule(model: str) -> str:
     """The model. Raises UserError for one that is to be walked on another schedule."""
-    if model.endswith("@flow"):
+    if split_recast(model)[1] is not None:
         raise UserError("A model is scored on its own schedule; leave out @flow.")
     return model
 

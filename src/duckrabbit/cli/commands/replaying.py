@@ -9,6 +9,7 @@ import typer
 
 from duckrabbit.cli.options import with_examples
 from duckrabbit.cli.saying import say
+from duckrabbit.models.cards import split_recast
 
 
 def register(app: typer.Typer) -> None:
@@ -41,7 +42,7 @@ def replay(
     for spec in own or ():
         acquaint(spec)
     if model is not None:
-        define("model", model.removesuffix("@flow"))
+        define("model", split_recast(model)[0])
     costs = read_record(record)["cost"]
     with progress(sum(c.get("moves", 0) for c in costs if isinstance(c, dict))) as advance:
         again = replay(
