@@ -36,6 +36,7 @@ from .guidance.projected import Projected
 from .guidance.rescaled import Rescaled
 from .guidance.tree import Ask, Guidance, ask_all, lower
 from .guidance.views.pixels import PixelView
+from .guidance.views.rearranged import Rearranged
 from .guidance.views.shipped import VIEWS, parse_view
 from .models.load import load
 from .models.model import Card, Limiter, Model, StageFacts
@@ -44,6 +45,7 @@ from .registry import register
 from .tasks.checks import check
 from .tasks.job import Job, Stage, cost
 from .tasks.masks import as_mask
+from .tasks.orders import read_order
 from .tasks.pictures import as_picture
 from .tasks.results import Result
 from .tasks.run import denoiser, run, run_all, walk
@@ -102,6 +104,7 @@ __all__ = [
     "Projected",
     "Prompt",
     "Query",
+    "Rearranged",
     "Rescaled",
     "Result",
     "Schedule",
@@ -143,6 +146,7 @@ __all__ = [
     "parse_view",
     "plan_through",
     "psnr",
+    "read_order",
     "register",
     "replay",
     "run",

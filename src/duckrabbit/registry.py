@@ -12,7 +12,7 @@ import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -37,8 +37,9 @@ METHODS: dict[str, tuple[str, ...]] = {
 _CALLED_WITH = {1: "filter", 2: "schedule", 3: "guidance", 4: "constraint"}
 """What is only called, by the number of values that it needs."""
 _NAMED: dict[str, dict[str, Any]] = {kind: {} for kind in METHODS}
-_READERS: dict[str, dict[str, Callable[[Path], Any]]] = {kind: {} for kind in METHODS}
-"""What reads a thing of a kind out of a file, by the file's suffix."""
+_READ = (".npy", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+_READERS = {"view": dict.fromkeys(_READ, "duckrabbit.tasks.orders:read_order")}
+"""What reads a thing of a kind out of a file that is not run, "module:function" by the file's suffix."""
 _ENTERED: list[tuple[str, str]] = []
 """What was entered from outside the package, by kind and name, in its order."""
 _OWN: dict[tuple[str, str], type] = {}
@@ -94,28 +95,25 @@ def remember(thing: Any) -> None:
         _OWN[cls.__qualname__, source["sha256"]] = cls
 
 
-def read_by(kind: str, suffixes: Sequence[str], read: Callable[[Path], Any]) -> None:
-    """Let files with one of the `suffixes` name something of a kind: what `read` makes of them."""
-    _READERS[kind] |= dict.fromkeys(suffixes, read)
-
-
 def define(kind: str, spec: str) -> None:
     """Make known "my_view.py:MyView" or "my_package.module:MyView": the file is run, like any program of yours.
 
-    A file that is not run but read, as "order.npy" for a view, is known by its own name (`read_by`). Only a person's
+    A file that is not run but read, as "order.npy" for a view, is known by its own name. Only a person's
     own command calls this. A name that there is already is left alone. Raises UserError where the file has no such
     thing, or it is not of its kind.
     """
     place, _, name = spec.rpartition(":")
-    if spec in table(kind):
+    if (reader := _reader(kind, spec)) is not None:
+        add(kind, spec, _load(reader)(spec))
+    elif spec in table(kind) or not (place and name.isidentifier()):
         return
-    if (read := _READERS[kind].get(Path(spec).suffix.lower())) is not None:
-        add(kind, spec, read(Path(spec)))
-        return
-    if not (place and name.isidentifier()):
-        return
-    if place.endswith(".py") or "." in place or find_spec(place) is not None:
+    elif place.endswith(".py") or "." in place or find_spec(place) is not None:
         add(kind, spec, _load(spec))
+
+
+def _reader(kind: str, spec: str) -> str | None:
+    """What reads the file that names a thing of this kind, if it is one that is read."""
+    return _READERS.get(kind, {}).get(Path(spec).suffix.lower())
 
 
 def introduce(spec: str, name: str) -> str:
@@ -148,8 +146,12 @@ def kind_of(thing: Any) -> str | None:
 
 
 def acquaint(spec: str) -> None:
-    """Let records find what "FILE.py:NAME" or "module:NAME" is, of whatever kind. The file is run, as by `define`."""
-    remember(_load(spec))
+    """Let records find what "FILE.py:NAME" or "module:NAME" is, of whatever kind. The file is run, as by `define`.
+
+    What is read from a file, records hold themselves.
+    """
+    if not any(_reader(kind, spec) for kind in _READERS):
+        remember(_load(spec))
 
 
 def _load(spec: str) -> Any:

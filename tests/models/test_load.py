@@ -380,3 +380,19 @@ def test_a_processor_computes_as_one_whatever_its_number(cascade_folder, device)
     assert load(cascade_folder, device=device).dtype == "float32"
     with pytest.raises(UserError, match="float32, bfloat16, not float16"):
         load(cascade_folder, device=device, dtype="float16")
+
+
+def test_a_folder_without_a_tokenizer_is_refused_and_not_asked_with_nothing(cascade_folder, tmp_path):
+    shutil.copytree(cascade_folder, tmp_path / "model")
+    shutil.rmtree(tmp_path / "model/tokenizer")
+    model = load(tmp_path / "model")
+    with pytest.raises(UserError, match=r"tokenizer holds no tokenizer .*spiece\.model"):
+        model.prepare([model.condition("a cat")])
+
+
+def test_weights_that_the_configuration_has_no_place_for_are_refused(cascade_folder, tmp_path):
+    shutil.copytree(cascade_folder, tmp_path / "model")
+    path = tmp_path / "model/unet/diffusion_pytorch_model.safetensors"
+    save_file({**load_file(path), "more.weight": torch.ones(2)}, path)
+    with pytest.raises(UserError, match=r"hold more\.weight, for which its config\.json has no place"):
+        load(tmp_path / "model").network(0)

@@ -31,13 +31,13 @@ class Classical:
 
 def blurred(pictures: Tensor, sigma: float) -> Tensor:
     """Pictures (N, C, H, W) through a Gaussian of `sigma` pixels, cut off after 4 of them."""
-    taps = min(2 * max(1, round(4 * sigma)) + 1, 2 * (pictures.shape[-1] - 1) - 1)
+    taps = min(2 * max(1, round(4 * sigma)) + 1, 2 * (min(pictures.shape[-2:]) - 1) - 1)
     return gaussian_blur2d(pictures, (taps, taps), (sigma, sigma))
 
 
 def best_gaussian_blur(noisy: Tensor, original: Tensor, sigmas: Sequence[float] = SIGMAS) -> Classical:
     """The Gaussian blur nearest to `original` in PSNR; pictures (B, 3, H, W) in [0, 1] once clean."""
-    scale = noisy.shape[-1] / 64
+    scale = min(noisy.shape[-2:]) / 64
     return _best(lambda sigma: blurred(noisy, sigma * scale), sigmas, original, "Gaussian blur, sigma {:g} px at 64 px")
 
 

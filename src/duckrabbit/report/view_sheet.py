@@ -11,7 +11,8 @@ from torch import Tensor
 
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.guidance.views.between import between
-from duckrabbit.guidance.views.shipped import VIEWS, parse_view
+from duckrabbit.guidance.views.shipped import VIEW_WORDS, VIEWS, parse_view
+from duckrabbit.registry import known
 from duckrabbit.report.figures import Extras, Figure, array
 from duckrabbit.report.films import Kind, transition
 from duckrabbit.report.sheet import Cell, Row, Sheet
@@ -24,17 +25,22 @@ ABREAST = 5
 
 def told(specs: Sequence[str]) -> list[tuple[str, str]]:
     """Each of the views, all that are shipped by default, with its options and its first sentence."""
-    return [(spec, _words(spec)) for spec in specs or list(VIEWS)]
+    return [(spec, _words(spec)) for spec in specs or _names()]
 
 
 def view_figure(picture: Tensor, specs: Sequence[str], film: Kind | None = None) -> Figure:
     """A picture (1, 3, S, S) in [0, 1] through each of the views, all that are shipped by default; films of the way."""
     x = 2 * to_model_size(picture, (SIDE, SIDE)) - 1
-    views = {spec: parse_view(spec) for spec in specs or list(VIEWS)}
+    views = {spec: parse_view(spec) for spec in specs or _names()}
     cells = [Cell(_seen(view, x), spec) for spec, view in views.items()]
     rows = tuple(Row(tuple(cells[k : k + ABREAST])) for k in range(0, len(cells), ABREAST))
     ways = {_stem(spec): transition(array((x + 1) / 2), partial(between, view)) for spec, view in views.items() if film}
     return Figure(Sheet(rows, "Views"), ways=ways, extras=Extras((film,) if film else ()))
+
+
+def _names() -> list[str]:
+    """The views that have a name of their own, those of installed packages too."""
+    return [name for name in known("view") if name.isidentifier()]
 
 
 def _seen(view: View, x: Tensor) -> np.ndarray:
@@ -49,6 +55,8 @@ def _stem(spec: str) -> str:
 
 def _words(spec: str) -> str:
     view = parse_view(spec)
-    sentence = " ".join((inspect.getdoc(view) or "A view of your own.").split("\n\n")[0].split())
+    sentence = VIEW_WORDS.get(spec) or " ".join(
+        (inspect.getdoc(view) or "A view of your own.").split("\n\n")[0].split()
+    )
     options = [p for p in inspect.signature(VIEWS[spec]).parameters if p != "size"] if spec in VIEWS else []
     return f"{sentence} Options: {', '.join(options)}." if options else sentence

@@ -14,16 +14,19 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.nodes import conditions_of, models_of
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.cards import split_recast
-from duckrabbit.models.model import Model, turn_of
+from duckrabbit.models.model import Model, sized, turn_of
 from duckrabbit.networks.recast import recast
-from duckrabbit.values import words_of
+from duckrabbit.values import Size, words_of
 
 
 class Others:
     """The models that some trees name by Through, on the device of the run's model; each tree with its stage."""
 
-    def __init__(self, model: Model, trees: Mapping[int, Guidance]) -> None:
-        self.model, self.trees = model, dict(trees)
+    def __init__(
+        self, model: Model, trees: Mapping[int, Guidance], sizes: Mapping[int, Size | None] | None = None
+    ) -> None:
+        """`sizes`: (height, width) of the pictures of each stage; None is the models' own."""
+        self.model, self.trees, self.sizes = model, dict(trees), dict(sizes or {})
 
     @cached_property
     def models(self) -> Mapping[str, Model]:
@@ -77,6 +80,8 @@ class Others:
                 f"{its.value_range}, and {self.model.card.name} of {words_of(own.size)} px, {own.channels} and "
                 f"{own.value_range}; two models share a canvas where these are the same."
             )
+        if (size := self.sizes.get(stage)) is not None:
+            sized(other.stages[stage : stage + 1], size, name)
 
 
 @lru_cache(maxsize=2)

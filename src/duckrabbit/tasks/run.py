@@ -127,7 +127,8 @@ def _checked(
 
 def _prepared(job: Job) -> tuple[dict[str, str], Others]:
     """Make the job's prompts ready; what there is to know of them, in sentences, and the other models that it asks."""
-    others = Others(job.model, {s.index: s.guidance for s in job.stages if s.asks})
+    asked = [stage for stage in job.stages if stage.asks]
+    others = Others(job.model, {s.index: s.guidance for s in asked}, {s.index: s.size for s in asked})
     others.prepare()
     conditions = sorted({c for s in job.stages if s.asks for c in conditions_of(s.guidance)}, key=str)
     job.model.prepare(conditions)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model, StageFacts, sized
-from duckrabbit.values import Size, shown, whole
+from duckrabbit.values import Size, as_whole, shown, whole
 
 
 def stages_at(model: Model, size: str | int | Size | None) -> tuple[StageFacts, ...]:
@@ -26,8 +26,10 @@ def _size(given: object) -> Size:
         sides = [part.strip() for part in given.lower().replace("×", "x").split("x")]
         parts = [int(side) for side in reversed(sides) if side.isascii() and side.isdigit() and len(side) < 7]
         parts = parts if len(parts) == len(sides) else ()
-    elif isinstance(given, Sequence):
-        parts = given
+    elif isinstance(given, tuple | list):
+        parts = given if len(given) == 2 else ()
+    elif as_whole(given) is None:
+        parts = ()
     if len(parts) not in (1, 2):
         raise UserError(f"A size is WIDTHxHEIGHT in pixels, as in 96x64, or the side of a square, not {shown(given)}.")
     height, width = (whole("A picture's side", side, 1) for side in (parts[0], parts[-1]))

@@ -14,9 +14,10 @@ from duckrabbit.guidance.views.between import between
 from duckrabbit.guidance.views.columns import Skew, Spiral
 from duckrabbit.guidance.views.jigsaw import Jigsaw, cut
 from duckrabbit.guidance.views.pixels import Compose, Flip, Rotate
-from duckrabbit.guidance.views.rearranged import Rearranged, read_order
+from duckrabbit.guidance.views.rearranged import Rearranged
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.guidance.views.turned import Halves, Hinge, InnerCircle, Rings, TurnedTiles
+from duckrabbit.tasks.orders import read_order
 
 SQUARE = [InnerCircle(), Rings(), Rings(7), Hinge(), Jigsaw(), Jigsaw(5), TurnedTiles(), TurnedTiles(8, 3), Skew(),
           Skew(-0.7), Spiral(), Spiral(0.2), Halves(), Halves(-2)]  # fmt: skip
@@ -199,15 +200,16 @@ def test_an_order_is_read_from_an_array_and_out_of_a_picture(tmp_path):
     assert view == read_order(tmp_path / "order.npy")
     assert hash(view) == hash(read_order(tmp_path / "order.npy"))
     assert view != Rearranged(torch.from_numpy(order[::-1].copy()))
-    grey = np.array([[9, 1], [5, 1]], np.uint8)
+    grey = np.repeat(np.array([[9, 1], [5, 1]], np.uint8), 4, axis=0).repeat(4, axis=1)
     Image.fromarray(grey).save(tmp_path / "grey.png")
-    assert read_order(tmp_path / "grey.png").order.tolist() == [[1, 3], [2, 0]]  # from dark to bright, the first first
+    cells = read_order(tmp_path / "grey.png").order.flatten().numpy()  # from dark to bright, the first first
+    assert cells.tolist() == sorted(range(64), key=lambda k: (grey.flatten()[k], k))
 
 
 @pytest.mark.parametrize("cells", [[[0, 0], [1, 2]], [[0, 1], [2, 4]], [[0.0, 1.0]], [0, 1, 2], [[0]]])
 def test_what_is_no_order_is_refused_in_words(tmp_path, cells):
     np.save(tmp_path / "order.npy", np.array(cells))
-    with pytest.raises(UserError, match="rows, columns"):
+    with pytest.raises(UserError, match=r"order\.npy.*rows, columns"):
         read_order(tmp_path / "order.npy")
 
 
@@ -215,9 +217,45 @@ def test_files_that_hold_no_order_are_sentences(tmp_path):
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     (tmp_path / "text.npy").write_text("no")
     (tmp_path / "text.png").write_text("no")
-    for name in ("objects.npy", "text.npy", "text.png", "gone.npy"):
-        with pytest.raises(UserError, match="holds no order"):
-            read_order(tmp_path / name)
+    (tmp_path / "empty.npy").write_bytes(b"")
+    with (tmp_path / "several.npy").open("wb") as file:
+        np.savez(file, a=np.arange(4), b=np.arange(4))
+    for name, cells in (("complex", [[0j, 1j]]), ("truth", [[False, True]]), ("halves", [[0.0, 1.0]])):
+        np.save(tmp_path / f"{name}.npy", np.array(cells))
+    for path in [*sorted(tmp_path.iterdir()), tmp_path / "gone.npy", tmp_path / "gone.png"]:
+        with pytest.raises(UserError, match=path.name):
+            read_order(path)
+
+
+def test_a_picture_is_sorted_in_its_own_depth_upright_and_on_white(tmp_path):
+    """16 bits, an EXIF that turns, and transparency: as every picture is read."""
+    values = np.random.default_rng(0).permutation(1024).reshape(32, 32)
+    Image.fromarray((values * 60).astype(np.uint16)).save(tmp_path / "deep.png")
+    assert torch.equal(read_order(tmp_path / "deep.png").order.flatten(), torch.from_numpy(values.flatten().argsort()))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.zeros((16, 32, 3), np.uint8)).save(tmp_path / "turned.jpg", exif=exif)
+    assert read_order(tmp_path / "turned.jpg").order.shape == (32, 16)
+    clear = np.zeros((1, 2, 4), np.uint8)
+    clear[0, 1, 3] = 255
+    Image.fromarray(clear).resize((16, 8), 0).save(tmp_path / "clear.png")
+    first = read_order(tmp_path / "clear.png").order.flatten()[0]
+    assert first == 8  # the opaque black before the clear, which lies on white
+
+
+def test_an_order_that_is_too_large_says_so():
+    with pytest.raises(UserError, match="at most 1,048,576 cells, not 1,200,000"):
+        Rearranged(torch.arange(1_200_000).view(1200, 1000))
+
+
+@pytest.mark.parametrize(
+    "spec",
+    ["jigsaw:seed=99999999999999999999999", "tile_rotation:seed=99999999999999999999", "skew:factor=1e18",
+     "spiral:turns=1e300", "patch_permutation:seed=99999999999999999999", "jigsaw:seed=1,seed=2"],
+)  # fmt: skip
+def test_numbers_that_are_too_large_or_told_twice_are_sentences(spec):
+    with pytest.raises(UserError):
+        parse_view(spec)
 
 
 def test_an_order_on_the_command_line_is_kept_in_the_record(cli, tmp_path):

@@ -244,7 +244,7 @@ NAN = {"img_in.0.bias": torch.full((16,), float("nan"))}
         (lambda f: (f / SCHEDULER).write_text("[1]"), "JSON object"),
         (lambda f: (f / INDEX).write_text("{"), "cannot be read"),
         (lambda f: shutil.rmtree(f / "text_encoder"), "holds no weights"),
-        (lambda f: shutil.rmtree(f / "tokenizer"), "cannot be loaded"),
+        (lambda f: shutil.rmtree(f / "tokenizer"), "holds no tokenizer"),
         (lambda f: (f / "transformer" / "diffusion_pytorch_model.safetensors").unlink(), "holds no weights"),
         (drop("tokenizer/tokenizer_config.json", pad_token=None), "no token for padding"),
         (foreign_words, "states are 16 numbers wide, and the transformer takes 24"),

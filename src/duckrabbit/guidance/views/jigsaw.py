@@ -9,6 +9,7 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.pieces import Piece, PieceView, Point, middle, square
+from duckrabbit.guidance.views.pixels import SEEDS
 from duckrabbit.values import whole
 
 _RING = ((0, 0), (0, 1), (0, 2), (1, 1))
@@ -30,7 +31,7 @@ class Jigsaw(PieceView):
     stage_difference = 0.13
 
     def __post_init__(self) -> None:
-        whole("A view's seed", self.seed)
+        whole("A view's seed", self.seed, *SEEDS)
 
     def pieces(self, height: int, width: int) -> tuple[Piece, ...]:
         """Sixteen pieces."""

@@ -20,6 +20,9 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import between, folded, slid, turned
 from duckrabbit.values import whole
 
+SEEDS = (-(2**63), 2**64 - 1)
+"""The least and the largest seed of a torch generator."""
+
 
 class PixelView(ABC):
     """A view that moves pixels about: their variance moves with them."""
@@ -118,7 +121,7 @@ class Permute(PixelView):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("A view's seed", self.seed)
+        whole("A view's seed", self.seed, *SEEDS)
         rows, columns = (whole("A view's grid", side, 1) for side in self._sides)
         if rows * columns < 2 or self.grid == 1:
             raise UserError(f"A grid of {self.grid} has nothing to shuffle; choose 2 or more.")

@@ -5,16 +5,12 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.pixels import PixelView
-from duckrabbit.registry import read_by
 
 MOST = 1024 * 1024
 """The most cells of an order."""
@@ -33,7 +29,10 @@ class Rearranged(PixelView):
 
     def __post_init__(self) -> None:
         places = self.order.flatten()
-        whole = self.order.ndim == 2 and not self.order.is_floating_point() and 1 < len(places) <= MOST
+        if len(places) > MOST:
+            raise UserError(f"An order has at most {MOST:,} cells, not {len(places):,}; shrink it.")
+        plain = self.order.dtype not in (torch.bool, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+        whole = self.order.ndim == 2 and plain and not self.order.is_complex() and len(places) > 1
         if not whole or not torch.equal(places.long().sort().values, torch.arange(len(places))):
             raise UserError(
                 "An order of cells is an array (rows, columns) of whole numbers that has each from 0 to rows x columns "
@@ -45,6 +44,11 @@ class Rearranged(PixelView):
         cells = self.order.long().contiguous().numpy()
         return tuple(self.order.shape), hashlib.sha256(cells.tobytes()).hexdigest()
 
+    @cached_property
+    def _ways(self) -> tuple[Tensor, Tensor]:
+        there = self.order.long().flatten()
+        return there, there.argsort()
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Rearranged) and self._known == other._known
 
@@ -53,11 +57,11 @@ class Rearranged(PixelView):
 
     def __call__(self, x: Tensor) -> Tensor:
         """x in that order. Raises UserError where its size is no multiple of the grid."""
-        return self._moved(x, self.order.long().flatten())
+        return self._moved(x, self._ways[0])
 
     def inverse(self, x: Tensor) -> Tensor:
         """x in the order of before."""
-        return self._moved(x, self.order.long().flatten().argsort())
+        return self._moved(x, self._ways[1])
 
     def _moved(self, x: Tensor, order: Tensor) -> Tensor:
         (b, c, h, w), (rows, columns) = x.shape, self.order.shape
@@ -68,23 +72,3 @@ class Rearranged(PixelView):
         cells = x.view(b, c, rows, h // rows, columns, w // columns).transpose(3, 4).flatten(2, 3)
         moved = cells[:, :, order.to(x.device)].view(b, c, rows, columns, h // rows, w // columns)
         return moved.transpose(3, 4).reshape(x.shape)
-
-
-def read_order(path: Path) -> Rearranged:
-    """The order in a file: of a .npy the array itself, of a picture its pixels from dark to bright.
-
-    Of two that are equally bright, the first comes first. Raises UserError for what holds none.
-    """
-    try:
-        if path.suffix.lower() == ".npy":
-            cells = np.load(path, allow_pickle=False)
-            order = torch.from_numpy(cells.astype(np.int64) if cells.dtype.kind in "iu" else cells)
-        else:
-            grey = np.asarray(Image.open(path).convert("L"))
-            order = torch.from_numpy(grey.flatten().argsort(kind="stable").reshape(grey.shape))
-    except (OSError, ValueError, TypeError, Image.DecompressionBombError) as error:
-        raise UserError(f"{path} holds no order of pixels ({error}); give a .npy, or a picture to sort by.") from None
-    return Rearranged(order)
-
-
-read_by("view", (".npy", ".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"), read_order)

@@ -15,7 +15,6 @@ from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.columns import Skew, Spiral
 from duckrabbit.guidance.views.jigsaw import Jigsaw
 from duckrabbit.guidance.views.pixels import Compose, Flip, Identity, Negate, Permute, Rotate
-from duckrabbit.guidance.views.rearranged import Rearranged  # noqa: F401 its files are read
 from duckrabbit.guidance.views.turned import Halves, Hinge, InnerCircle, Rings, TurnedTiles
 from duckrabbit.registry import known, table
 from duckrabbit.values import Size, text
@@ -49,6 +48,19 @@ VIEWS |= {
 """Views by name; a maker with a parameter `size` is given (height, width) of the first stage's pictures."""
 
 VIEW_ALIASES = {"flip": "flip_vertical"}
+VIEW_WORDS = {
+    "identity": "The picture as it is.",
+    "flip_vertical": "Mirrored, upside down.",
+    "flip_horizontal": "Mirrored, left for right.",
+    "rotate_90": "Turned a quarter counter-clockwise; a square picture.",
+    "rotate_180": "Turned upside down.",
+    "rotate_270": "Turned a quarter clockwise; a square picture.",
+    "patch_permutation": "Cut in grid x grid tiles, shuffled by the seed; tiles keep their orientation.",
+    "pixel_permutation": "Every pixel of the first stage a tile of its own, shuffled by the seed.",
+    "halves": "The left and the right half change places.",
+    "halves_vertical": "The upper and the lower half change places.",
+}
+"""What those views do of which several are made by one class; of all others, the class says it."""
 
 
 def parse_view(spec: str, size: int | Size = 64) -> View:
@@ -76,6 +88,8 @@ def _parse_one(spec: str, size: Size) -> View:
     values: dict[str, float | Size] = {}
     for option in filter(None, (part.strip() for part in options.split(","))):
         key, _, value = option.partition("=")
+        if key in values:
+            raise UserError(f"The view {name} is told its {key} twice; once is enough.")
         if key not in allowed:
             takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
             raise UserError(f"The view {name} has no option '{key}'; it {takes}.")

@@ -8,6 +8,7 @@ import torch
 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.pieces import Piece, PieceView, box, distances, middle, square
+from duckrabbit.guidance.views.pixels import SEEDS
 from duckrabbit.values import whole
 
 
@@ -38,7 +39,7 @@ class Rings(PieceView):
     @property
     def stage_difference(self) -> float:
         """As is measured by law 4: more rims differ more."""
-        return 0.045 * self.count
+        return min(0.045 * self.count, 0.35)
 
     def __post_init__(self) -> None:
         whole("The number of rings", self.count, 2, 64)
@@ -83,7 +84,7 @@ class TurnedTiles(PieceView):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        whole("A view's seed", self.seed)
+        whole("A view's seed", self.seed, *SEEDS)
         whole("A view's grid", self.grid, 2)
 
     def pieces(self, height: int, width: int) -> tuple[Piece, ...]:

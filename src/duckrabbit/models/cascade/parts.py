@@ -19,6 +19,8 @@ from duckrabbit.models.cascade.text_rules import IF_RULES, TextRules
 from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
 from duckrabbit.networks.loading import quietly_loading
 
+VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.json", "vocab.txt", "tokenizer.model")
+"""The files of which a tokenizer's folder has one."""
 _STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
 """What a safetensors file calls a dtype."""
 
@@ -139,6 +141,7 @@ class TextPart:
         index, words, folder = source.config().index, source.folder("tokenizer"), source.folder("text_encoder")
         variant, paths = weight_paths(source, "text_encoder")
         check_files(source, paths)
+        check_tokenizer(Path(words), f"{source.name}/tokenizer")
         if not place.startswith("cuda"):
             check_room(source.size("text_encoder") * width_of(kind), kind, paths)
         with in_a_sentence(where), quietly_loading():
@@ -217,6 +220,11 @@ def load_network(source: Source, part: str, kind: str, dtype: str) -> Any:
             local_files_only=True,
             output_loading_info=True,
         )
+        if left := sorted(map(str, info["unexpected_keys"])):
+            raise UserError(
+                f"The weights of {where} hold {left[0]}, for which its config.json has no place: they are of another "
+                "network. Get the model again."
+            )
         return _checked(module, info, where)
 
 
@@ -244,6 +252,12 @@ def check_files(source: Source, paths: list[Path]) -> None:
         read_header(path)
         shown = f"{path.parent.name}/{path.name}"
         verify(path, source.sha256.get(shown), shown)
+
+
+def check_tokenizer(folder: Path, where: str) -> None:
+    """Raises UserError for a folder without a vocabulary, of which transformers makes an empty tokenizer in silence."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        raise UserError(f"{where} holds no tokenizer (one of {', '.join(VOCABULARIES)}); get the model again.")
 
 
 def check_room(size: int, dtype: str, paths: list[Path]) -> None:

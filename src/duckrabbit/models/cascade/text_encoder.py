@@ -186,7 +186,7 @@ def check_table(table: PromptTable, rules: TextRules, where: str, width: int | N
     A width of None and a hash of "" are not known. Raises UserError for other rules, for masks that are missing
     or not wanted, for another width and for another text encoder.
     """
-    again = "encode them again: duckrabbit prompts encode --model"
+    again = "encode them again (duckrabbit prompts encode)"
     if table.rules not in (None, rules):
         raise UserError(
             f"The prompts were read by other rules ({table.rules}) than those of {where} ({rules}), so they were "
@@ -223,6 +223,8 @@ def read_prompts(path: str | Path, rules: TextRules | None = IF_RULES) -> Prompt
     if not table.embeddings:
         raise UserError(f"The prompt file {path} is empty; write it again.")
     for prompt, embedding in table.embeddings.items():
+        if not embedding.is_floating_point():
+            raise UserError(f"The prompt file {path} holds whole numbers for '{prompt}', no embedding; write it again.")
         if not torch.isfinite(embedding).all():
             raise UserError(f"The prompt file {path} holds NaN or infinite numbers for '{prompt}'; write it again.")
     return table
@@ -236,6 +238,8 @@ def _read_safetensors(path: Path) -> PromptTable:
         if header.get("format") not in (_FORMAT, _MASKED):
             raise UserError(f"{path} is not a prompt file of duckrabbit; make one with `duckrabbit prompts encode`.")
         prompts = list(enumerate(json.loads(header["prompts"])))
+        if not all(isinstance(prompt, str) for _, prompt in prompts):
+            raise ValueError("its prompts are no list of texts")
         embeddings = {p: tensors[str(i)] for i, p in prompts}
         masks = {p: tensors[f"mask {i}"] for i, p in prompts} if header["format"] == _MASKED else {}
         notes = {p: str(note) for p, note in json.loads(header.get("notes", "{}")).items()}
@@ -243,7 +247,7 @@ def _read_safetensors(path: Path) -> PromptTable:
         return PromptTable(embeddings, header.get("encoder", ""), notes, masks, rules)
     except UserError as error:
         raise UserError(f"{error}" if str(path) in f"{error}" else f"In the prompt file {path}: {error}") from None
-    except (SafetensorError, OSError, ValueError, KeyError, AttributeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, AttributeError, TypeError) as error:
         raise UserError(f"The prompt file {path} cannot be read ({error}); write it again.") from None
 
 

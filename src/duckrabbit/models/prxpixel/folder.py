@@ -77,7 +77,7 @@ def understood(config: StageConfig, where: str) -> PRXPixelConfig:
     if missing := [name for name in _NEEDED if name not in network]:
         raise UserError(f"{where}: transformer/config.json lacks {missing[0]}; get the model again.")
     channels, patch = (_whole(network[name], name, where) for name in ("in_channels", "patch_size"))
-    size = _whole(index.get("default_sample_size") or SIZE, "default_sample_size", where)
+    size = _whole(index.get("default_sample_size", SIZE), "default_sample_size", where)
     if channels not in (1, 3):
         raise UserError(f"{where}: its network takes {channels} channels, where a picture in pixels has 3 (or 1).")
     if size % patch:
@@ -115,6 +115,8 @@ def _schedule(scheduler: Mapping[str, Any], noise_scale: Any, where: str) -> Flo
     try:
         read = read_scheduler(scheduler).schedule
         assert isinstance(read, FlowSchedule)
+        if isinstance(noise_scale, bool):
+            raise TypeError(f"noise_scale is {noise_scale}")
         return FlowSchedule(noise_scale=float(noise_scale), shift=read.shift)
     except UserError as error:
         raise UserError(f"{where}: {error}") from None
