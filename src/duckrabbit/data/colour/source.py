@@ -27,8 +27,8 @@ class Source:
     """Where a set comes from.
 
     downloads: what lies at the `address`, by name the published md5. files: what is kept, and holds each part.
-    counts: the pictures of each part, as many in each of its files. unpack(downloads) gives the files. parse(contents,
-    pictures in each, their names) gives the arrays, and raises UserError where they are none.
+    counts: the pictures of each part, as many in each of its files. unpack(downloads, names) gives the files of these
+    names, and parse(content, pictures, file) the arrays of one; both raise UserError for what is no such content.
     """
 
     name: str
