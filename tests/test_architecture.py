@@ -39,7 +39,7 @@ WITHIN = {
     "diffusion": ("solvers",),
     "guidance": ("views",),
     "models": ("cascade digits", "pixnerd prxpixel"),
-    "data": ("mnist drawings",),
+    "data": ("mnist drawings", "colour"),
     "training": ("digits cascade",),
     "evaluation": ("digits drawings", "search"),
     "cli": ("commands",),

@@ -12,6 +12,7 @@ import typer
 from duckrabbit.cli.commands.train import _recipe
 from duckrabbit.cli.main import app
 from duckrabbit.cli.training_options import DigitTraining
+from duckrabbit.data.sets import SETS
 from duckrabbit.gallery import years
 from duckrabbit.gallery.page import command_line
 from duckrabbit.models.cards import cards
@@ -94,6 +95,22 @@ def test_part_b_of_the_course_is_told_by_trainings_whose_runs_have_these_figures
     assert list(dict.fromkeys(f"B {row[0]}" for row in rows)) == [
         n for n in years.ASKED[f"cs180-{year}"] if n[0] == "B"
     ]
+
+
+def test_the_extras_of_part_b_are_told_by_sets_that_there_are_and_runs_that_have_these_figures():
+    fetched, trained = set(), set()
+    for _, _, told, figure in tables("Extras of part B"):
+        commands = re.findall(r"`([^`]+)`", told)
+        names, typed = options_typed(commands[-1])
+        if names == ["data", "fetch"]:
+            fetched.add(typed["name"])
+            continue
+        recipe = recipe_of(commands[0])
+        trained.add(recipe.data)
+        assert figure == (typed["name"] if names == ["figure"] else f"curve-{typed['models'][0]}")
+        assert figure in figures_of(recipe)
+        assert recipe.network().channels == SETS[recipe.data].channels
+    assert fetched == trained == set(SETS) - {"mnist"}
 
 
 def figures_of(recipe):

@@ -13,8 +13,8 @@ from rich.markdown import Markdown
 
 from duckrabbit.cli.perform import STOPPED, console, progress
 from duckrabbit.cli.saying import say
-from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import to_range
+from duckrabbit.data.sets import load_or_fetch
 from duckrabbit.evaluation.digits.denoising import compare
 from duckrabbit.evaluation.digits.scores import BATCH, DIGITS, asked, evaluate, mnist
 from duckrabbit.evaluation.sampling import Sampler, Setting

@@ -15,7 +15,7 @@ from duckrabbit.cli.saying import say
 from duckrabbit.cli.training import changed, run_folder, train
 from duckrabbit.cli.training_options import JudgeTraining
 from duckrabbit.data.drawings.drawings import load_drawings, read_index
-from duckrabbit.data.mnist.fetch import load_or_fetch
+from duckrabbit.data.sets import load_or_fetch, set_facts
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits import classifier as digits
 from duckrabbit.evaluation.drawings import judge_training as training
@@ -30,7 +30,12 @@ from duckrabbit.training.trainer import Progress, Trainer
 
 
 def teach_classifier(options: JudgeTraining, data: str) -> None:
-    """Train a classifier, or go on; write it, test what was written, and write it again with what was found."""
+    """Train a classifier, or go on; write it, test what was written, and write it again with what was found.
+
+    Raises UserError for data in colour.
+    """
+    if set_facts(data).channels != 1:
+        raise UserError(f"The judge of digits reads grey pictures, and {data} is in colour; give it mnist.")
     shown, validation, test = (load_or_fetch(data, split, say) for split in ("train", "validation", "test"))
     recipe = changed(digits.ClassifierRecipe(), {"epochs": options.epochs, "seed": options.seed, "data": data})
 
@@ -52,7 +57,10 @@ def teach_classifier(options: JudgeTraining, data: str) -> None:
 
 
 def teach_judge(options: JudgeTraining, folder: Path, start: Path | None, families: int, every: bool) -> None:
-    """Train a judge, or go on; write it, test what was written, and write it again with what was found."""
+    """Train a judge, or go on; write it, test what was written, and write it again with what was found.
+
+    Raises UserError for data in colour.
+    """
     index = read_index(folder)
     size, digest = min(SIZE, index["size"]), index.get("data_hash") or ""
     drawings = load_drawings(folder, "train", size)

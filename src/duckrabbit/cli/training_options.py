@@ -67,7 +67,8 @@ class DigitTraining(Training):
         _option("--ema", panel=_RECIPE, text="Average the weights, as 0.998; 0 for none.", min=0, max=0.99999),
     ] = None
     data: Annotated[
-        str, _option("--data", panel=_RECIPE, text="mnist or fashion-mnist; see `duckrabbit data fetch`.")
+        str,
+        _option("--data", panel=_RECIPE, text="mnist, fashion-mnist, svhn or cifar-10; see `duckrabbit data fetch`."),
     ] = "mnist"
 
 

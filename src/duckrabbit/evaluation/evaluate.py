@@ -41,8 +41,8 @@ def evaluate(
     What is left out is the model's own. Digits: `samples` of them, picture k from seed k, judged by the shipped
     classifier. Drawings: `samples` prompts of pairs that training showed and as many of pairs it did not, judged by
     the shipped judge against the drawings in `data`; `folder` is where the model's own list of prompts lies.
-    memory: look for repeated training pictures, too. Raises UserError where there is no such data, and for a model
-    that takes noise away in one step, which draws nothing.
+    memory: look for repeated training pictures, too. Raises UserError where there is no such data, for a model
+    that takes noise away in one step, which draws nothing, and for one of other pictures than MNIST's digits.
     """
     check_model(model)
     if plain(model) is not model:
@@ -55,6 +55,7 @@ def evaluate(
         conditioning = model.config.network.conditioning
         if conditioning == "none":
             raise UserError(f"{model.card.name} takes noise away in one step; score it with: duckrabbit evaluate.")
+        digits.refuse_unread(model.config, model.card.name)
         against = digits.mnist()
         classes = conditioning == "class"
         lines = digits.evaluate(model, against, settings, samples, memory=memory, classes=classes, on_move=on_move)

@@ -19,8 +19,8 @@ from typing import Any
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, Split, to_range
+from duckrabbit.data.sets import load_or_fetch
 from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.scores import draw
 from duckrabbit.evaluation.sampling import Setting

@@ -8,6 +8,7 @@
     [b, p] 2Dx14x14 -UpBlock-> q: Dx28x28               +                 |
     [a, q] 2Dx28x28 -ConvBlock-> Dx28x28 -Conv2d-> 1x28x28                +
 
+Of colour pictures x and the output have 3 channels, and nothing else changes.
 At (1) and (2) the time and the class come in, as vectors of 2D and D channels. Sources: the pages
 and figures of CS180 project 5, part B, fall 2024 (noise prediction) and 2025 (flow).
 """
@@ -41,16 +42,20 @@ class UNetConfig:
     class. edition: how they come in. "ddpm" adds the time to the features (u + t1, p + t2), as the
     page of 2024; "flow" multiplies when there is no class (u t1, p t2), as the later ones. With a
     class both are c1 u + t1 and c2 p + t2. (The page of 2024 prints p + t1, whose shapes clash.)
+    channels: of the pictures, 1 grey (the course) or 3 colour.
     """
 
     hidden: int = 64
     conditioning: Conditioning = "none"
     edition: Edition = "ddpm"
     classes: int = 10
+    channels: int = 1
 
     def __post_init__(self) -> None:
         if not all(isinstance(n, int) and n >= 1 for n in (self.hidden, self.classes)):
             raise UserError("A U-Net needs at least one hidden channel and one class, and whole numbers of both.")
+        if self.channels not in (1, 3):
+            raise UserError(f"A U-Net is of grey pictures, 1 channel, or of colour, 3; not of {self.channels}.")
         if self.conditioning not in ("none", "time", "class"):
             raise UserError(f"Unknown conditioning '{self.conditioning}'; choose none, time or class.")
         if self.edition not in ("ddpm", "flow"):
@@ -117,7 +122,7 @@ def fc_block(f_in: int, f_out: int) -> nn.Sequential:
 class UNet(nn.Module):
     """The network of the module docstring.
 
-    Parameters: 1,975,361 with D = 64 and no conditioning, 1,996,417 with the time, 2,019,201 with
+    Parameters of grey pictures: 1,975,361 with D = 64 and no conditioning, 1,996,417 with the time, 2,019,201 with
     the time and the class; 7,891,073 with D = 128 and no conditioning.
     """
 
@@ -125,14 +130,14 @@ class UNet(nn.Module):
         super().__init__()
         self.config = config
         d = config.hidden
-        self.enter = conv_block(1, d)
+        self.enter = conv_block(config.channels, d)
         self.down1 = down_block(d, d)
         self.down2 = down_block(d, 2 * d)
         self.flatten = flatten()
         self.unflatten = unflatten(2 * d)
         self.up1 = up_block(4 * d, d)
         self.up2 = up_block(2 * d, d)
-        self.leave = nn.Sequential(conv_block(2 * d, d), nn.Conv2d(d, 1, 3, 1, 1))
+        self.leave = nn.Sequential(conv_block(2 * d, d), nn.Conv2d(d, config.channels, 3, 1, 1))
         if config.conditioning != "none":
             self.time1, self.time2 = fc_block(1, 2 * d), fc_block(1, d)
         if config.conditioning == "class":
@@ -141,7 +146,7 @@ class UNet(nn.Module):
     def forward(self, x: Tensor, t: Tensor | None = None, labels: Tensor | None = None) -> Tensor:
         """The network's output, shaped like x.
 
-        x (N, 1, 28, 28); t (N,) in [0, 1], the time over its maximum; labels (N,), whole numbers
+        x (N, C, 28, 28), C = config.channels; t (N,) in [0, 1], the time over its maximum; labels (N,), whole numbers
         with NO_CLASS where the class is not given. Raises UserError where a condition is missing.
         """
         if (t is None) != (self.config.conditioning == "none"):

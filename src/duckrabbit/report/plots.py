@@ -1,6 +1,7 @@
 """Figures of part B, as functions that return matplotlib figures; `write` puts one into a file.
 
-Digits are (N, 1, 28, 28), 0 black to 1 white. Nothing here trains or samples.
+Digits, or what else a small model draws, are (N, C, 28, 28), C 1 or 3, 0 black to 1 white. Nothing here trains or
+samples.
 """
 
 from __future__ import annotations

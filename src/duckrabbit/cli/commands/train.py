@@ -75,6 +75,7 @@ def train_class(common: DigitTraining, zero_snr: ZeroSnr = False) -> None:
 
         duckrabbit train class
         duckrabbit train class --preset cs180 --run exact
+        duckrabbit train class --data cifar-10 --epochs 20
         accelerate launch --multi_gpu -m duckrabbit.cli.main train class
     """
     _train_digits(common, zero_terminal_snr=zero_snr)
@@ -221,7 +222,7 @@ def _train_digits(common: DigitTraining, **own: object) -> None:
     from functools import partial
 
     from duckrabbit.cli.training import train
-    from duckrabbit.data.mnist.fetch import load_or_fetch
+    from duckrabbit.data.sets import load_or_fetch
     from duckrabbit.report.digit_previews import show
     from duckrabbit.training.digits.export import export
 
@@ -229,4 +230,6 @@ def _train_digits(common: DigitTraining, **own: object) -> None:
     data = load_or_fetch(recipe.data, "train+validation", say)
     into = train(recipe, data, common, partial(show, data=data), lambda run, into: export(run, into, data))
     if into is not None:
-        say(f"The model is in {into}. Judge it with: duckrabbit evaluate {into}")
+        judged = recipe.task == "denoiser" or recipe.data == "mnist"
+        then = f"Judge it with: duckrabbit evaluate {into}" if judged else f"Try: duckrabbit generate --model {into}"
+        say(f"The model is in {into}. {then}")

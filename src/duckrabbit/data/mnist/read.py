@@ -48,7 +48,7 @@ TRAIN = 50_000
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """images (N, 28, 28) uint8, 0 black to 255 white; labels (N,) int64, 0 to 9."""
+    """images uint8, grey (N, 28, 28) or colour (N, 3, 28, 28), 0 black to 255 white; labels (N,) int64, 0 to 9."""
 
     images: Tensor
     labels: Tensor
@@ -69,9 +69,13 @@ class Pictures:
 
 
 def to_range(images: Tensor, value_range: tuple[float, float]) -> Tensor:
-    """uint8 (N, H, W) as float32 (N, 1, H, W) in the range of a model, 0 -> low and 255 -> high."""
+    """uint8 as float32 (N, C, H, W) in the range of a model, 0 -> low and 255 -> high.
+
+    Grey pictures are (N, H, W), and get C = 1; colour ones are (N, 3, H, W).
+    """
     low, high = value_range
-    return images[:, None].to(torch.float32).mul_((high - low) / 255).add_(low)
+    planes = images[:, None] if images.ndim == 3 else images
+    return planes.to(torch.float32).mul_((high - low) / 255).add_(low)
 
 
 def load(name: str, split: Split, folder: Path) -> Pictures:

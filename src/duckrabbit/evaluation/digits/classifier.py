@@ -76,7 +76,12 @@ class ClassifierRecipe(JudgeRecipe):
 
 @torch.no_grad()
 def judge(classifier: Classifier, images: Tensor, batch: int = 500) -> tuple[Tensor, Tensor]:
-    """Probabilities (N, 10) and features (N, 128) of images (N, 1, 28, 28) from 0 to 1."""
+    """Probabilities (N, 10) and features (N, 128) of images (N, 1, 28, 28) from 0 to 1.
+
+    Raises UserError for pictures in colour.
+    """
+    if images.shape[1] != 1:
+        raise UserError(f"The judge of digits reads grey pictures, not such of {images.shape[1]} channels.")
     features = torch.cat([classifier.features(part.clamp(0, 1)) for part in images.split(batch)])
     return classifier.head(features).softmax(1), features
 

@@ -21,7 +21,7 @@ BLURS = (0.3, 0.5, 0.7, 0.9, 1.1, 1.4, 1.8)
 def compare(
     denoise: Callable[[Tensor], Tensor], clean: Tensor, sigmas: Sequence[float] = SIGMAS, seed: int = 0
 ) -> Scorecard:
-    """A line for each noise level, z = x + sigma eps, over clean pictures (N, 1, H, W) from 0 to 1.
+    """A line for each noise level, z = x + sigma eps, over clean pictures (N, C, H, W) from 0 to 1.
 
     The noise is the same for both, and at every level. The blur is given the choice that is best
     on these very pictures, which favours it; "best blur / px" is its standard deviation.

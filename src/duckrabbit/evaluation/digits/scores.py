@@ -15,11 +15,13 @@ from torch import Tensor
 
 from duckrabbit.data.mnist.fetch import load_or_fetch
 from duckrabbit.data.mnist.read import Pictures, to_range
+from duckrabbit.errors import UserError
 from duckrabbit.evaluation.digits.classifier import Classifier, judge, load_classifier
 from duckrabbit.evaluation.metrics import Score, frechet, kernel_distance, memorised, per_class, share
 from duckrabbit.evaluation.sampling import OnMove, Sampler, Setting, unheard
 from duckrabbit.evaluation.scorecard import Line
 from duckrabbit.guidance.views.shipped import parse_view
+from duckrabbit.models.digits.model import DigitsConfig
 from duckrabbit.models.model import Model
 from duckrabbit.tasks.run import run
 from duckrabbit.tasks.tasks import anagram
@@ -54,6 +56,16 @@ def mnist(say: Callable[[str], None] = unheard) -> Reference:
     return reference(load_classifier()[0], shown, new)
 
 
+def refuse_unread(config: DigitsConfig, name: str) -> None:
+    """Raises UserError for a model that learned something else than the digits that the judge reads."""
+    learned = config.training.get("recipe", {}).get("data", "mnist")
+    if learned != "mnist" or config.network.channels != 1:
+        raise UserError(
+            f"{name} draws {learned}; the judge that comes with duckrabbit knows digits only, those of MNIST. "
+            "Look at what it draws: duckrabbit generate."
+        )
+
+
 def asked(count: int, classes: bool) -> tuple[list[str], Tensor | None]:
     """What `count` pictures are asked for: a tenth each digit, and their labels (count,); or nothing, and None."""
     if not classes:
@@ -63,7 +75,7 @@ def asked(count: int, classes: bool) -> tuple[list[str], Tensor | None]:
 
 
 def draw(model: Model, count: int, setting: Setting, classes: bool = True) -> Tensor:
-    """`count` pictures (count, 1, 28, 28), 0 black to 1 white: a tenth each digit in turn, or whatever it likes."""
+    """`count` pictures (count, C, 28, 28), 0 black to 1 white: a tenth each class in turn, or whatever it likes."""
     return Sampler(model, BATCH).draw(asked(count, classes)[0], setting)
 
 

@@ -2,7 +2,7 @@
 
 A folder holds config.json (network, schedule, what is predicted, in which range), the weights as
 model.safetensors, a README.md for people, and the log of the training. What the models are asked
-about is a class label, 0 to 9, or None.
+about is a class label, 0 to 9, or None. Pictures are grey, or of colour where the training set's are.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ class DigitsConfig:
     """The content of config.json.
 
     schedule: {"kind": "linear", "steps": T, "zero_terminal_snr": bool} or {"kind": "flow"}, or
-    {"kind": "single", "sigma": s} for a one-step denoiser. training: how it was made, for people.
+    {"kind": "single", "sigma": s} for a one-step denoiser. training: how it was made, for people. labels: what the
+    classes are called, in their order, if they have names besides their numbers.
     """
 
     network: UNetConfig
@@ -46,6 +47,7 @@ class DigitsConfig:
     schedule: Mapping[str, Any]
     value_range: tuple[float, float]
     training: Mapping[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The configuration as plain values."""
@@ -55,6 +57,7 @@ class DigitsConfig:
             "schedule": dict(self.schedule),
             "value_range": list(self.value_range),
             "training": dict(self.training),
+            **({"labels": list(self.labels)} if self.labels else {}),
         }
 
     @classmethod
@@ -68,7 +71,10 @@ class DigitsConfig:
             kind = values["prediction_type"]
             if kind not in get_args(Parameterisation):
                 raise ValueError(f"prediction_type {kind}")
-            config = cls(network, kind, dict(values["schedule"]), (low, high), dict(values.get("training", {})))
+            labels = tuple(values.get("labels", ()))
+            if labels and (len(labels) != network.classes or not all(isinstance(name, str) for name in labels)):
+                raise ValueError(f"{len(labels)} labels of {network.classes} classes")
+            config = cls(network, kind, dict(values["schedule"]), (low, high), dict(values.get("training", {})), labels)
             config.noise_schedule()
             return config
         except OSError:
@@ -102,13 +108,16 @@ class DigitsModel:
     dtype: str = "float32"
 
     stages: tuple[StageFacts, ...] = field(init=False)
-    """One stage of 28 x 28 grey pictures."""
+    """One stage of 28 x 28 pictures, grey or in colour."""
 
     def __post_init__(self) -> None:
         self.stages = (_facts(self.config),)
 
     def condition(self, text: str) -> Condition:
-        """The label that `text` names, "0" to "9"; None for "". UserError for anything else."""
+        """The label that `text` names, "0" to "9" or, where its classes have names, one of these; None for "".
+
+        Raises UserError for anything else.
+        """
         if text.strip() == "":
             return None
         classes = self._classes
@@ -116,7 +125,11 @@ class DigitsModel:
             return int(text)
         if not classes:
             raise UserError(f"{self.card.name} knows no classes, so it cannot be asked for '{text}'; leave it empty.")
-        raise UserError(f"{self.card.name} draws the digits 0 to {classes - 1}; '{text}' is none of them.")
+        names = self.config.labels
+        if text.strip().lower() in names:
+            return names.index(text.strip().lower())
+        known = f"{', '.join(names)}, or their numbers," if names else "the digits"
+        raise UserError(f"{self.card.name} draws {known} 0 to {classes - 1}; '{text}' is none of them.")
 
     def prepare(self, conditions: Iterable[Condition]) -> None:
         """Check that the conditions are labels this model knows, or None."""
@@ -170,7 +183,7 @@ def _facts(config: DigitsConfig) -> StageFacts:
     low, high = config.value_range
     return StageFacts(
         size=(SIZE, SIZE),
-        channels=1,
+        channels=config.network.channels,
         schedule=config.noise_schedule(),
         prediction_type=config.prediction_type,
         learned_variance=False,
@@ -205,7 +218,7 @@ def load_digits(
     config = DigitsConfig.read(folder)
     card = card or Card(
         name=folder_name(folder),
-        title="Digits, trained from scratch",
+        title=f"{'Small pictures' if config.labels else 'Digits'}, trained from scratch",
         source=str(folder),
         licence="Apache-2.0",
         guidance_scale=2.0,
@@ -231,7 +244,7 @@ def folder_name(folder: Path) -> str:
 
 
 def load_denoiser(folder: Path | str, *, device: str = "cpu") -> UNet:
-    """The one-step denoiser in `folder`, ready to use: net(z) estimates the picture, (N, 1, 28, 28) in [0, 1]."""
+    """The one-step denoiser in `folder`, ready to use: net(z) estimates the picture, (N, C, 28, 28) in [0, 1]."""
     folder = Path(folder)
     config = DigitsConfig.read(folder)
     if config.network.conditioning != "none":

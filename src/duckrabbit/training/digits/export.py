@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from duckrabbit.data.mnist.read import Pictures, to_range
+from duckrabbit.data.sets import set_facts
 from duckrabbit.files import write_atomically, write_text
 from duckrabbit.models.digits.model import DigitsConfig
 from duckrabbit.networks.loading import LOADING
@@ -41,7 +42,8 @@ def export(run: Path, into: Path, data: Pictures, *, snapshot: int | None = None
         measure_norms(unet, _inputs(recipe, data))
     training = _training_facts(recipe, facts, data)
     kind: Any = "sample" if recipe.goal == "picture" else recipe.goal
-    config = DigitsConfig(recipe.network(), kind, _schedule(recipe), recipe.value_range, training)
+    names = set_facts(recipe.data).labels if recipe.task == "class" else ()
+    config = DigitsConfig(recipe.network(), kind, _schedule(recipe), recipe.value_range, training, names)
     halved = {k: _halved(v) for k, v in unet.state_dict().items()}
     write_atomically(into / "model.safetensors", save(halved, {"format": "pt"}))
     write_text(into / "config.json", json.dumps(config.to_json(), indent=2) + "\n")
@@ -105,12 +107,14 @@ def _training_facts(recipe: DigitRecipe, facts: dict[str, Any], data: Pictures) 
 
 
 def _card(name: str, recipe: DigitRecipe, training: dict[str, Any], parameters: int, licence: str) -> str:
+    seen = set_facts(recipe.data)
+    look = "grey" if seen.channels == 1 else "in colour"
     purpose = {
         "denoiser": "a network that was shown noise alone, and learned the mean of the pictures"
         if recipe.pure_noise
         else f"a one-step denoiser, trained at sigma = {recipe.sigma:g}",
         "time": "a diffusion model without conditions",
-        "class": "a diffusion model that is told which digit to draw",
+        "class": f"a diffusion model that is told which {'kind of picture' if seen.labels else 'digit'} to draw",
     }[recipe.task]
     low, high = recipe.value_range
     hours = training["seconds"] / 3600
@@ -123,7 +127,7 @@ This is {purpose}: the U-Net of CS180 project 5B with D = {recipe.hidden}, {para
 
 - Trained with the recipe `{recipe.name}` for {training["epochs"]:g} of {recipe.epochs} epochs
   ({training["pictures"]:,} pictures of {recipe.data}), {hours:.2f} hours on {training["machine"]}.
-- Pictures are 28 x 28, grey, with values from {low:g} to {high:g}; the network predicts: {recipe.goal}.
+- Pictures are 28 x 28, {look}, with values from {low:g} to {high:g}; the network predicts: {recipe.goal}.
 - The kernels are stored in fp16. `metrics.jsonl` has the loss of every training step, and the seconds.
-- Made for teaching. It has seen handwritten digits and nothing else.
+- Made for teaching. It has seen {seen.shows} and nothing else.
 """

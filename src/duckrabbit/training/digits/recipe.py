@@ -14,9 +14,10 @@ from typing import ClassVar, Literal
 from torch import Tensor, nn
 
 from duckrabbit.data.mnist.read import Pictures, to_range
+from duckrabbit.data.sets import set_facts
 from duckrabbit.diffusion.schedules import DiscreteSchedule, FlowSchedule, linear, rescale_zero_terminal_snr
 from duckrabbit.errors import UserError
-from duckrabbit.networks.unet_28 import Edition, UNetConfig, build_unet
+from duckrabbit.networks.unet_28 import Conditioning, Edition, UNetConfig, build_unet
 from duckrabbit.training.objectives import Denoising, Diffusion, Draws, Flow, Objective, Weighting
 from duckrabbit.training.rates import one_cycle
 from duckrabbit.training.values import Plain
@@ -84,7 +85,7 @@ class DigitRecipe(Plain):
         return build_unet(self.network())
 
     def inputs(self, data: Pictures, rows: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
-        """The pictures of these rows (N, 1, 28, 28) in the model's range, and their labels."""
+        """The pictures of these rows (N, C, 28, 28) in the model's range, and their labels."""
         return to_range(data.images[rows], self.value_range), data.labels[rows]
 
     def length(self, pictures: int) -> tuple[int, int]:
@@ -97,8 +98,9 @@ class DigitRecipe(Plain):
         return step % steps_per_epoch == 0
 
     def network(self) -> UNetConfig:
-        """The shape of the network."""
-        return UNetConfig(self.hidden, "none" if self.task == "denoiser" else self.task, self.edition)
+        """The shape of the network. Raises UserError for data that there are not."""
+        told: Conditioning = "none" if self.task == "denoiser" else self.task
+        return UNetConfig(self.hidden, told, self.edition, channels=set_facts(self.data).channels)
 
     def schedule(self) -> DiscreteSchedule | FlowSchedule:
         """The noise levels to train on, and to sample through."""

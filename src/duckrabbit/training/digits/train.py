@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from duckrabbit.data.mnist.fetch import load_or_fetch
+from duckrabbit.data.sets import load_or_fetch
 from duckrabbit.folders import runs_folder
 from duckrabbit.training.begin import running
 from duckrabbit.training.digits.export import export
@@ -27,8 +27,8 @@ def train(
 ) -> Path | None:
     """Train a model of digits from scratch, or go on with it; the finished model's folder, None where it is not.
 
-    recipe: "fast-class", "fast-time", "fast-denoiser", "cs180-class", ... data: "mnist" or "fashion-mnist",
-    fetched once. folder: where the run is kept, with its checkpoints; in the runs' folder by default, so
+    recipe: "fast-class", "fast-time", "fast-denoiser", "cs180-class", ... data: "mnist", "fashion-mnist", "svhn" or
+    "cifar-10", fetched once. folder: where the run is kept, with its checkpoints; in the runs' folder by default, so
     that `load(recipe)` finds the model. minutes: stop after so long; the same call goes on. precision: "no"
     (float32), "bf16", or "auto", the fastest here. on_step: told of every step and its loss. report: told of what is
     fetched, and of a run that goes on with other processes than before. Raises UserError for a recipe, data or a
