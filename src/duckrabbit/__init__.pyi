@@ -28,7 +28,8 @@ from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
 from .guidance.curve import Curve
 from .guidance.each import Each
-from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
+from .guidance.families import parts_of
+from .guidance.filters import BandPass, Colour, Filter, Grey, HighPass, InSeries, LowPass, MotionBlur, Remainder
 from .guidance.gradient import Gradient
 from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Through, Viewed, Weighted
 from .guidance.projected import Projected
@@ -40,12 +41,13 @@ from .models.model import Card, Limiter, Model, StageFacts
 from .records.replay import replay
 from .registry import register
 from .tasks.checks import check
+from .tasks.hybrids import composed, factorized, hybrid
 from .tasks.job import Job, Stage, cost
 from .tasks.masks import as_mask
 from .tasks.pictures import as_picture
 from .tasks.results import Result
 from .tasks.run import denoiser, run, run_all, walk
-from .tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
+from .tasks.tasks import anagram, denoise, edit, generate, inpaint, noise, upscale
 from .training.digits.train import train
 
 __version__: str
@@ -57,6 +59,7 @@ __all__ = [
     "SOLVERS",
     "VIEWS",
     "Ask",
+    "BandPass",
     "Bands",
     "Card",
     "Clip",
@@ -78,6 +81,7 @@ __all__ = [
     "Guidance",
     "Heun",
     "HighPass",
+    "InSeries",
     "Job",
     "KnownBand",
     "KnownPixels",
@@ -87,6 +91,7 @@ __all__ = [
     "Mean",
     "Memory",
     "Model",
+    "MotionBlur",
     "Move",
     "Network",
     "Noise",
@@ -99,6 +104,7 @@ __all__ = [
     "Projected",
     "Prompt",
     "Query",
+    "Remainder",
     "Rescaled",
     "Result",
     "Schedule",
@@ -122,12 +128,14 @@ __all__ = [
     "best_gaussian_blur",
     "best_median",
     "check",
+    "composed",
     "cost",
     "course_times",
     "denoise",
     "denoiser",
     "edit",
     "evaluate",
+    "factorized",
     "generate",
     "hybrid",
     "inpaint",
@@ -138,6 +146,7 @@ __all__ = [
     "lower",
     "noise",
     "parse_view",
+    "parts_of",
     "plan_through",
     "psnr",
     "register",

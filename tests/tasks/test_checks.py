@@ -78,7 +78,10 @@ def test_what_is_not_linear_is_found_even_if_it_keeps_multiples():
 
 def test_the_filters_are_checked_family_by_family(monkeypatch):
     rows = checks.check_filters()
-    assert [row.law for row in rows] == ["partition of unity", "linearity", "linearity"] * 2
+    assert [row.law for row in rows] == ["partition of unity", *["linearity"] * 2] * 2 + [
+        "partition of unity",
+        *["linearity"] * 3,
+    ] + ["partition of unity", *["linearity"] * 2]
     assert broken(rows) == []
     monkeypatch.setattr(checks, "Grey", lambda: median)
     assert broken(checks.check_filters()) == ["partition of unity", "linearity"]

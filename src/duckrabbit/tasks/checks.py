@@ -13,7 +13,8 @@ from torch import Tensor
 from duckrabbit.diffusion.prediction import Network, Query, View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
-from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
+from duckrabbit.guidance.families import parts_of
+from duckrabbit.guidance.filters import Colour, Filter, Grey, HighPass, LowPass
 from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate, parse_view
 from duckrabbit.models.model import Model
@@ -67,7 +68,11 @@ def check_view(name: str, view: View) -> list[Verdict]:
 def check_filters() -> list[Verdict]:
     """Partition of unity and linearity of the shipped bands."""
     x, y = _picture(SIZE, 0), _picture(SIZE, 1)
-    families = {"low pass, high pass": (LowPass(), HighPass()), "grey, colour": (Grey(), Colour())}
+    families: dict[str, Sequence[Filter]] = {
+        "low pass, high pass": (LowPass(), HighPass()),
+        "grey, colour": (Grey(), Colour()),
+        **{f"family {name}": tuple(parts_of(name).values()) for name in ("triple", "motion")},
+    }
     rows = []
     for name, family in families.items():
         rows.append(_row(name, "partition of unity", laws.partition, family, x))

@@ -17,8 +17,7 @@ import torch
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.each import Each
-from duckrabbit.guidance.filters import Filter
-from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.shipped import is_shipped, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.shipped import needs_symmetric_range, parse_view
@@ -80,20 +79,21 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
     return Trees(lambda stage: Each(tuple(at(stage) for at in trees)), titles, listed=True, aimless=aimless)
 
 
-def banded(band: Filter, low: Trees, high: Trees) -> Trees:
-    """A low band of one thing and the rest of another; of lists, pair by pair.
+def joined(parts: Sequence[Trees], join: Callable[[tuple[Guidance, ...]], Guidance]) -> Trees:
+    """One guidance of several things, each with a share in every picture; of lists, one of each after the other.
 
-    Raises UserError for two lists of different lengths.
+    Raises UserError for lists of different lengths.
     """
-    if low.listed and high.listed and len(low.titles) != len(high.titles):
+    counts = sorted({len(part.titles) for part in parts if part.listed})
+    if len(counts) > 1:
         raise UserError(
-            f"A hybrid takes its bands pair by pair: {len(low.titles)} low ones, {len(high.titles)} high ones."
+            f"A hybrid takes lists of one length, one of each for a picture, not of {' and '.join(map(str, counts))}."
         )
-    count = len(low.titles if low.listed else high.titles)
-    pairs = zip(*(trees.titles if trees.listed else trees.titles * count for trees in (high, low)), strict=True)
-    titles = tuple(f"{near} | {far}" for near, far in pairs)
-    both = low.aimless and high.aimless
-    return Trees(lambda stage: Bands((band,), (low(stage), high(stage))), titles, low.listed or high.listed, both)
+    count = counts[0] if counts else 1
+    rows = zip(*(part.titles if part.listed else part.titles * count for part in parts), strict=True)
+    titles = tuple(" | ".join(row) for row in rows)
+    aimless = all(part.aimless for part in parts)
+    return Trees(lambda stage: join(tuple(part(stage) for part in parts)), titles, bool(counts), aimless)
 
 
 def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str, object]) -> Callable[[int], Guidance]:
