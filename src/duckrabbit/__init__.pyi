@@ -24,8 +24,10 @@ from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
 from .evaluation.digits.steering import DigitLoss
+from .evaluation.drawings.weighing import DrawingScores
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
+from .guidance.combining import Adaptive, Alternate, InWindows, MeanX0, Rectified
 from .guidance.curve import Curve
 from .guidance.each import Each
 from .guidance.families import parts_of
@@ -58,6 +60,8 @@ __all__ = [
     "DDPM",
     "SOLVERS",
     "VIEWS",
+    "Adaptive",
+    "Alternate",
     "Ask",
     "BandPass",
     "Bands",
@@ -73,6 +77,7 @@ __all__ = [
     "Denoiser",
     "DigitLoss",
     "DiscreteSchedule",
+    "DrawingScores",
     "Each",
     "Filter",
     "FlowSchedule",
@@ -82,6 +87,7 @@ __all__ = [
     "Heun",
     "HighPass",
     "InSeries",
+    "InWindows",
     "Job",
     "KnownBand",
     "KnownPixels",
@@ -89,6 +95,7 @@ __all__ = [
     "LowPass",
     "Masked",
     "Mean",
+    "MeanX0",
     "Memory",
     "Model",
     "MotionBlur",
@@ -104,6 +111,7 @@ __all__ = [
     "Projected",
     "Prompt",
     "Query",
+    "Rectified",
     "Remainder",
     "Rescaled",
     "Result",

@@ -171,7 +171,9 @@ def _upscale(request: Upscale, model: Model) -> Asked:
 
 
 def _anagram(request: Anagram, model: Model) -> Asked:
-    return Asked([tasks.anagram(model, views_of(request.prompts, request.views), **options_of(request))])
+    how: dict[str, Any] = {name: getattr(request, name) or None for name in ("weights", "windows")}
+    prompts = views_of(request.prompts, request.views)
+    return Asked([tasks.anagram(model, prompts, combine=request.combine, **how, **options_of(request))])
 
 
 def _hybrid(request: Hybrid, model: Model) -> Asked:

@@ -16,6 +16,7 @@ from duckrabbit.guidance.tree import Guidance
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.arguments import number, shown, whole
 from duckrabbit.tasks.job import Job
+from duckrabbit.tasks.joining import scaled_weights
 from duckrabbit.tasks.pictures import Source, notes_on, read_picture
 from duckrabbit.tasks.settings import Options, Settings, named, resolve
 from duckrabbit.tasks.staging import from_noise, last_stage, seen_by
@@ -104,17 +105,6 @@ def composed(
     parts = [subject_trees(model, subject, settings, options) for subject in subjects]
     trees = joined(parts, lambda children: Weighted(children, scaled))
     return from_noise(model, trees, settings, options, trees.title)
-
-
-def scaled_weights(weights: Sequence[float] | None, count: int) -> tuple[float, ...]:
-    """`count` weights that sum to 1. Raises UserError for another number of them, and for a sum of 0 or less."""
-    given = [number("A weight", weight) for weight in (weights or [1.0] * count)]
-    if len(given) != count:
-        raise UserError(f"{count} prompts take as many weights, not {len(given)}.")
-    total = sum(given)
-    if not total > 1e-6:
-        raise UserError(f"Weights are scaled to sum to 1, which {', '.join(f'{w:g}' for w in given)} cannot be.")
-    return tuple(weight / total for weight in given)
 
 
 def _factorized(

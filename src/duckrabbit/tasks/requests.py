@@ -194,6 +194,8 @@ class Anagram(Illusion):
         duckrabbit anagram "a cat" "a dog" "an owl" --view rotate_90 --view rotate_180 --count 8
         duckrabbit anagram "a glossy emoji of a penguin" "a glossy emoji of a rocket" --view rotate_180 --animate mp4
         duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --judge 32 --count 4
+        duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --weights 1,1.3
+        duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --combine alternate
     """
 
     verb = "anagram"
@@ -202,6 +204,17 @@ class Anagram(Illusion):
         tuple[str, ...],
         Option("The view of each further prompt, in their order: flip, ...", flag="--view", names="view"),
     ] = ("flip",)
+    weights: Annotated[
+        Several[float], Option("How much each view counts, the upright one first, scaled to sum to 1: 1,1.3.")
+    ] = ()
+    windows: Annotated[
+        str | None,
+        Option("While each view counts, FROM:TO,... in shares of noise from 1 to 0: 1:0.3,1:0 leaves the end to one."),
+    ] = None
+    combine: Annotated[
+        Literal["mean", "alternate", "x0", "rectified", "adaptive"],
+        Option("How: the mean of noises, a view a step, the mean of pictures, a mean as loud as noise, by the judge."),
+    ] = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)

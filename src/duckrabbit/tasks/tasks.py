@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Unpack
 
@@ -16,6 +16,7 @@ from duckrabbit.guidance.nodes import Prompt
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
+from duckrabbit.tasks.joining import Windows, joining_of
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Source, notes_on, read_picture, resize
 from duckrabbit.tasks.settings import (
@@ -52,15 +53,29 @@ def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     return from_noise(model, trees, settings, options, trees.title)
 
 
-def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
+def anagram(
+    model: Model,
+    prompts: Mapping[str | View, str] | Mapping[str, str],
+    *,
+    combine: Literal["mean", "alternate", "x0", "rectified", "adaptive"] = "mean",
+    weights: Sequence[float] | None = None,
+    windows: str | Windows | None = None,
+    **options: Unpack[Options],
+) -> Job:
     """A picture that reads as another prompt through each view (CS180 5A, 1.8).
 
-    `prompts` names views: {"identity": "a cat", "flip": "a house"}. Raises UserError for fewer than
-    two, and for a view that does not exist or does not suit the model.
+    `prompts` names views: {"identity": "a cat", "flip": "a house"}. `weights`, one for each view in their order, are
+    scaled to sum to 1. `windows`, "1:0.3,1:0" or pairs, say from which share of noise, 1 to 0, down to which each view
+    counts. `combine` (guidance/combining.py): the mean of the views' noises; alternate, a view a step in turn; x0, the
+    mean of their pictures, for views that are no isometries; rectified, the mean brought to the variance of noise;
+    adaptive, most of the view that the judge of drawings reads least. Raises UserError for fewer than two prompts, for
+    a view that does not exist or does not suit the model, and for a combination that would change nothing.
     """
+    settings = resolve(model, options, ("combine", "weights", "windows"))
     if not isinstance(prompts, Mapping) or len(prompts) < 2:
         raise UserError("An anagram needs two prompts or more, each with the view that shows it.")
-    return generate(model, prompts, **options)
+    trees = subject_trees(model, prompts, settings, options, joining_of(len(prompts), combine, weights, windows))
+    return from_noise(model, trees, settings, options, trees.title)
 
 
 def edit(

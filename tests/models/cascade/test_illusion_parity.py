@@ -125,3 +125,55 @@ def test_scaled_and_negated_prompts_are_the_published_sum(first, walked, weights
     theirs = walked(summed(parts), len(weights), scale=1.0)
     made = ours(first, lambda m, o: dr.composed(m, PROMPTS[: len(weights)], weights, **{**o, "guidance_scale": 1.0}))
     assert apart(made, theirs) <= TOLERANCE
+
+
+VIEWS = ("identity", "rotate_90", "negate")
+
+
+def viewed(reduce):
+    """An anagram as published: both halves come back through the view, eps and variance are reduced by `reduce`."""
+
+    def combine(ask, x, i):
+        eps, var = [], []
+        for k, name in enumerate(VIEWS):
+            view = dr.parse_view(name)
+            e, v = ask(view(x), k)
+            eps.append(view.inverse(e))
+            var.append(v if name == "negate" else view.inverse(v))
+        return reduce(eps, var, i)
+
+    return combine
+
+
+def mean(parts):
+    return sum(parts) / len(parts)
+
+
+def rectified(eps, var, i):
+    """Of each picture: c = 1 / sqrt(sum a_i^2 + 2 sum_{i<j} rho_ij a_i a_j) with a_i = 1/3 (Anagram-MTL)."""
+    rho = lambda a, b: (a * b).mean((1, 2, 3), keepdim=True)
+    inner = 3 / 9 + 2 / 9 * (rho(eps[0], eps[1]) + rho(eps[0], eps[2]) + rho(eps[1], eps[2]))
+    return mean(eps) / inner.sqrt(), mean(var)
+
+
+REDUCTIONS = {
+    "mean": ({}, lambda eps, var, i: (mean(eps), mean(var))),
+    "alternate": ({"combine": "alternate"}, lambda eps, var, i: (eps[i % 3], var[i % 3])),
+    "rectified": ({"combine": "rectified"}, rectified),
+    "weighted": (
+        {"weights": (2, 1, 1)},
+        lambda eps, var, i: ((2 * eps[0] + eps[1] + eps[2]) / 4, mean(var)),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REDUCTIONS)
+def test_views_are_combined_as_published_at_every_step(first, walked, name):
+    how, reduce = REDUCTIONS[name]
+    theirs = walked(viewed(reduce), 3)
+    prompts = dict(zip(VIEWS, PROMPTS, strict=True))
+    made = ours(first, lambda m, o: dr.anagram(m, prompts, **how, **o))
+    assert apart(made, theirs) <= TOLERANCE
+    others = [other for other in REDUCTIONS if other != name]
+    for other in others:
+        assert apart(ours(first, lambda m, o, w=REDUCTIONS[other][0]: dr.anagram(m, prompts, **w, **o)), theirs) > 1e-2
