@@ -87,6 +87,14 @@ def test_the_filters_are_checked_family_by_family(monkeypatch):
     assert broken(checks.check_filters()) == ["partition of unity", "linearity"]
 
 
+def test_the_ways_to_combine_views_are_checked_by_the_laws_that_they_keep(monkeypatch):
+    rows = checks.check_combinations()
+    assert [row.law for row in rows] == ["identity"] * 5 + ["unit variance"]
+    assert broken(rows) == []
+    monkeypatch.setattr(checks, "Rectified", checks.Weighted)  # a mean is not as loud as noise
+    assert broken(checks.check_combinations()) == ["unit variance"]
+
+
 def spoiled(model, monkeypatch, spoil):
     """`model` with every answer's noise changed: spoil(queries, k, eps) for the k-th question of a call."""
     network = model.network

@@ -13,9 +13,10 @@ from torch import Tensor
 from duckrabbit.diffusion.prediction import Network, Query, View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
+from duckrabbit.guidance.combining import Adaptive, Alternate, InWindows, Rectified
 from duckrabbit.guidance.families import parts_of
 from duckrabbit.guidance.filters import Colour, Filter, Grey, HighPass, LowPass
-from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed, Weighted
 from duckrabbit.guidance.views.shipped import Identity, PixelView, Rotate, parse_view
 from duckrabbit.models.model import Model
 from duckrabbit.networks.enlarge import enlarge
@@ -78,6 +79,21 @@ def check_filters() -> list[Verdict]:
         rows.append(_row(name, "partition of unity", laws.partition, family, x))
         rows += [_row(type(part).__name__, "linearity", laws.linearity, part, x, y) for part in family]
     return rows
+
+
+def check_combinations() -> list[Verdict]:
+    """Identity of the ways to combine views that keep it; unit variance of the one that keeps that instead."""
+    x, half = _picture(SIZE, 0), (0.25, 0.75)
+    two = (Prompt("one"), Viewed(Rotate(2), Prompt("other")))
+    trees = {
+        "mean": Mean(two),
+        "weights": Weighted(two, half),
+        "windows": InWindows(two, half, ((1.0, 0.5), (1.0, 0.0))),
+        "alternate": Alternate(two, (2.0, 1.0)),
+        "adaptive": Adaptive(two, lambda x0: x0.flatten(1)[:, :2]),
+    }
+    rows = [_row(f"views by {name}", "identity", laws.identity, tree, x) for name, tree in trees.items()]
+    return [*rows, _row("views rectified", "unit variance", laws.unit_variance, Rectified(two, half), x)]
 
 
 def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> list[Verdict]:
