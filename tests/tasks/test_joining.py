@@ -9,6 +9,7 @@ import duckrabbit as dr
 from duckrabbit.guidance.combining import Adaptive, Alternate, InWindows, MeanX0, Rectified
 from duckrabbit.guidance.nodes import Mean, Weighted
 from duckrabbit.tasks.asking import ask
+from duckrabbit.tasks.plain import from_plain, to_plain
 from duckrabbit.tasks.requests import Anagram
 
 PROMPTS = {"identity": "a red circle", "rotate_180": "a blue cross"}
@@ -139,3 +140,14 @@ def test_weights_that_adapt_ask_the_judge(oracle, tmp_path):
     tree = node(dr.anagram(dr.load("miniature", device="cpu"), prompts, combine="adaptive", stage=1))
     assert isinstance(tree, Adaptive)
     assert tree.scores == scores
+    assert from_plain(to_plain(tree, {}), {}) == tree
+
+
+def test_a_way_is_written_down_and_read_again(oracle):
+    hows = [{"weights": (1, 3)}, {"windows": "1:0.3,1:0"}, {"combine": "alternate"}, {"combine": "rectified"}]
+    for tree in [node(dr.anagram(oracle, PROMPTS, **how)) for how in hows]:
+        assert from_plain(to_plain(tree, {}), {}) == tree
+    for family in ("triple", "colour", "motion"):
+        prompts = ["a red circle", "a blue cross", "a cross"][: len(dr.parts_of(family))]
+        tree = node(dr.factorized(oracle, family, prompts))
+        assert from_plain(to_plain(tree, {}), {}) == tree

@@ -42,7 +42,7 @@ def hybrid(
     """
     settings = resolve(model, options, ("image", "kernel", "sigma", "filter"))
     filters = (_low_pass(kernel, sigma, filter),)
-    if [low, high, image].count(None) != 1:
+    if [given is None for given in (low, high, image)].count(True) != 1:
         raise UserError(
             "A band of a hybrid is either a prompt or a picture: give low and high, or one of the two and an image."
         )
@@ -121,7 +121,7 @@ def _factorized(
     if image is None:
         trees = _banded(filters, parts)
         return from_noise(model, trees, settings, options, trees.title)
-    place, picture = list(subjects).index(None), read_picture(image)
+    place, picture = [subject is None for subject in subjects].index(True), read_picture(image)
     band = Remainder(filters) if place == 0 else filters[place - 1]
     left = filters[1:] if place == 0 else (*filters[: place - 1], *filters[place:])
     trees = _banded(left, parts)
