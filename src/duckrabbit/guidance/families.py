@@ -37,3 +37,13 @@ def parts_of(family: str) -> dict[str, Filter]:
     filters = filters_of(family)
     names = [component.name for component in COMPONENTS[family]]
     return dict(zip(names, (Remainder(filters), *filters), strict=True))
+
+
+def kept_by(band: Filter) -> Filter:
+    """What keeps a band of a photograph: the band itself, and of motion, the band twice.
+
+    Move by move x becomes x + F (known - x), which multiplies what is wrong of a wave by 1 - f, f the gain of F. A mean
+    of equal taps has negative gains, down to -0.22, and would make it grow. With F twice it is the step of steepest
+    descent on |F x - F known|^2 / 2 (Landweber 1951), for F is symmetric, and 1 - f^2 is from 0 to 1.
+    """
+    return InSeries((band, band)) if isinstance(band, MotionBlur) else band

@@ -9,7 +9,7 @@ from typing import Unpack
 from duckrabbit.diffusion.constraints import KnownBand
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.components import COMPONENTS
-from duckrabbit.guidance.families import filters_of
+from duckrabbit.guidance.families import filters_of, kept_by
 from duckrabbit.guidance.filters import Filter, LowPass, MotionBlur, Remainder
 from duckrabbit.guidance.nodes import Bands, Weighted
 from duckrabbit.guidance.tree import Guidance
@@ -122,7 +122,7 @@ def _factorized(
         trees = _banded(filters, parts)
         return from_noise(model, trees, settings, options, trees.title)
     place, picture = [subject is None for subject in subjects].index(True), read_picture(image)
-    band = Remainder(filters) if place == 0 else filters[place - 1]
+    band = Remainder(filters) if place == 0 else kept_by(filters[place - 1])
     left = filters[1:] if place == 0 else (*filters[: place - 1], *filters[place:])
     trees = _banded(left, parts)
 
