@@ -148,7 +148,7 @@ class Adaptive(Mean):
     """
 
     scores: Scores
-    temperature: float = 0.1
+    temperature: float = 0.05
 
     def __post_init__(self) -> None:
         super().__post_init__()
