@@ -24,12 +24,15 @@ from .diffusion.trajectory import Constraint, NoiseSource, State, trajectory
 from .errors import UserError
 from .evaluation.classical import best_gaussian_blur, best_median
 from .evaluation.digits.steering import DigitLoss
+from .evaluation.drawings.weighing import DrawingScores
 from .evaluation.evaluate import evaluate
 from .evaluation.metrics import psnr
 from .evaluation.search.search import Found, search
+from .guidance.combining import Adaptive, Alternate, InWindows, MeanX0, Rectified
 from .guidance.curve import Curve
 from .guidance.each import Each
-from .guidance.filters import Colour, Filter, Grey, HighPass, LowPass
+from .guidance.families import parts_of
+from .guidance.filters import BandPass, Colour, Filter, Grey, HighPass, InSeries, LowPass, MotionBlur, Remainder
 from .guidance.gradient import Gradient
 from .guidance.nodes import CFG, Bands, Clip, Masked, Mean, Prompt, Threshold, Through, Viewed, Weighted
 from .guidance.projected import Projected
@@ -43,13 +46,14 @@ from .models.model import Card, Limiter, Model, StageFacts
 from .records.replay import replay
 from .registry import register
 from .tasks.checks import check
+from .tasks.hybrids import composed, factorized, hybrid
 from .tasks.job import Job, Stage, cost
 from .tasks.masks import as_mask
 from .tasks.orders import read_order
 from .tasks.pictures import as_picture
 from .tasks.results import Result
 from .tasks.run import denoiser, run, run_all, walk
-from .tasks.tasks import anagram, denoise, edit, generate, hybrid, inpaint, noise, upscale
+from .tasks.tasks import anagram, denoise, edit, generate, inpaint, noise, upscale
 from .training.digits.train import train
 
 __version__: str
@@ -60,7 +64,10 @@ __all__ = [
     "DDPM",
     "SOLVERS",
     "VIEWS",
+    "Adaptive",
+    "Alternate",
     "Ask",
+    "BandPass",
     "Bands",
     "Card",
     "Clip",
@@ -74,6 +81,7 @@ __all__ = [
     "Denoiser",
     "DigitLoss",
     "DiscreteSchedule",
+    "DrawingScores",
     "Each",
     "Filter",
     "FlowSchedule",
@@ -83,6 +91,8 @@ __all__ = [
     "Guidance",
     "Heun",
     "HighPass",
+    "InSeries",
+    "InWindows",
     "Job",
     "KnownBand",
     "KnownPixels",
@@ -90,8 +100,10 @@ __all__ = [
     "LowPass",
     "Masked",
     "Mean",
+    "MeanX0",
     "Memory",
     "Model",
+    "MotionBlur",
     "Move",
     "Network",
     "Noise",
@@ -105,6 +117,8 @@ __all__ = [
     "Prompt",
     "Query",
     "Rearranged",
+    "Rectified",
+    "Remainder",
     "Rescaled",
     "Result",
     "Schedule",
@@ -128,12 +142,14 @@ __all__ = [
     "best_gaussian_blur",
     "best_median",
     "check",
+    "composed",
     "cost",
     "course_times",
     "denoise",
     "denoiser",
     "edit",
     "evaluate",
+    "factorized",
     "generate",
     "hybrid",
     "inpaint",
@@ -144,6 +160,7 @@ __all__ = [
     "lower",
     "noise",
     "parse_view",
+    "parts_of",
     "plan_through",
     "psnr",
     "read_order",

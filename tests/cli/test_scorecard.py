@@ -162,8 +162,17 @@ def test_seeds_are_chosen_by_the_judge(call, cascade_folder, tmp_path, monkeypat
     assert len(json.loads((tmp_path / "01.json").read_text())["stages"]) == 1
 
 
-def test_of_one_stage_the_tried_pictures_are_the_result(call, cascade_folder, tmp_path):
-    words = ("--low", "a circle", "--high", "a bar", "--model", cascade_folder, "--stage", 1, "--steps", 2)
+FAMILIES = {
+    "low-high": ("--low", "a circle", "--high", "a bar"),
+    "triple": ("--family", "triple", "a circle", "a bar", "an outlined drawing of a circle"),
+    "colour": ("--family", "colour", "a circle", "a bar"),
+    "motion": ("--family", "motion", "a circle", "a bar"),
+}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_of_one_stage_the_tried_pictures_are_the_result(call, cascade_folder, tmp_path, family):
+    words = (*FAMILIES[family], "--model", cascade_folder, "--stage", 1, "--steps", 2)
     call("hybrid", *words, "--judge", 3, "--count", 2, "--out", tmp_path)
     assert not (tmp_path / "02.json").exists()
     assert len(json.loads((tmp_path / "01.json").read_text())["seeds"]) == 3

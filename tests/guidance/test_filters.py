@@ -73,7 +73,7 @@ def test_grey_is_the_mean_of_the_channels_and_colour_has_none_left():
 
 
 def test_filters_have_names():
-    assert set(FILTERS) == {"low_pass", "high_pass", "grey", "colour"}
+    assert set(FILTERS) == {"low_pass", "high_pass", "band_pass", "motion_blur", "grey", "colour"}
     assert FILTERS["low_pass"]() == LowPass(33, 2.0)
     assert FILTERS["high_pass"]() == HighPass()
 

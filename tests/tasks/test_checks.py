@@ -78,10 +78,21 @@ def test_what_is_not_linear_is_found_even_if_it_keeps_multiples():
 
 def test_the_filters_are_checked_family_by_family(monkeypatch):
     rows = checks.check_filters()
-    assert [row.law for row in rows] == ["partition of unity", "linearity", "linearity"] * 2
+    assert [row.law for row in rows] == ["partition of unity", *["linearity"] * 2] * 2 + [
+        "partition of unity",
+        *["linearity"] * 3,
+    ] + ["partition of unity", *["linearity"] * 2]
     assert broken(rows) == []
     monkeypatch.setattr(checks, "Grey", lambda: median)
     assert broken(checks.check_filters()) == ["partition of unity", "linearity"]
+
+
+def test_the_ways_to_combine_views_are_checked_by_the_laws_that_they_keep(monkeypatch):
+    rows = checks.check_combinations()
+    assert [row.law for row in rows] == ["identity"] * 5 + ["unit variance"]
+    assert broken(rows) == []
+    monkeypatch.setattr(checks, "Rectified", checks.Weighted)  # a mean is not as loud as noise
+    assert broken(checks.check_combinations()) == ["unit variance"]
 
 
 def spoiled(model, monkeypatch, spoil):

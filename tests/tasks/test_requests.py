@@ -42,6 +42,9 @@ VALUES = {
     "how": st.sampled_from(["renoised", "clean"]), "animate": st.lists(st.sampled_from(["mp4", "gif"]), max_size=2),
     "solver": texts, "negative_prompt": texts, "preset": st.none() | st.just("cs180"), "spacing": texts,
     "strength": st.lists(st.floats(0.001, 1).map(lambda v: round(v, 3)), max_size=3), "model": texts,
+    "family": st.sampled_from(["low-high", "triple", "composed"]), "keep": st.sampled_from(["high", "grey"]),
+    "weights": st.lists(real, max_size=3), "kernel": whole, "windows": texts,
+    "combine": st.sampled_from(["mean", "alternate", "x0", "rectified", "adaptive"]),
 }  # fmt: skip
 
 
@@ -66,6 +69,10 @@ def typed(verb, words):
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return seen[0]
+
+
+def test_a_path_below_the_home_of_nobody_is_a_path():
+    assert request_of("noise", {"image": "~0nobody/x.png"}).image == Path("~0nobody/x.png")
 
 
 @given(requests)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from duckrabbit.diffusion.levels import NoiseLevel
-from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View
+from duckrabbit.diffusion.prediction import Denoiser, Network, Prediction, Query, View, from_eps
 from duckrabbit.guidance.filters import LowPass
 from duckrabbit.guidance.nodes import CFG
 from duckrabbit.guidance.tree import Guidance, answered, lower
@@ -46,6 +46,21 @@ def identity(guidance: Guidance, x: Tensor) -> Finding:
 
     p = lower(guidance, echo)(x, AT)
     return Finding("identity", _worst(_distance(p.x0, x), _distance(p.eps, x)), _tolerance(x))
+
+
+def unit_variance(guidance: Guidance, x: Tensor) -> Finding:
+    """Instead of law 1 where noises are rectified: of noises that have nothing in common comes noise of variance 1.
+
+    Every question is answered with a white noise of its own; of N values the variance is known to sqrt(2 / N).
+    """
+    generator = torch.Generator().manual_seed(len(x))
+
+    def noisy(queries: list[Query], at: NoiseLevel) -> list[Prediction]:
+        noises = [torch.randn(q.x.shape, generator=generator, dtype=q.x.dtype).to(q.x.device) for q in queries]
+        return [from_eps(q.x, at, eps) for q, eps in zip(queries, noises, strict=True)]
+
+    eps = lower(guidance, noisy)(x, AT).eps
+    return Finding("unit variance", (eps.square().mean() - 1).abs().item(), 6 * math.sqrt(2 / eps.numel()))
 
 
 def isometry(view: View, x: Tensor, y: Tensor) -> Finding:

@@ -8,11 +8,13 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.report import figures
-from duckrabbit.report.choosing import anagram_viewings, choose, first_stage, hybrid_viewings
+from duckrabbit.report.choosing import anagram_viewings, choose, first_stage
 from duckrabbit.report.figures import Figure, Run
+from duckrabbit.report.hybrids import hybrid_figure, hybrid_viewings
 from duckrabbit.report.learning import learning
 from duckrabbit.report.lettering import one_line
 from duckrabbit.tasks.asking import Asked, subject_of, times_of, views_of
+from duckrabbit.tasks.components import subjects_of
 from duckrabbit.tasks.job import Job, canvas
 from duckrabbit.tasks.pictures import Picture, resize
 from duckrabbit.tasks.requests import (
@@ -103,14 +105,13 @@ def _anagram(request: Anagram, asked: Asked, run: Run) -> Figure:
 
 
 def _hybrid(request: Hybrid, asked: Asked, run: Run) -> Figure:
-    far = request.low or (request.image.name if request.image else "")
+    family, subjects = request.family, subjects_of(request)
+    told = [request.image.name if subject is None and request.image else subject or "" for subject in subjects]
 
     def figure(run: Run, seeds: Sequence[int], words: Mapping[int, str]) -> Figure:
-        return figures.near_and_far(
-            run, asked.jobs[0], request.high, far, seeds, "Hybrid image", _extras(request), words
-        )
+        return hybrid_figure(run, asked.jobs[0], family, told, seeds, _extras(request), words)
 
-    return _chosen(request, asked.jobs[0], run, figure, lambda: hybrid_viewings(request.high, request.low))
+    return _chosen(request, asked.jobs[0], run, figure, lambda: hybrid_viewings(family, subjects))
 
 
 def _chosen(request: Anagram | Hybrid, job: Job, run: Run, figure: Illusions, viewings: Callable[[], Any]) -> Figure:

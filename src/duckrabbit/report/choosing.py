@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.report.figures import Run
 from duckrabbit.tasks.job import Job, canvas, value_range
@@ -56,15 +55,6 @@ def choose(run: Run, job: Job, viewings: Sequence[tuple[Viewing, str]], tried: S
 def anagram_viewings(job: Job, prompts: Mapping[str, str]) -> list[tuple[Viewing, str]]:
     """Each view of an anagram with its prompt."""
     return [(parse_view(spec, canvas(job)), prompt) for spec, prompt in prompts.items()]
-
-
-def hybrid_viewings(near: str, far: str | None) -> list[tuple[Viewing, str]]:
-    """A hybrid from near and from afar. Raises UserError where its low band is a picture."""
-    from duckrabbit.evaluation.drawings.readings import from_afar
-
-    if far is None:
-        raise UserError("The judge reads prompts, and the low band of this hybrid is a picture; leave out --judge.")
-    return [(lambda x: x, near), (from_afar, far)]
 
 
 def _picked(result: Result, job: Job, rows: Sequence[int]) -> Result:

@@ -13,12 +13,11 @@ from functools import partial
 import numpy as np
 from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate
 
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.schedules import FlowSchedule
 from duckrabbit.diffusion.trajectory import State
-from duckrabbit.guidance.views.between import between, walked_away
+from duckrabbit.guidance.views.between import between
 from duckrabbit.guidance.views.pixels import Identity
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.report.denoised import Look, by_filters, noised, scores, velocity_rows
@@ -77,7 +76,7 @@ def comparison(run: Run, jobs: Sequence[Job], seeds: Sequence[int], title: str, 
     rows = []
     for result in results:
         for k, images in enumerate(result.stage_images[:-1]):
-            pictures = [_array(x, result) for x in images.split(1)]
+            pictures = [as_array(x, result) for x in images.split(1)]
             rows.append(Row(_by_seed(pictures, seeds), f"{result.job.title}: stage {k + 1}"))
         rows.append(Row(_by_seed(arrays(result), seeds), result.job.title))
     return Figure(Sheet(tuple(rows), title), tuple(results))
@@ -200,7 +199,7 @@ def illusion(
             for b in chosen
             for name, view in views.items()
         ]
-        rows.append(Row(tuple(cells), "seed " + ", ".join(_seed_label(seeds[b], words) for b in chosen)))
+        rows.append(Row(tuple(cells), "seed " + ", ".join(seed_label(seeds[b], words) for b in chosen)))
     ways, pages = {}, {}
     lines = [prompt if spec == "identity" else f"{prompt} ({spec})" for spec, prompt in prompts.items()]
     turning = [view for view in views.values() if not isinstance(view, Identity)]
@@ -209,38 +208,7 @@ def illusion(
             for k, view in enumerate(turning):
                 ways[_numbered("turning", seed, k, len(turning))] = transition(picture, partial(between, view))
         if extras.pages:
-            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
-    return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
-
-
-def near_and_far(
-    run: Run,
-    job: Job,
-    near: str,
-    far: str,
-    seeds: Sequence[int],
-    title: str,
-    extras: Extras = Extras(),
-    words: Mapping[int, str] | None = None,
-) -> Figure:
-    """A row for each seed: the picture large, and ever smaller, as if one stepped back; `words` of some seeds."""
-    result = run(job, seeds, None)
-    rows, ways, pages = [], {}, {}
-    near, far = one_line(near), one_line(far)
-    for b, seed in enumerate(seeds):
-        picture = arrays(result)[b]
-        if extras.ways:
-            ways[f"walking-seed{seed}"] = transition(picture, walked_away)
-        if extras.pages:
-            lines = [f"near: {near}", f"far: {far}"]
-            pages[f"print-seed{seed}"] = print_page(picture, lines, _imprint(job, seed))
-        pixels = result.images[b : b + 1]
-        large = _enlarged(pixels, 256)
-        cells = [Cell(_array(large, result), f"near: {near}", exact=True)]
-        for side, caption in ((128, ""), (64, ""), (32, f"far: {far}")):
-            small = interpolate(large, _at(large, side), mode="area")
-            cells.append(Cell(_array(small, result), caption, exact=True))
-        rows.append(Row(tuple(cells), f"seed {_seed_label(seed, words)}" if len(seeds) > 1 or words else ""))
+            pages[f"print-seed{seed}"] = print_page(picture, lines, imprint(job, seed))
     return Figure(Sheet(tuple(rows), title), (result,), ways=ways, pages=pages, extras=extras)
 
 
@@ -263,7 +231,8 @@ def arrays(result: Result) -> list[np.ndarray]:
     return list(result.pixels.numpy())
 
 
-def _seed_label(seed: int, words: Mapping[int, str] | None) -> str:
+def seed_label(seed: int, words: Mapping[int, str] | None) -> str:
+    """A seed, with what is said of it."""
     return f"{seed} ({words[seed]})" if words and seed in words else str(seed)
 
 
@@ -271,15 +240,17 @@ def _numbered(name: str, seed: int, k: int, of: int) -> str:
     return f"{name}-seed{seed}" if of == 1 else f"{name}-{k + 1}-seed{seed}"
 
 
-def _imprint(job: Job, seed: int) -> str:
+def imprint(job: Job, seed: int) -> str:
+    """What a page to print says of where its picture comes from."""
     return f"duckrabbit, {job.model.card.name}, seed {seed}"
 
 
 def _through(result: Result, b: int, view: View) -> np.ndarray:
-    return _array(view(result.images[b : b + 1]), result)
+    return as_array(view(result.images[b : b + 1]), result)
 
 
-def _array(x: Tensor, result: Result) -> np.ndarray:
+def as_array(x: Tensor, result: Result) -> np.ndarray:
+    """A picture (1, C, H, W) in the range of a result as uint8 (H, W, 3)."""
     return to_pixels(x, value_range(result.job))[0].numpy()
 
 
@@ -290,12 +261,3 @@ def _shape(result: Result) -> tuple[Size, int]:
 
 def _size(x: Tensor) -> Size:
     return x.shape[-2], x.shape[-1]
-
-
-def _at(x: Tensor, width: int) -> Size:
-    """The size of `x` when it is so wide."""
-    return max(1, round(x.shape[-2] * width / x.shape[-1])), width
-
-
-def _enlarged(x: Tensor, width: int) -> Tensor:
-    return x if x.shape[-1] >= width else interpolate(x, _at(x, width), mode="bicubic", antialias=False)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from duckrabbit.errors import UserError
 from duckrabbit.models.model import Model, StageFacts
-from duckrabbit.tasks import tasks
+from duckrabbit.tasks import hybrids, tasks
 from duckrabbit.tasks.arguments import refuse_empty, refuse_idle
+from duckrabbit.tasks.components import subjects_of
 from duckrabbit.tasks.courses import COURSES
 from duckrabbit.tasks.job import Job
 from duckrabbit.tasks.masks import as_mask, box_mask
@@ -170,12 +171,21 @@ def _upscale(request: Upscale, model: Model) -> Asked:
 
 
 def _anagram(request: Anagram, model: Model) -> Asked:
-    return Asked([tasks.anagram(model, views_of(request.prompts, request.views), **options_of(request))])
+    how: dict[str, Any] = {name: getattr(request, name) or None for name in ("weights", "windows")}
+    prompts = views_of(request.prompts, request.views)
+    return Asked([tasks.anagram(model, prompts, combine=request.combine, **how, **options_of(request))])
 
 
 def _hybrid(request: Hybrid, model: Model) -> Asked:
-    shape: dict[str, Any] = {name: getattr(request, name) for name in ("image", "kernel", "sigma", "filter")}
-    return Asked([tasks.hybrid(model, request.low, request.high, **shape, **options_of(request))])
+    subjects, options = subjects_of(request), options_of(request)
+    if request.family == "composed":
+        return Asked([hybrids.composed(model, request.prompts, request.weights or None, **options)])
+    if request.family == "low-high":
+        shape: dict[str, Any] = {name: getattr(request, name) for name in ("image", "kernel", "sigma", "filter")}
+        return Asked([hybrids.hybrid(model, request.low, request.high, **shape, **options)])
+    given: list[Any] = [subject for subject in subjects if subject is not None]
+    kept: dict[str, Any] = {name: getattr(request, name) for name in ("image", "keep", "kernel")}
+    return Asked([hybrids.factorized(model, request.family, given, **kept, **options)])
 
 
 def _noise(request: Noise, model: Model) -> Asked:

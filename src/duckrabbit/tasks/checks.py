@@ -13,8 +13,10 @@ from torch import Tensor
 from duckrabbit.diffusion.prediction import Network, Query, View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance import laws
-from duckrabbit.guidance.filters import Colour, Grey, HighPass, LowPass
-from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
+from duckrabbit.guidance.combining import Adaptive, Alternate, InWindows, Rectified
+from duckrabbit.guidance.families import parts_of
+from duckrabbit.guidance.filters import Colour, Filter, Grey, HighPass, LowPass
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed, Weighted
 from duckrabbit.guidance.views.pixels import Identity, PixelView, Rotate
 from duckrabbit.guidance.views.shipped import parse_view
 from duckrabbit.models.model import Model
@@ -68,12 +70,31 @@ def check_view(name: str, view: View) -> list[Verdict]:
 def check_filters() -> list[Verdict]:
     """Partition of unity and linearity of the shipped bands."""
     x, y = _picture(SIZE, 0), _picture(SIZE, 1)
-    families = {"low pass, high pass": (LowPass(), HighPass()), "grey, colour": (Grey(), Colour())}
+    families: dict[str, Sequence[Filter]] = {
+        "low pass, high pass": (LowPass(), HighPass()),
+        "grey, colour": (Grey(), Colour()),
+        **{f"family {name}": tuple(parts_of(name).values()) for name in ("triple", "motion")},
+    }
     rows = []
     for name, family in families.items():
         rows.append(_row(name, "partition of unity", laws.partition, family, x))
         rows += [_row(type(part).__name__, "linearity", laws.linearity, part, x, y) for part in family]
     return rows
+
+
+def check_combinations() -> list[Verdict]:
+    """Identity of the ways to combine views that keep it; unit variance of the one that keeps that instead."""
+    x, half = _picture(SIZE, 0), (0.25, 0.75)
+    two = (Prompt("one"), Viewed(Rotate(2), Prompt("other")))
+    trees = {
+        "mean": Mean(two),
+        "weights": Weighted(two, half),
+        "windows": InWindows(two, half, ((1.0, 0.5), (1.0, 0.0))),
+        "alternate": Alternate(two, (2.0, 1.0)),
+        "adaptive": Adaptive(two, lambda x0: x0.flatten(1)[:, :2]),
+    }
+    rows = [_row(f"views by {name}", "identity", laws.identity, tree, x) for name, tree in trees.items()]
+    return [*rows, _row("views rectified", "unit variance", laws.unit_variance, Rectified(two, half), x)]
 
 
 def check_model(model: Model, views: Sequence[View], prompts: Sequence[str]) -> list[Verdict]:

@@ -23,7 +23,7 @@ from duckrabbit.diffusion import constraints, solvers
 from duckrabbit.diffusion.levels import NoiseLevel
 from duckrabbit.diffusion.plans import Move, Plan
 from duckrabbit.errors import UserError
-from duckrabbit.guidance import curve, each, filters, gradient, nodes, projected, rescaled
+from duckrabbit.guidance import combining, curve, each, filters, gradient, nodes, projected, rescaled
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views import columns, jigsaw, pixels, rearranged, turned
 from duckrabbit.registry import origin, recall
@@ -36,12 +36,10 @@ def _defined_in(module: ModuleType) -> list[type]:
 
 
 _VIEWS = (pixels, turned, jigsaw, columns, rearranged)
+_GUIDANCES = (nodes, combining, each, curve, rescaled, projected, gradient)
+_MODULES = (*_GUIDANCES, *_VIEWS, filters, solvers, constraints)
 _KINDS: tuple[type, ...] = (
-    *(
-        kind
-        for module in (nodes, each, curve, rescaled, projected, gradient, *_VIEWS, filters, solvers, constraints)
-        for kind in _defined_in(module)
-    ),
+    *(kind for module in _MODULES for kind in _defined_in(module)),
     *(Stage, LowRes),
 )
 _FORMER = {"Sequence": pixels.Compose}

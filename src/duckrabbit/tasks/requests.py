@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from duckrabbit.guidance.components import Family
 from duckrabbit.tasks.vocabulary import (
     SAMPLING,
     FromNoise,
@@ -193,6 +194,8 @@ class Anagram(Illusion):
         duckrabbit anagram "a cat" "a dog" "an owl" --view rotate_90 --view rotate_180 --count 8
         duckrabbit anagram "a glossy emoji of a penguin" "a glossy emoji of a rocket" --view rotate_180 --animate mp4
         duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --judge 32 --count 4
+        duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --weights 1,1.3
+        duckrabbit anagram "a flat emoji of fire" "a flat emoji of a rose" --view rotate_180 --combine alternate
     """
 
     verb = "anagram"
@@ -201,27 +204,64 @@ class Anagram(Illusion):
         tuple[str, ...],
         Option("The view of each further prompt, in their order: flip, ...", flag="--view", names="view"),
     ] = ("flip",)
+    weights: Annotated[
+        Several[float], Option("How much each view counts, the upright one first, scaled to sum to 1: 1,1.3.")
+    ] = ()
+    windows: Annotated[
+        str | None,
+        Option("While each view counts, FROM:TO,... in shares of noise from 1 to 0: 1:0.3,1:0 leaves the end to one."),
+    ] = None
+    combine: Annotated[
+        Literal["mean", "alternate", "x0", "rectified", "adaptive"],
+        Option("How: the mean of noises, a view a step, the mean of pictures, a mean as loud as noise, by the judge."),
+    ] = "mean"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hybrid(Illusion):
-    """Make a picture that is one thing from near and another from afar.
+    """Make a picture that is one thing from near and another from afar, or in colour and in grey, and so on.
+
+    Families and the order of their prompts: low-high (--high from near, --low from afar), triple (near, half way, far),
+    colour (in colour, in grey), motion (still, shaken), composed (all at once, by --weights).
 
     **Examples**
 
         duckrabbit hybrid --low "a flat emoji of a skull" --high "a flat emoji of a rose" --count 4
         duckrabbit hybrid --image portrait.jpg --high "a 3d render of a castle"
+        duckrabbit hybrid --family triple "a flat emoji of a rose" "a flat emoji of an owl" "a flat emoji of a skull"
+        duckrabbit hybrid --family colour "a flat emoji of a rose" "a 3d render of a castle"
+        duckrabbit hybrid --family motion --image portrait.jpg "a 3d render of a castle"
+        duckrabbit hybrid --family composed --weights 1.5,-0.5 "a flat emoji of a rose" "a red heart"
     """
 
     verb = "hybrid"
-    high: Annotated[str, Option("What it is from near.", label="From near it is")]
+    prompts: Annotated[
+        tuple[str, ...],
+        Option("What each component shows, in the order of --family; not of low-high.", metavar="PROMPT"),
+    ] = ()
+    high: Annotated[str | None, Option("What it is from near.", label="From near it is")] = None
     low: Annotated[str | None, Option("What it is from afar.", label="From afar it is")] = None
-    image: Annotated[Path | None, Option("Instead of --low: a picture whose low frequencies stay.")] = None
+    family: Annotated[
+        Family, Option("How the picture is parted: by size, in two or three; by colour; by motion; not at all.")
+    ] = "low-high"
+    image: Annotated[
+        Path | None,
+        Option("A picture that gives one component, instead of its prompt: --low or --high, the last, or --keep."),
+    ] = None
+    keep: Annotated[
+        Literal["high", "medium", "low", "colour", "grey", "rest", "motion"] | None,
+        Option("The component that stays of --image: colour, for example, of the family colour.", label="Of it stays"),
+    ] = None
+    weights: Annotated[
+        Several[float], Option("How much each prompt counts in composed, scaled to sum to 1; as in 1.5,-0.5.")
+    ] = ()
     filter: Annotated[str | None, Option("A low pass of your own instead: FILE.py:NAME.", names="filter")] = None
-    kernel: Annotated[int, Ge(1), Option("Taps of the low pass, in pixels at 64 px.")] = 33
-    sigma: Annotated[float, Gt(0), Option("Its width, in pixels at 64 px.", label="Blur that parts near from far")] = (
-        2.0
-    )
+    kernel: Annotated[
+        int | None, Ge(1), Option("Pixels at 64 px: taps of the low pass (33), or how far motion goes (7).")
+    ] = None
+    sigma: Annotated[
+        float, Gt(0), Option("The low pass's width, in pixels at 64 px.", label="Blur that parts near from far")
+    ] = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ import json
 import math
 import shlex
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
 from inspect import get_annotations
@@ -185,7 +186,9 @@ def _read(f: Field, value: Any, typed: bool) -> Any:
     if f.kind in (int, float) and any(isinstance(v, bool) for v in (value if isinstance(value, list) else [value])):
         raise UserError(f"{_named(f, typed)} is a number, not {shown(value)}.")
     if f.kind is Path and isinstance(value, str):
-        return Path(value).expanduser()
+        with suppress(RuntimeError):  # the ~name of nobody is a name like any other, as it is for a shell
+            return Path(value).expanduser()
+        return Path(value)
     return tuple(value) if isinstance(value, list) else value
 
 

@@ -17,8 +17,7 @@ import torch
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.each import Each
-from duckrabbit.guidance.filters import Filter
-from duckrabbit.guidance.nodes import CFG, Bands, Mean, Prompt, Viewed
+from duckrabbit.guidance.nodes import CFG, Mean, Prompt, Viewed
 from duckrabbit.guidance.shipped import is_shipped, takes_interval
 from duckrabbit.guidance.tree import Guidance
 from duckrabbit.guidance.views.pixels import needs_symmetric_range
@@ -27,7 +26,8 @@ from duckrabbit.models.digits.model import DigitsModel
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.models.recast import plain
 from duckrabbit.tasks.arguments import refuse_idle, shown, text
-from duckrabbit.tasks.settings import Settings, scale_at
+from duckrabbit.tasks.joining import Joining
+from duckrabbit.tasks.settings import Settings, plan_of, scale_at
 from duckrabbit.values import words_of
 
 One = str | int | Mapping[str | View, str] | Mapping[str, str] | Guidance
@@ -67,13 +67,22 @@ class Trees:
         return ", ".join(self.titles[:TITLED]) + f" and {more} more" * (more > 0)
 
 
-def subject_trees(model: Model, subject: Subject, settings: Settings, options: Mapping[str, object]) -> Trees:
-    """What `subject` asks each stage. Raises UserError for what is no subject, and for options idle with it."""
+def subject_trees(
+    model: Model,
+    subject: Subject,
+    settings: Settings,
+    options: Mapping[str, object],
+    join: Joining | None = None,
+) -> Trees:
+    """What `subject` asks each stage, the views of an anagram joined by `join`, by default their mean.
+
+    Raises UserError for what is no subject, and for options idle with it.
+    """
     given = _listed(subject)
     several: list[Any] = [subject] if given is None else given
     if not several or any(_listed(one) is not None for one in several):
         raise UserError("A list of subjects holds one or more, and no lists.")
-    trees = [_trees(model, one, settings, options) for one in several]
+    trees = [_trees(model, one, settings, options, join) for one in several]
     titles = tuple(map(title_of, several))
     aimless = all(_is_aimless(model, one, settings) for one in several)
     if given is None:
@@ -81,29 +90,32 @@ def subject_trees(model: Model, subject: Subject, settings: Settings, options: M
     return Trees(lambda stage: Each(tuple(at(stage) for at in trees)), titles, listed=True, aimless=aimless)
 
 
-def banded(band: Filter, low: Trees, high: Trees) -> Trees:
-    """A low band of one thing and the rest of another; of lists, pair by pair.
+def joined(parts: Sequence[Trees], join: Callable[[tuple[Guidance, ...]], Guidance]) -> Trees:
+    """One guidance of several things, each with a share in every picture; of lists, one of each after the other.
 
-    Raises UserError for two lists of different lengths.
+    Raises UserError for lists of different lengths.
     """
-    if low.listed and high.listed and len(low.titles) != len(high.titles):
+    counts = sorted({len(part.titles) for part in parts if part.listed})
+    if len(counts) > 1:
         raise UserError(
-            f"A hybrid takes its bands pair by pair: {len(low.titles)} low ones, {len(high.titles)} high ones."
+            f"A hybrid takes lists of one length, one of each for a picture, not of {' and '.join(map(str, counts))}."
         )
-    count = len(low.titles if low.listed else high.titles)
-    pairs = zip(*(trees.titles if trees.listed else trees.titles * count for trees in (high, low)), strict=True)
-    titles = tuple(f"{near} | {far}" for near, far in pairs)
-    both = low.aimless and high.aimless
-    return Trees(lambda stage: Bands((band,), (low(stage), high(stage))), titles, low.listed or high.listed, both)
+    count = counts[0] if counts else 1
+    rows = zip(*(part.titles if part.listed else part.titles * count for part in parts), strict=True)
+    titles = tuple(" | ".join(row) for row in rows)
+    aimless = all(part.aimless for part in parts)
+    return Trees(lambda stage: join(tuple(part(stage) for part in parts)), titles, bool(counts), aimless)
 
 
-def _trees(model: Model, subject: Any, settings: Settings, options: Mapping[str, object]) -> Callable[[int], Guidance]:
+def _trees(
+    model: Model, subject: Any, settings: Settings, options: Mapping[str, object], join: Joining | None
+) -> Callable[[int], Guidance]:
     """What one subject asks each stage."""
     refuse_beside(subject, options)
     if isinstance(subject, Guidance):
         return lambda stage: subject
     if isinstance(subject, Mapping):
-        return partial(_anagram_tree, model, _views_of(model, subject, settings.facts), settings)
+        return partial(_anagram_tree, model, _views_of(model, subject, settings.facts), settings, join)
     if isinstance(subject, int) and not isinstance(subject, bool) and isinstance(plain(model), DigitsModel):
         subject = str(subject)
     if not isinstance(subject, str):
@@ -168,8 +180,12 @@ def _views_of(
     return viewed
 
 
-def _anagram_tree(model: Model, viewed: list[tuple[View, str]], settings: Settings, stage: int) -> Guidance:
-    return Mean(tuple(Viewed(view, _guided(model, prompt, settings, stage)) for view, prompt in viewed))
+def _anagram_tree(
+    model: Model, viewed: list[tuple[View, str]], settings: Settings, join: Joining | None, stage: int
+) -> Guidance:
+    children = tuple(Viewed(view, _guided(model, prompt, settings, stage)) for view, prompt in viewed)
+    facts = settings.facts[stage]
+    return Mean(children) if join is None else join(viewed, children, plan_of(facts, settings, stage), facts)
 
 
 def _guided(model: Model, prompt: str, settings: Settings, stage: int) -> Guidance:

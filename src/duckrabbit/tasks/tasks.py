@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal, Unpack
 
-from duckrabbit.diffusion.constraints import KnownBand, KnownPixels
+from duckrabbit.diffusion.constraints import KnownPixels
 from duckrabbit.diffusion.levels import CLEAN
 from duckrabbit.diffusion.plans import Move, Plan, start_at, start_by_strength, time_travel
 from duckrabbit.diffusion.prediction import View
 from duckrabbit.diffusion.solvers import DDIM
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.filters import Filter, LowPass
 from duckrabbit.guidance.nodes import Prompt
 from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.arguments import check_model, number, one_of, refuse_idle, whole
 from duckrabbit.tasks.job import Job, LowRes, Stage
+from duckrabbit.tasks.joining import Windows, joining_of
 from duckrabbit.tasks.masks import as_mask, share_anew
 from duckrabbit.tasks.pictures import Source, notes_on, read_picture, resize
 from duckrabbit.tasks.settings import (
     NOT_ONE_STEP,
     Options,
     level_words,
-    named,
     plan_from,
     plan_of,
     resolve,
@@ -38,7 +37,7 @@ from duckrabbit.tasks.staging import (
     or_null,
     seen_by,
 )
-from duckrabbit.tasks.subjects import Subject, banded, refuse_beside, subject_trees
+from duckrabbit.tasks.subjects import Subject, refuse_beside, subject_trees
 from duckrabbit.values import Size, words_of
 
 COURSE_STEPS = 33
@@ -54,59 +53,29 @@ def generate(model: Model, subject: Subject, **options: Unpack[Options]) -> Job:
     return from_noise(model, trees, settings, options, trees.title)
 
 
-def anagram(model: Model, prompts: Mapping[str | View, str] | Mapping[str, str], **options: Unpack[Options]) -> Job:
-    """A picture that reads as another prompt through each view (CS180 5A, 1.8).
-
-    `prompts` names views: {"identity": "a cat", "flip": "a house"}. Raises UserError for fewer than
-    two, and for a view that does not exist or does not suit the model.
-    """
-    if not isinstance(prompts, Mapping) or len(prompts) < 2:
-        raise UserError("An anagram needs two prompts or more, each with the view that shows it.")
-    return generate(model, prompts, **options)
-
-
-def hybrid(
+def anagram(
     model: Model,
-    low: Subject | None,
-    high: Subject,
+    prompts: Mapping[str | View, str] | Mapping[str, str],
     *,
-    image: Source | None = None,
-    kernel: int = 33,
-    sigma: float = 2.0,
-    filter: str | Filter | None = None,
+    combine: Literal["mean", "alternate", "x0", "rectified", "adaptive"] = "mean",
+    weights: Sequence[float] | None = None,
+    windows: str | Windows | None = None,
     **options: Unpack[Options],
 ) -> Job:
-    """Low frequencies of one thing, high ones of another: near it is `high`, far it is `low` (1.9).
+    """A picture that reads as another prompt through each view (CS180 5A, 1.8).
 
-    With `image` the low band is the photograph's, and `low` is None (an inverse problem; Geng et
-    al. 2024, Factorized Diffusion, section 3.4). kernel and sigma are pixels at 64 px; `filter` is a
-    low pass of one's own instead, or its registered name.
+    `prompts` names views: {"identity": "a cat", "flip": "a house"}. `weights`, one for each view in their order, are
+    scaled to sum to 1. `windows`, "1:0.3,1:0" or pairs, say from which share of noise, 1 to 0, down to which each view
+    counts. `combine` (guidance/combining.py): the mean of the views' noises; alternate, a view a step in turn; x0, the
+    mean of their pictures, for views that are no isometries; rectified, the mean brought to the variance of noise;
+    adaptive, most of the view that the judge of drawings reads least. Raises UserError for fewer than two prompts, for
+    a view that does not exist or does not suit the model, and for a combination that would change nothing.
     """
-    settings = resolve(model, options, ("image", "kernel", "sigma", "filter"))
-    band = _low_pass(kernel, sigma, filter)
-    if (low is None) == (image is None):
-        raise UserError("The low band of a hybrid is either a prompt or a picture; give one of the two.")
-    near = subject_trees(model, high, settings, options)
-    if image is None:
-        assert low is not None
-        trees = banded(band, subject_trees(model, low, settings, options), near)
-        return from_noise(model, trees, settings, options, trees.title)
-    picture = read_picture(image)
-
-    def keep(facts: StageFacts) -> KnownBand:
-        return KnownBand(seen_by(picture, facts), band)
-
-    job = from_noise(model, near, settings, options, f"{near.title} | picture", constrain=keep)
-    return replace(job, notes=notes_on(picture, last_stage(job).size))
-
-
-def _low_pass(kernel: int, sigma: float, filter: str | Filter | None) -> Filter:
-    if filter is None:
-        return LowPass(whole("kernel", kernel), number("sigma", sigma))
-    if (kernel, sigma) != (33, 2.0):
-        raise UserError("kernel and sigma would change nothing beside a filter of your own. Leave them out.")
-    found: Filter = named("filter", filter)
-    return found
+    settings = resolve(model, options, ("combine", "weights", "windows"))
+    if not isinstance(prompts, Mapping) or len(prompts) < 2:
+        raise UserError("An anagram needs two prompts or more, each with the view that shows it.")
+    trees = subject_trees(model, prompts, settings, options, joining_of(len(prompts), combine, weights, windows))
+    return from_noise(model, trees, settings, options, trees.title)
 
 
 def edit(

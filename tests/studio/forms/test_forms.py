@@ -35,6 +35,11 @@ KINDS_OF = {
     },
     "anagram": {"prompts": st.lists(words, min_size=2, max_size=4), "views": views, **shared},
     "hybrid": {"high": words, "low": words, "sigma": st.integers(1, 20).map(lambda k: k / 4), **shared},
+    "factorized": {
+        "family": st.sampled_from(["colour", "motion", "composed"]),
+        "prompts": st.lists(words, min_size=2, max_size=2),
+        **shared,
+    },
     "digits": {"prompts": st.just([*"0123456789"]) | st.just([]), **shared},
     "one_step": {"image": st.just(NAME), "sigma": st.integers(1, 40).map(lambda k: k / 20)},
     "curves": {"models": st.just(["mnist-class"])},
@@ -119,7 +124,9 @@ def test_an_address_without_a_form_is_none():
         ("anagram", {"prompts": ["one", "two"], "views": ["spin.py:Spin"]}, "no view"),
         ("anagram", {"prompts": ["one", "two"], "judge": 5000}, "seeds at once"),
         ("edit", {"image": NAME, "strength": ",".join(["0.5"] * 11)}, "at most 10"),
-        ("hybrid", {"low": "a cat"}, "needs high"),
+        ("hybrid", {"low": "a cat"}, "Say what it is from near"),
+        ("factorized", {"family": "triple", "prompts": ["a cat", "a dog"]}, "takes 3 prompts"),
+        ("factorized", {"family": "colour", "prompts": ["a cat"], "image": NAME, "keep": "low"}, "no component low"),
         ("curves", {}, "needs models"),
     ],
 )

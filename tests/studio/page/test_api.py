@@ -36,7 +36,7 @@ def picture(http):
 
 def test_every_tab_is_there_with_typed_parameters(client):
     endpoints = client.view_api(return_format="dict")["named_endpoints"]
-    tabs = ("generate", "denoise", "edit", "inpaint", "anagram", "hybrid")
+    tabs = ("generate", "denoise", "edit", "inpaint", "anagram", "hybrid", "factorized")
     digits = ("digits", "one_step", "from_t", "digit_anagram", "curves", "upscale", "noise")
     assert {f"/{name}" for name in (*tabs, *digits, "shelf", "delete")} == set(endpoints)
     kinds = {p["parameter_name"]: p["python_type"]["type"] for p in endpoints["/anagram"]["parameters"]}

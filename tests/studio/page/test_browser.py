@@ -129,6 +129,15 @@ def test_hybrid(opened, size, tmp_path):
     shot(page, "hybrid")
 
 
+def test_families(opened, size):
+    page = opened("/?make=factorized&model=oracle", size)
+    view = finished(page, "factorized")
+    view.get_by_label("Take the colour away").last.fill("12")
+    assert view.locator(".leaf").evaluate("e => e.style.backgroundPosition").startswith("100%")
+    assert fits(page)
+    shot(page, "factorized")
+
+
 def test_the_shelf_keeps_opens_and_deletes(opened, size, studio):
     for item in studio.shelf.items():
         studio.shelf.delete(item.id)

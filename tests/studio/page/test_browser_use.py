@@ -267,7 +267,8 @@ def test_a_chosen_model_brings_its_own_settings(opened):
 
 TABS = {
     "generate": "Create", "denoise": "Denoise", "edit": "Edit", "inpaint": "Inpaint", "anagram": "Illusions",
-    "hybrid": "Illusions", "digits": "Digits", "one_step": "Digits", "from_t": "Digits", "digit_anagram": "Digits",
+    "hybrid": "Illusions", "factorized": "Illusions",
+    "digits": "Digits", "one_step": "Digits", "from_t": "Digits", "digit_anagram": "Digits",
     "curves": "Digits",
 }  # fmt: skip
 

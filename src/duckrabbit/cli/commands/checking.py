@@ -46,7 +46,7 @@ def check(
     from duckrabbit.models.cards import DEFAULT
     from duckrabbit.models.load import load
     from duckrabbit.registry import define
-    from duckrabbit.tasks.checks import SIZE, check_filters, check_model, check_view
+    from duckrabbit.tasks.checks import SIZE, check_combinations, check_filters, check_model, check_view
 
     every = not view and model is None
     for spec in view or ():
@@ -55,7 +55,7 @@ def check(
     views = {spec: parse_view(spec, SIZE) for spec in (view or (VIEWS if every else ()))}
     rows = [row for name, found in views.items() for row in check_view(name, found)]
     if every:
-        rows += check_filters()
+        rows += check_filters() + check_combinations()
     if model is not None or every:
         loaded = load(model or DEFAULT, device=device, dtype=dtype)
         rows += check_model(loaded, [] if every else list(views.values()), prompt or [])

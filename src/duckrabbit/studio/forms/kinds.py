@@ -10,7 +10,8 @@ from typing import Any
 
 from duckrabbit.errors import UserError
 from duckrabbit.tasks.arguments import refuse_empty
-from duckrabbit.tasks.requests import Anagram, Inpaint, Made, Request, prompts_of
+from duckrabbit.tasks.components import subjects_of
+from duckrabbit.tasks.requests import Anagram, Hybrid, Inpaint, Made, Request, prompts_of
 from duckrabbit.tasks.spelling import command_of
 
 MOST_PICTURES, MOST_STEPS, LONGEST_PROMPT, MOST_COMPARED = 16, 1000, 500, 10
@@ -48,6 +49,7 @@ KINDS = {
         Kind("inpaint", "inpaint", "inpaint"),
         Kind("anagram", "anagram", "illusions"),
         Kind("hybrid", "hybrid", "illusions"),
+        Kind("factorized", "hybrid", "illusions"),
         Kind("digits", "generate", "digits"),
         Kind("one_step", "denoise", "digits", live="sigma"),
         Kind("from_t", "denoise", "digits", live="t"),
@@ -104,6 +106,8 @@ class Form:
         for view in getattr(request, "views", ()):
             _check_view(view)
         self._check_pictures()
+        if isinstance(request, Hybrid):
+            subjects_of(request)
 
     def _check_pictures(self) -> None:
         for path in (getattr(self.request, name, None) for name in ("image", "mask")):

@@ -46,6 +46,8 @@ def read_form(kind: str, values: Mapping[str, Any]) -> Form:
         if isinstance(given.get(name), str):
             given[name] = f"{INPUTS}/{given[name]}"
     shared = {name: value for name, value in FILMS.items() if name in settings}
+    if given.get("family") == "composed":
+        del shared["animate"]  # there is no second look to go to
     return Form(kind, request_of(KINDS[kind].verb, shared | given))
 
 

@@ -96,14 +96,22 @@ def _cell(cell: dict[str, Any], base: str) -> str:
     )
 
 
+_TURNED = ("Turn to the other view", "From one view to the other")
+_LEAFED = {
+    "walking": ("Walk away", "Near to far"),
+    "fading": ("Take the colour away", "In colour to grey"),
+    "shaking": ("Shake it", "Still to shaken"),
+}
+"""What is said of the film of a way, by the beginning of its name: of its button, and of its slider."""
+
+
 def _strip(strip: dict[str, Any], base: str) -> str:
-    walking = strip["name"].startswith("walking")
-    word = "Walk away" if walking else "Turn to the other view"
+    word, way = next((words for name, words in _LEAFED.items() if strip["name"].startswith(name)), _TURNED)
     last = strip["frames"] - 1
     return f"""<div class="flipbook" data-frames="{strip["frames"]}">
 <button type="button" class="leaf" aria-label="{word}"
  style="--frames:{strip["frames"]};background-image:url({base}/{strip["file"]})"></button>
-<label><span>{"Near to far" if walking else "From one view to the other"}</span>
+<label><span>{way}</span>
 <input type="range" min="0" max="{last}" value="0" aria-label="{word}"></label></div>"""
 
 

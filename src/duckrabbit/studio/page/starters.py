@@ -46,6 +46,7 @@ def starters(card: Card, samples: Sequence[str] = ()) -> dict[str, StartValues]:
         "inpaint": {"image": picture, "prompts": [str(there.get("prompt", ""))], **shared},
         "anagram": {"prompts": [*pair["prompts"]], "views": [str(pair["view"])], **shared, **_seed(pair)},
         "hybrid": {"high": str(two["high"]), "low": str(two["low"]), **shared, **_seed(two)},
+        "factorized": {"family": "colour", "prompts": [str(two["high"]), str(two["low"])], **shared, **_seed(two)},
     }  # fmt: skip
 
 

@@ -71,7 +71,19 @@ def hybrid(build: Builder, samples: Sequence[str]) -> None:
     with gr.Accordion("From afar, a photograph", open=False):
         build.picture("image", "Instead of the second prompt", samples)
     build.slider("sigma", "Blur that parts near from far", 0.5, 6, 0.25)
-    build.sampling()
+    build.sampling(later=("prompts", "family", "keep", "weights"))
+
+
+def factorized(build: Builder, samples: Sequence[str]) -> None:
+    """How the picture is parted, and what each component is, in its order."""
+    build.choice("family", "The picture is parted", FAMILIES)
+    prompts = [*(build.start.get("prompts") or []), "", "", ""]
+    for label, prompt in zip(("At a plain look it is", "At the second look it is", "At the third"), prompts):
+        build.text("prompts", label, prompt)
+    with gr.Accordion("One component of a photograph", open=False):
+        build.picture("image", "Instead of the last prompt, or of the one for what stays", samples)
+        build.choice("keep", "What stays of it", [("the last component", ""), *KEPT])
+    build.sampling(later=("high", "low", "filter", "sigma"))
 
 
 def digits(build: Builder, samples: Sequence[str]) -> None:
@@ -111,6 +123,13 @@ def curves(build: Builder, samples: Sequence[str]) -> None:
     """Nothing but the model."""
 
 
+FAMILIES = (
+    ("by colour: in colour, in grey", "colour"),
+    ("by distance, in three: near, half way, far", "triple"),
+    ("by motion: still, shaken", "motion"),
+    ("not at all: all prompts at once", "composed"),
+)
+KEPT = ("high", "medium", "low", "colour", "grey", "rest", "motion")
 TABS: dict[str, tuple[str, str]] = {
     "create": ("Create", "A picture from nothing but noise and your words."),
     "denoise": ("Denoise", "A picture is drowned in noise. What can a blur get back, and what a network?"),
@@ -146,6 +165,9 @@ PANES = {
     "anagram": Pane(anagram, "Make the anagram", "The picture will form here; click it to turn it.", "Anagram"),
     "hybrid": Pane(
         hybrid, "Make the hybrid", "The picture will form here; move the slider to walk away from it.", "Hybrid"
+    ),
+    "factorized": Pane(
+        factorized, "Make it", "The picture will form here; move the slider to look at it in the other way.", "Families"
     ),
     "digits": Pane(digits, "Sample", "Digits will form here, out of noise.", "Sample"),
     "one_step": Pane(
