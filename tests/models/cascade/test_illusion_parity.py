@@ -15,7 +15,7 @@ import tiny
 from duckrabbit.diffusion.streams import Noise
 from duckrabbit.models.load import load
 
-SEEDS, NOISE, TOLERANCE, STEPS = (3, 4), Noise((3, 4), scope="stage1"), 1e-4, 5
+SEEDS, NOISE, TOLERANCE, STEPS = (3, 4), Noise((3, 4), scope="stage1"), 1e-4, 3
 PROMPTS = ("a cat", "a red house", "an old man")
 
 

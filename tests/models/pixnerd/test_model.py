@@ -14,7 +14,7 @@ import tiny_pixnerd
 from duckrabbit.diffusion.prediction import Query
 from duckrabbit.errors import UserError
 from duckrabbit.folders import cache_folder
-from duckrabbit.models.cascade import parts
+from duckrabbit.models.cascade import before
 from duckrabbit.models.cascade.text_encoder import read_prompts
 from duckrabbit.models.cascade.text_rules import TextRules
 from duckrabbit.models.load import digits_folder, load
@@ -291,7 +291,7 @@ def test_damaged_weights_are_a_sentence(copy, kind):
 def test_too_little_memory_is_a_sentence(copy, part, monkeypatch):
     path = copy / ("model.safetensors" if part == "network of PixNerd" else "text_encoder/model.safetensors")
     save_file({k: v.bfloat16() for k, v in load_file(path).items()}, path, {"format": "pt"})
-    monkeypatch.setattr(parts, "free_memory", lambda: 1)
+    monkeypatch.setattr(before, "free_memory", lambda: 1)
     model = load(copy)
     with pytest.raises(UserError, match=f"The {part} .* does not fit in the memory of cpu"):
         ask(model)

@@ -12,7 +12,7 @@ from transformers import Qwen3VLTextConfig, Qwen3VLTextModel
 
 import tiny_prxpixel
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade import memory, parts
+from duckrabbit.models.cascade import before, memory, parts
 from duckrabbit.models.load import load
 
 NETWORK = {
@@ -114,7 +114,7 @@ def test_a_transformer_that_fits_no_more_is_a_sentence(tmp_path, monkeypatch):
     """Also in the dtype of its files: it would be read from disk anew at every step."""
     model = load(tiny_prxpixel.save_prxpixel(tmp_path / "small"), memory="strict")
     model.prepare(["A cat"])
-    monkeypatch.setattr(parts, "free_memory", lambda: 1)
+    monkeypatch.setattr(before, "free_memory", lambda: 1)
     with pytest.raises(UserError, match=r"The transformer .* does not fit in the memory of cpu"):
         model.network(0)
 

@@ -12,17 +12,12 @@ from typing import Any, ClassVar, Protocol
 import torch
 
 from duckrabbit.errors import UserError, lacks_memory
+from duckrabbit.models.cascade.before import check_files, check_room, check_tokenizer
 from duckrabbit.models.cascade.folder import StageConfig, class_of, read_folder
-from duckrabbit.models.cascade.memory import free_memory
 from duckrabbit.models.cascade.text_encoder import TextEncoder
 from duckrabbit.models.cascade.text_rules import IF_RULES, TextRules
-from duckrabbit.models.weights import choose, count_parameters, file_hash, read_header, verify
+from duckrabbit.models.weights import choose, count_parameters, file_hash
 from duckrabbit.networks.loading import quietly_loading
-
-VOCABULARIES = ("tokenizer.json", "spiece.model", "vocab.json", "vocab.txt", "tokenizer.model")
-"""The files of which a tokenizer's folder has one."""
-_STORED = {"float32": "F32", "float16": "F16", "bfloat16": "BF16"}
-"""What a safetensors file calls a dtype."""
 
 
 class Source(Protocol):
@@ -140,7 +135,7 @@ class TextPart:
         place, kind = _place(self.device, self.dtype, source.size("text_encoder"))
         index, words, folder = source.config().index, source.folder("tokenizer"), source.folder("text_encoder")
         variant, paths = weight_paths(source, "text_encoder")
-        check_files(source, paths)
+        check_files(source.sha256, paths)
         check_tokenizer(Path(words), f"{source.name}/tokenizer")
         if not place.startswith("cuda"):
             check_room(source.size("text_encoder") * width_of(kind), kind, paths)
@@ -208,7 +203,7 @@ def load_network(source: Source, part: str, kind: str, dtype: str) -> Any:
     """
     where, folder = f"{source.name}/{part}", source.folder(part)
     variant, paths = weight_paths(source, part)
-    check_files(source, paths)
+    check_files(source.sha256, paths)
     with in_a_sentence(where), quietly_loading():
         import diffusers
 
@@ -244,30 +239,6 @@ def _place(device: str, dtype: str, numbers: int) -> tuple[str, str]:
 def width_of(dtype: str) -> int:
     """The bytes of a number."""
     return int(getattr(torch, dtype).itemsize)
-
-
-def check_files(source: Source, paths: list[Path]) -> None:
-    """Raises UserError for a weight file that is not whole, or not the one that its card describes."""
-    for path in paths:
-        read_header(path)
-        shown = f"{path.parent.name}/{path.name}"
-        verify(path, source.sha256.get(shown), shown)
-
-
-def check_tokenizer(folder: Path, where: str) -> None:
-    """Raises UserError for a folder without a vocabulary, of which transformers makes an empty tokenizer in silence."""
-    if not any((folder / name).is_file() for name in VOCABULARIES):
-        raise UserError(f"{where} holds no tokenizer (one of {', '.join(VOCABULARIES)}); get the model again.")
-
-
-def check_room(size: int, dtype: str, paths: list[Path]) -> None:
-    """Raises MemoryError where so many bytes are more than the machine has free.
-
-    Files that hold this very dtype are only mapped into memory, and may be larger than it.
-    """
-    kinds = {entry["dtype"] for path in paths for entry in read_header(path).values()}
-    if kinds != {_STORED[dtype]} and size > free_memory():
-        raise MemoryError
 
 
 def _checked(module: Any, info: Mapping[str, Any], where: str) -> Any:

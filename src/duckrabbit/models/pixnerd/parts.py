@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.parts import TextPart, check_room, in_a_sentence
+from duckrabbit.models.cascade.before import check_room
+from duckrabbit.models.cascade.parts import TextPart, in_a_sentence
 from duckrabbit.models.cascade.text_encoder import LanguageModel
 from duckrabbit.models.pixnerd.checkpoint import check_names
 from duckrabbit.models.pixnerd.folder import WEIGHTS

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from duckrabbit.errors import UserError
-from duckrabbit.models.cascade.parts import Source, TextPart, check_room, load_network, part_hashes, width_of
+from duckrabbit.models.cascade.before import check_room
+from duckrabbit.models.cascade.parts import Source, TextPart, load_network, part_hashes, width_of
 from duckrabbit.models.cascade.text_encoder import LanguageModel
 from duckrabbit.models.prxpixel.folder import NETWORK
 
