@@ -241,3 +241,10 @@ def test_a_gallery_may_be_of_one_part(monkeypatch, tmp_path):
     monkeypatch.setattr(build, "_one", lambda app, experiment, *_: pytest.fail(experiment.key))
     with pytest.raises(UserError, match=r"No experiment is called 'A-1\.1'; there are B-"):
         build.build(app, tmp_path, {"model": "oracle"}, "A-1.1", "b", "cs180-2024")
+
+
+@pytest.mark.parametrize("preset", ["cs180-2024", "cs180-2025", "cs180"])
+def test_a_year_of_a_chain_is_not_walked_on_a_flow(refused, preset):
+    assert "walks a chain of levels" in refused(
+        "gallery", "--preset", preset, "--model", "miniature@flow", "--part", "a"
+    )

@@ -66,7 +66,9 @@ def build(
 def _part_a(model: Model, preset: str | None) -> list[Experiment]:
     if preset is None:
         return experiments(model.card, len(model.stages))
-    course_of(preset, model)  # which refuses what it cannot be walked on
+    course = course_of(preset, model)
+    if course is not None and not course.suits(model.stages[0].schedule):
+        raise UserError(f"The year {preset} walks a chain of levels, and {model.card.name} is no such; choose another.")
     return part_a(preset, model.card)
 
 
