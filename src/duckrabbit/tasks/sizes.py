@@ -19,6 +19,11 @@ def stages_at(model: Model, size: str | int | Size | None) -> tuple[StageFacts, 
     return sized(model.stages, _size(size), model.card.name)
 
 
+def other_than_own(model: Model, stage: int, facts: StageFacts) -> Size | None:
+    """The size in a stage's facts, None where it is the model's own: what a job's stage holds."""
+    return None if facts.size == model.stages[stage].size else facts.size
+
+
 def _size(given: object) -> Size:
     """(height, width) of "96x64", width x height, of one number, a square's side, or of itself."""
     parts: Sequence[object] = (given,)

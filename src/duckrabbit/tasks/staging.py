@@ -15,6 +15,7 @@ from duckrabbit.models.model import Model, StageFacts
 from duckrabbit.tasks.job import Job, LowRes, Stage, stage_facts
 from duckrabbit.tasks.pictures import Picture, to_model_size, to_range
 from duckrabbit.tasks.settings import Settings, level_words, limited, plan_of, solver_of
+from duckrabbit.tasks.sizes import other_than_own
 from duckrabbit.tasks.subjects import Subject, Trees, refuse_aimless
 
 Constrain = Callable[[StageFacts], KnownPixels | KnownBand]
@@ -44,7 +45,7 @@ def from_noise(
         low = None if facts.noising is None else LowRes(noise_level_of(facts, settings))
         keep = settings.constraint if constrain is None else constrain(facts)
         walk = plan or plan_of(facts, settings, k)
-        size = None if facts.size == model.stages[k].size else facts.size
+        size = other_than_own(model, k, facts)
         stages.append(Stage(k, tree, walk, solver_of(facts, settings), None, keep, low, size))
     return Job(model, tuple(stages), title, subjects=trees.titles if trees.listed else ())
 

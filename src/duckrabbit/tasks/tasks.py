@@ -27,7 +27,7 @@ from duckrabbit.tasks.settings import (
     plan_of,
     resolve,
 )
-from duckrabbit.tasks.sizes import stages_at
+from duckrabbit.tasks.sizes import other_than_own, stages_at
 from duckrabbit.tasks.staging import (
     any_picture,
     from_noise,
@@ -190,8 +190,7 @@ def noise(model: Model, image: Source, t: float, *, size: str | int | Size | Non
     plan = (Move(CLEAN, at),)
     picture = read_picture(image)
     null = Prompt(model.condition(model.card.null_prompt))
-    own = facts.size == model.stages[0].size
-    stage = Stage(0, null, plan, DDIM(), seen_by(picture, facts), size=None if own else facts.size)
+    stage = Stage(0, null, plan, DDIM(), seen_by(picture, facts), size=other_than_own(model, 0, facts))
     return Job(model, (stage,), f"t = {t:g}", notes=notes_on(picture, facts.size))
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from duckrabbit.errors import UserError
-from duckrabbit.guidance.views.pixels import PixelView
+from duckrabbit.guidance.views.by_order import ByOrder, moved
 from duckrabbit.values import number
 
 MOST = 1000.0
@@ -21,31 +21,21 @@ def _bounded(name: str, value: float) -> None:
         raise UserError(f"{name} is from {-MOST:g} to {MOST:g}, not {value:g}.")
 
 
-class _Rolled(PixelView):
-    """A view by a permutation of pixels that `_order` gives for a size."""
+class _Rolled(ByOrder):
+    """A view whose order can be had for a part of the way too."""
 
-    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
-        """(H W,): the pixel that ends at each place, in reading order; `share` of the way there."""
-        raise NotImplementedError
+    @abstractmethod
+    def rolled(self, height: int, width: int, share: float) -> Tensor:
+        """(H W,): the pixel that is at each place, `share` of the way there."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x, its lines rolled."""
-        return x.flatten(-2)[..., _orders(self, *x.shape[-2:])[0].to(x.device)].view(x.shape)
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """x, its lines rolled back."""
-        return x.flatten(-2)[..., _orders(self, *x.shape[-2:])[1].to(x.device)].view(x.shape)
+    def order(self, height: int, width: int) -> Tensor:
+        """The whole way."""
+        return self.rolled(height, width, 1.0)
 
     def between(self, x: Tensor, u: float) -> Tensor:
         """The lines on their way."""
         height, width = x.shape[-2:]
-        return x.flatten(-2)[..., self._order(height, width, u).to(x.device)].view(x.shape)
-
-
-@lru_cache(maxsize=64)
-def _orders(view: _Rolled, height: int, width: int) -> tuple[Tensor, Tensor]:
-    order = view._order(height, width)
-    return order, order.argsort()
+        return moved(x, self.rolled(height, width, u))
 
 
 @dataclass(frozen=True)
@@ -65,7 +55,8 @@ class Skew(_Rolled):
     def __post_init__(self) -> None:
         _bounded("A skew's factor", self.factor)
 
-    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
+    def rolled(self, height: int, width: int, share: float) -> Tensor:
+        """Each column further than the one before."""
         rows, columns = torch.arange(height)[:, None], torch.arange(width)[None]
         down = torch.tensor([int(share * self.factor * (i - width // 2)) for i in range(width)])[None]
         return (((rows - down) % height) * width + columns).flatten()
@@ -89,7 +80,8 @@ class Spiral(_Rolled):
     def __post_init__(self) -> None:
         _bounded("A spiral's turns", self.turns)
 
-    def _order(self, height: int, width: int, share: float = 1.0) -> Tensor:
+    def rolled(self, height: int, width: int, share: float) -> Tensor:
+        """Each ring further than the one around it."""
         order, deepest = torch.arange(height * width), (min(height, width) - 1) // 2
         for k in range(1, deepest + 1):
             ring = _ring(height, width, k)

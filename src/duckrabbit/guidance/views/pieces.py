@@ -17,7 +17,7 @@ from torch.nn.functional import affine_grid, grid_sample
 
 from duckrabbit.errors import UserError
 from duckrabbit.guidance.views.between import WHITE
-from duckrabbit.guidance.views.pixels import PixelView
+from duckrabbit.guidance.views.by_order import ByOrder
 
 Point = tuple[float, float]
 """(y, x) in pixels, of a pixel's centre: the corner pixel's is (0, 0), so the middle of h x w is ((h - 1) / 2, ...)."""
@@ -46,20 +46,24 @@ class Piece:
         return 90.0 * ((self.quarters + 1) % 4 - 1)
 
 
-class PieceView(PixelView):
+class PieceView(ByOrder):
     """A view made of pieces. A subclass is a frozen dataclass, and cuts a picture of a size into `pieces`."""
 
     @abstractmethod
     def pieces(self, height: int, width: int) -> tuple[Piece, ...]:
         """The pieces that move. Raises UserError for a size that cannot be cut so."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x with every piece in its place."""
-        return _moved(x, _orders(self, *x.shape[-2:])[0])
-
-    def inverse(self, x: Tensor) -> Tensor:
-        """x with every piece back."""
-        return _moved(x, _orders(self, *x.shape[-2:])[1])
+    def order(self, height: int, width: int) -> Tensor:
+        """Where the pieces' pixels come from; the others stay."""
+        order = torch.arange(height * width).view(height, width)
+        for piece in _kept(self, height, width):
+            y, x = piece.mask.nonzero(as_tuple=True)
+            dy, dx = y - piece.pivot[0], x - piece.pivot[1]
+            for _ in range(piece.quarters % 4):
+                dy, dx = -dx, dy
+            rows, columns = (dy + piece.end[0]).round().long(), (dx + piece.end[1]).round().long()
+            order[rows, columns] = y * width + x
+        return order.flatten()
 
     def between(self, x: Tensor, u: float) -> Tensor:
         """The pieces on their way, on what stays."""
@@ -76,25 +80,6 @@ class PieceView(PixelView):
 @lru_cache(maxsize=64)
 def _kept(view: PieceView, height: int, width: int) -> tuple[Piece, ...]:
     return view.pieces(height, width)
-
-
-@lru_cache(maxsize=64)
-def _orders(view: PieceView, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """order[k]: the pixel that ends at place k, in reading order; and the way back."""
-    order = torch.arange(height * width).view(height, width)
-    for piece in _kept(view, height, width):
-        y, x = piece.mask.nonzero(as_tuple=True)
-        dy, dx = y - piece.pivot[0], x - piece.pivot[1]
-        for _ in range(piece.quarters % 4):
-            dy, dx = -dx, dy
-        rows, columns = (dy + piece.end[0]).round().long(), (dx + piece.end[1]).round().long()
-        order[rows, columns] = y * width + x
-    flat = order.flatten()
-    return flat, flat.argsort()
-
-
-def _moved(x: Tensor, order: Tensor) -> Tensor:
-    return x.flatten(-2)[..., order.to(x.device)].view(x.shape)
 
 
 def _carried(x: Tensor, piece: Piece, u: float) -> tuple[Tensor, Tensor]:
